@@ -1,0 +1,11 @@
+/* base/hash.h - a keyed 64-bit hash for tables that outsiders fill (SipHash-1-3; Aumasson and
+ * Bernstein, "SipHash: a fast short-input PRF").  The key is drawn once a process. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+uint64_t hash_bytes(const void *bytes, size_t len);
+
+/* Unpredictable bytes from the kernel; exits the process when there are none. */
+void hash_random(void *out, size_t len);
