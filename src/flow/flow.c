@@ -1,0 +1,296 @@
+#include "flow/flow.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/util.h"
+#include "flow/words.h"
+
+#define NOTE_TEXT_MAX 512
+#define NOTES_MAX (64u * 1024) /* of one flow: whoever notes more than this repeats itself */
+
+static_assert(sizeof(struct flow) < 480, "a flow has to stay small: an idle tunnel keeps one");
+
+static uint64_t since(uint64_t from_ns, uint64_t at_ns)
+{
+    return at_ns > from_ns ? at_ns - from_ns : 0;
+}
+
+void flow_begin(struct flow *f, enum source source, uint64_t id, uint64_t at_ns, uint64_t wall_ns)
+{
+    assert(source < SOURCE_COUNT && !f->notes.bytes);
+    f->source = (uint8_t)source;
+    f->id = id;
+    f->begin_ns = at_ns;
+    f->start_ns = wall_ns;
+    f->verdict = VERDICT_OPEN;
+}
+
+/* Only the open phase has a running duration; what it came out as was maybe said before. */
+static void close_phase(struct flow *f, enum outcome outcome, uint64_t at_ns)
+{
+    struct phase_time *t = &f->phases[f->phase];
+
+    if (!f->phase_open)
+        return;
+    t->duration_ns = since(f->begin_ns + t->start_ns, at_ns);
+    f->outcomes[f->phase] = (uint8_t)outcome;
+    f->phase_open = false;
+}
+
+void flow_phase(struct flow *f, enum phase next, uint64_t at_ns)
+{
+    assert(next < PHASE_COUNT && !f->ended);
+    if (f->phase_open && f->phase == next)
+        return;
+    close_phase(f, OUTCOME_OK, at_ns);
+    if (f->outcomes[next] != OUTCOME_OK)
+        f->phases[next].start_ns = since(f->begin_ns, at_ns);
+    f->phase = (uint8_t)next;
+    f->phase_open = true;
+}
+
+void flow_skip(struct flow *f, enum phase phase, enum outcome outcome)
+{
+    assert(phase < PHASE_COUNT);
+    assert(outcome == OUTCOME_SKIPPED || outcome == OUTCOME_UNKNOWN);
+    if (f->phase_open && f->phase == phase) { /* entered on trial: it turned out not to be one */
+        f->phase_open = false;
+        f->phases[phase] = (struct phase_time){0};
+    }
+    f->outcomes[phase] = (uint8_t)outcome;
+}
+
+void flow_step(struct flow *f, enum step_kind step, uint64_t duration_ns)
+{
+    uint64_t us = duration_ns / NS_PER_US;
+
+    assert(step < STEP_KIND_COUNT);
+    f->step_us[step] = us < UINT32_MAX ? (uint32_t)us + 1 : UINT32_MAX;
+}
+
+/* Room for `n` more bytes.  Grows by small steps: most flows have a handful of short notes. */
+static char *notes_reserve(struct notes *notes, uint32_t n)
+{
+    uint32_t want = notes->len + n;
+
+    if (want > NOTES_MAX)
+        return NULL;
+    if (want > notes->cap) {
+        uint32_t cap = (want + want / 4 + 63) & ~63u;
+        char *grown = realloc(notes->bytes, cap);
+
+        if (!grown)
+            return NULL;
+        notes->bytes = grown;
+        notes->cap = cap;
+    }
+    return notes->bytes + notes->len;
+}
+
+/* The length of `text` cut at `max`, never inside a UTF-8 sequence. */
+static size_t cut_length(const char *text, size_t len, size_t max)
+{
+    if (len <= max)
+        return len;
+    for (len = max; len > 0 && (text[len] & 0xc0) == 0x80; len--)
+        ;
+    return len;
+}
+
+static void note(struct flow *f, enum note_kind kind, unsigned index, const char *fmt, va_list ap)
+{
+    char text[NOTE_TEXT_MAX + 2]; /* one byte beyond the cut says what it cuts through */
+    int n = vsnprintf(text, sizeof text, fmt, ap);
+    size_t len;
+    char *room;
+
+    if (n < 0)
+        return;
+    len = cut_length(text, (size_t)n, NOTE_TEXT_MAX);
+    room = notes_reserve(&f->notes, (uint32_t)len + 3);
+    if (!room)
+        return;
+    room[0] = (char)kind;
+    room[1] = (char)index;
+    memcpy(room + 2, text, len);
+    room[2 + len] = '\0';
+    f->notes.len += (uint32_t)len + 3;
+}
+
+void flow_note(struct flow *f, enum note_kind kind, unsigned index, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    note(f, kind, index, fmt, ap);
+    va_end(ap);
+}
+
+void flow_warn(struct flow *f, enum warning w, const char *fmt, ...)
+{
+    va_list ap;
+
+    assert(w < WARNING_COUNT);
+    f->warnings |= (uint16_t)(1u << w);
+    va_start(ap, fmt);
+    note(f, NOTE_WARNING, w, fmt, ap);
+    va_end(ap);
+}
+
+void flow_end(struct flow *f, enum verdict v, enum side by, enum certainty c, uint64_t at_ns)
+{
+    bool fine = verdict_is_success(v) || v == VERDICT_TARGET_ERROR;
+
+    assert(v < VERDICT_COUNT && by < SIDE_COUNT && !f->ended);
+    close_phase(f, fine ? OUTCOME_OK : OUTCOME_FAILED, at_ns);
+    f->verdict = (uint8_t)v;
+    f->ended_in = f->phase;
+    f->ended_by = (uint8_t)by;
+    f->certainty = (uint8_t)c;
+    f->duration_ns = since(f->begin_ns, at_ns);
+    f->ended = true;
+}
+
+void flow_set_text(char **field, const char *text)
+{
+    char *copy = text ? strdup(text) : NULL;
+
+    free(*field);
+    *field = copy;
+}
+
+void flow_set_span(char **field, struct span text)
+{
+    char *copy = text.ptr ? span_dup(text) : NULL;
+
+    free(*field);
+    *field = copy;
+}
+
+static void tls_free(struct flow_tls *tls)
+{
+    if (!tls)
+        return;
+    free(tls->sni);
+    free(tls->version);
+    free(tls->cipher);
+    free(tls->issuer);
+    free(tls->alpn);
+    free(tls);
+}
+
+void flow_fini(struct flow *f)
+{
+    free(f->target);
+    free(f->parent);
+    free(f->method);
+    free(f->url);
+    free(f->user);
+    free(f->rule);
+    free(f->reason);
+    tls_free(f->tls);
+    free(f->notes.bytes);
+    *f = (struct flow){0};
+}
+
+const char *flow_next_note(const struct flow *f, enum note_kind kind, unsigned *index, uint32_t *at)
+{
+    while (*at < f->notes.len) {
+        const char *entry = f->notes.bytes + *at;
+
+        *at += (uint32_t)strlen(entry + 2) + 3;
+        if ((unsigned char)entry[0] != kind)
+            continue;
+        if (index)
+            *index = (unsigned char)entry[1];
+        return entry + 2;
+    }
+    return NULL;
+}
+
+const char *flow_find_note(const struct flow *f, enum note_kind kind, unsigned index)
+{
+    const char *text, *last = "";
+    uint32_t at = 0;
+    unsigned its;
+
+    while ((text = flow_next_note(f, kind, &its, &at)))
+        if (its == index)
+            last = text;
+    return last;
+}
+
+static const struct verdict_info *info(const struct flow *f)
+{
+    return verdict_get_info((enum verdict)f->verdict);
+}
+
+const char *flow_cause(const struct flow *f)
+{
+    return words_local(info(f)->cause);
+}
+
+const char *flow_advice(const struct flow *f)
+{
+    return words_local(info(f)->advice);
+}
+
+const char *flow_cause_in(const struct flow *f, const char *language)
+{
+    return words_in(info(f)->cause, language);
+}
+
+const char *flow_advice_in(const struct flow *f, const char *language)
+{
+    return words_in(info(f)->advice, language);
+}
+
+const char *flow_source_name(enum source s)
+{
+    static const char *const names[] = {
+        [SOURCE_SERVE] = "serve", [SOURCE_CHECK] = "check", [SOURCE_EXPLAIN] = "explain"};
+    static_assert(ARRAY_LEN(names) == SOURCE_COUNT, "a source has no name");
+
+    assert(s < SOURCE_COUNT);
+    return names[s];
+}
+
+static const struct {
+    const char *name, *sentence;
+} warnings[] = {
+    [WARNING_RETRANSMISSIONS] = {"retransmissions", "segments were lost and sent again"},
+    [WARNING_ZERO_WINDOW] = {"zero-window", "a receiver did not take its bytes for a while"},
+    [WARNING_SMALL_MSS] = {"small-mss", "a side announced an unusually small segment size"},
+    [WARNING_FRAGMENTED] = {"fragmented", "IP packets came in fragments"},
+    [WARNING_SLOW_DNS] = {"slow-dns", "a name took long to resolve"},
+    [WARNING_SLOW_TARGET] = {"slow-target", "the target took long to answer"},
+    [WARNING_INSPECTION_DELAY] = {"inspection-delay",
+                                  "the whole request was taken, a long silence followed, then a "
+                                  "burst: something on the way reads before it passes on"},
+    [WARNING_IDLE_CLOSED] = {"idle-closed",
+                             "an idle timer closed a quiet flow; the detail names the timer"},
+    [WARNING_WEAK_AUTH] = {"weak-auth", "a password went over the network by Basic without TLS"},
+    [WARNING_TLS_UNTRUSTED] = {"tls-untrusted",
+                               "the certificate does not verify, and was accepted because of -k"},
+    [WARNING_REDIRECT] = {"redirect", "the target sent the client elsewhere"},
+    [WARNING_MTU_HEALED] = {"mtu-healed", "a smaller segment size was used to get through"},
+    [WARNING_CAPTURE_INCOMPLETE] = {"capture-incomplete",
+                                    "packets of this flow are missing from the capture"},
+};
+static_assert(ARRAY_LEN(warnings) == WARNING_COUNT, "a warning has no row");
+
+const char *flow_warning_name(enum warning w)
+{
+    assert(w < WARNING_COUNT);
+    return warnings[w].name;
+}
+
+const char *flow_warning_sentence(enum warning w)
+{
+    assert(w < WARNING_COUNT);
+    return warnings[w].sentence;
+}

@@ -1,0 +1,64 @@
+/* flow/judge.h - from the symptoms of an ended stream to its verdict; all sources use it.
+ *
+ * A source that ends a flow itself (a rule said no, a limit was reached) knows the verdict and
+ * needs no judge.  This is for streams that ended from outside: tunnels and transfers.  Pure; any
+ * thread. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "flow/flow.h"
+
+/* What put an end to the stream. */
+enum stream_end {
+    STREAM_END_FIN,     /* `first` sent FIN, and the other side followed or was shut down */
+    STREAM_END_RST,     /* `first` sent RST */
+    STREAM_END_IDLE,    /* our idle timer fired */
+    STREAM_END_LOST,    /* the kernel gave up retransmitting to `first` (ETIMEDOUT), or no route any
+                           more */
+    STREAM_END_CAPTURE, /* the capture or the look ended first */
+};
+
+/* The framing of one direction's bytes as far as it was followed. */
+enum stream_frame {
+    STREAM_FRAME_UNKNOWN,  /* not TLS, or lost sight of (splice) */
+    STREAM_FRAME_BOUNDARY, /* TLS, at a record's end */
+    STREAM_FRAME_INSIDE,   /* TLS, inside a record */
+    STREAM_FRAME_CLOSED,   /* TLS, close_notify seen or the last record may be one (19 bytes under
+                              TLS 1.3) */
+    STREAM_FRAME_ALERT,    /* TLS, a fatal alert was the last record, or (1.3) may have been, as it
+                            * directly    followed the target's first flight */
+};
+
+struct symptoms {
+    enum stream_end end;
+    enum side first; /* who ended it, for FIN, RST and LOST: SIDE_CLIENT, _TARGET, _PARENT */
+    bool fin_client, fin_target;     /* FINs that were seen before the end */
+    bool is_tls;                     /* the stream is TLS, by its first bytes */
+    bool hello_client, hello_target; /* ClientHello and ServerHello are through */
+    bool alert_is_plain;             /* the alert was readable: seen, else inferred */
+    uint8_t alert;                   /* its description (RFC 8446 6), when readable */
+    const char *alert_name;          /* of it: "unknown_ca"; NULL or "": the number has to do */
+    enum stream_frame frame_up, frame_down;
+    uint64_t bytes_up, bytes_down;
+    bool last_was_up; /* the last bytes came from the client: a request without reply */
+    uint64_t asked;   /* bytes up since the last bytes down; 0: not counted.  Under TLS a few of
+                       * them are no request: HTTP/2 acknowledges and pings that way */
+    uint64_t promised, received; /* a body: Content-Length and what came; promised 0: no promise */
+    bool body_unfinished;        /* a body with a promise (length or chunks) that was not kept */
+    uint64_t unacked_client, unacked_target; /* bytes that side has not acknowledged */
+    uint64_t held_client,
+        held_target;        /* bytes the proxy could not hand on to that side: it does not read */
+    uint64_t idle_ns;       /* quiet time before the end */
+    const char *idle_timer; /* name of the setting whose timer fired: "idle-timeout" */
+};
+
+struct ending {
+    enum verdict verdict;
+    enum side by;
+    enum certainty certainty;
+};
+
+/* Judges, and adds evidence and warnings (idle-closed) to `f`.  Never fails. */
+struct ending judge_stream(const struct symptoms *s, struct flow *f);

@@ -1,0 +1,355 @@
+#include "flow/judge.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/util.h"
+
+/* Symptoms that many cases share. */
+#define TLS .is_tls = true, .hello_client = true, .hello_target = true
+#define BYTES .bytes_up = 500, .bytes_down = 9000
+#define FIN(who) .end = STREAM_END_FIN, .first = SIDE_##who, .fin_client = true, .fin_target = true
+#define RST(who) .end = STREAM_END_RST, .first = SIDE_##who
+#define IDLE .end = STREAM_END_IDLE, .idle_timer = "idle-timeout", .idle_ns = 61 * NS_PER_S
+#define FRAMES(up, down) .frame_up = STREAM_FRAME_##up, .frame_down = STREAM_FRAME_##down
+
+#define SEEN CERTAINTY_SEEN
+#define INFERRED CERTAINTY_INFERRED
+
+struct judge_case {
+    const char *what;
+    struct symptoms s;
+    struct ending want;
+    const char *evidence; /* must be in the first one */
+};
+
+static void run_cases(const struct judge_case *cases, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct flow f = {0};
+        struct ending got = judge_stream(&cases[i].s, &f);
+        uint32_t at = 0;
+        const char *text = flow_next_note(&f, NOTE_EVIDENCE, NULL, &at);
+
+        if (got.verdict != cases[i].want.verdict || got.by != cases[i].want.by ||
+            got.certainty != cases[i].want.certainty)
+            fail_msg("%s: %s by %s (%s)", cases[i].what, verdict_get_info(got.verdict)->name,
+                     verdict_side_name(got.by), verdict_certainty_name(got.certainty));
+        if (cases[i].evidence && !(text && strstr(text, cases[i].evidence)))
+            fail_msg("%s: \"%s\"", cases[i].what, text ? text : "no evidence");
+        flow_fini(&f);
+    }
+}
+
+static void closes(void **state)
+{
+    static const struct judge_case cases[] = {
+        {"opaque bytes", {FIN(CLIENT), BYTES}, {VERDICT_OK, SIDE_CLIENT, SEEN}, "nothing was owed"},
+        {"target first",
+         {FIN(TARGET), BYTES},
+         {VERDICT_OK, SIDE_TARGET, SEEN},
+         "FIN from the target"},
+        {"a parent first", {FIN(PARENT), BYTES}, {VERDICT_OK, SIDE_PARENT, SEEN}, NULL},
+        {"not one byte", {FIN(CLIENT)}, {VERDICT_OK, SIDE_CLIENT, SEEN}, NULL},
+        {"one-way bytes, no reply wanted",
+         {FIN(CLIENT), .bytes_up = 10, .last_was_up = true},
+         {VERDICT_OK, SIDE_CLIENT, SEEN},
+         NULL},
+        {"TLS with close_notify",
+         {FIN(TARGET), BYTES, TLS, FRAMES(CLOSED, CLOSED)},
+         {VERDICT_OK, SIDE_TARGET, SEEN},
+         NULL},
+        {"TLS at a record's end",
+         {FIN(TARGET), BYTES, TLS, FRAMES(BOUNDARY, BOUNDARY)},
+         {VERDICT_OK, SIDE_TARGET, SEEN},
+         NULL},
+        {"TLS, lost sight of", {FIN(CLIENT), BYTES, TLS}, {VERDICT_OK, SIDE_CLIENT, SEEN}, NULL},
+        {"the farewell was not taken",
+         {FIN(CLIENT), BYTES, TLS, FRAMES(CLOSED, CLOSED), .held_client = 24},
+         {VERDICT_OK, SIDE_CLIENT, SEEN},
+         NULL},
+        {"target did not take its bytes",
+         {FIN(TARGET), BYTES, .held_target = 70000},
+         {VERDICT_INCOMPLETE, SIDE_TARGET, SEEN},
+         "70000 bytes for the target"},
+        {"more than the farewell was not taken",
+         {FIN(CLIENT), BYTES, TLS, FRAMES(CLOSED, CLOSED), .held_client = 65},
+         {VERDICT_INCOMPLETE, SIDE_CLIENT, SEEN},
+         NULL},
+        {"the last bytes still on their way",
+         {FIN(CLIENT), BYTES, .unacked_target = 200, .unacked_client = 300},
+         {VERDICT_OK, SIDE_CLIENT, SEEN},
+         NULL},
+        {"inside a record",
+         {FIN(TARGET), BYTES, TLS, FRAMES(BOUNDARY, INSIDE)},
+         {VERDICT_INCOMPLETE, SIDE_TARGET, SEEN},
+         "inside a TLS record, after 500 up and 9000 down"},
+        {"body too short",
+         {FIN(TARGET), BYTES, .body_unfinished = true, .promised = 10000, .received = 9000},
+         {VERDICT_INCOMPLETE, SIDE_TARGET, SEEN},
+         "9000 of 10000 bytes"},
+        {"no last chunk",
+         {FIN(TARGET), BYTES, .body_unfinished = true, .received = 9000},
+         {VERDICT_INCOMPLETE, SIDE_TARGET, SEEN},
+         "last chunk"},
+        {"client left a body",
+         {FIN(CLIENT), BYTES, .body_unfinished = true, .promised = 10000, .received = 9000},
+         {VERDICT_INCOMPLETE, SIDE_CLIENT, SEEN},
+         NULL},
+        {"client did not take its bytes",
+         {FIN(CLIENT), BYTES, .held_client = 70000},
+         {VERDICT_INCOMPLETE, SIDE_CLIENT, SEEN},
+         "70000 bytes for the client"},
+        {"no answer to ClientHello, target closes",
+         {FIN(TARGET), .is_tls = true, .hello_client = true, .bytes_up = 517, .last_was_up = true},
+         {VERDICT_STALLED, SIDE_TARGET, SEEN},
+         "ClientHello of 517 bytes"},
+        {"no answer to ClientHello, client gives up",
+         {FIN(CLIENT), .is_tls = true, .hello_client = true, .bytes_up = 517, .last_was_up = true},
+         {VERDICT_STALLED, SIDE_TARGET, SEEN},
+         NULL},
+        {"no answer to ClientHello, a parent closes",
+         {FIN(PARENT), .is_tls = true, .hello_client = true, .bytes_up = 517},
+         {VERDICT_STALLED, SIDE_PARENT, SEEN},
+         NULL},
+        {"an answer that is not TLS",
+         {FIN(TARGET), BYTES, .is_tls = true, .hello_client = true},
+         {VERDICT_TLS_FAILED, SIDE_TARGET, SEEN},
+         "9000 bytes answered the ClientHello"},
+    };
+
+    (void)state;
+    run_cases(cases, ARRAY_LEN(cases));
+}
+
+static void alerts(void **state)
+{
+    static const struct judge_case cases[] = {
+        {"target's, readable",
+         {FIN(TARGET), .is_tls = true, .hello_client = true, FRAMES(BOUNDARY, ALERT),
+          .bytes_down = 7, .alert_is_plain = true, .alert = 40, .alert_name = "handshake_failure"},
+         {VERDICT_TLS_FAILED, SIDE_TARGET, SEEN},
+         "TLS alert 40 (handshake_failure) from the target"},
+        {"client's, by its size",
+         {RST(CLIENT), BYTES, TLS, FRAMES(ALERT, BOUNDARY)},
+         {VERDICT_TLS_FAILED, SIDE_CLIENT, INFERRED},
+         "the last record from the client"},
+        {"both, the target closed",
+         {FIN(TARGET), BYTES, TLS, FRAMES(ALERT, ALERT), .alert_is_plain = true, .alert = 48},
+         {VERDICT_TLS_FAILED, SIDE_TARGET, SEEN},
+         "TLS alert 48 from the target"},
+        {"then the capture ended",
+         {.end = STREAM_END_CAPTURE, TLS, BYTES, FRAMES(BOUNDARY, ALERT)},
+         {VERDICT_TLS_FAILED, SIDE_TARGET, INFERRED},
+         NULL},
+    };
+
+    (void)state;
+    run_cases(cases, ARRAY_LEN(cases));
+}
+
+static void resets(void **state)
+{
+    static const struct judge_case cases[] = {
+        {"client",
+         {RST(CLIENT), BYTES},
+         {VERDICT_RESET_BY_CLIENT, SIDE_CLIENT, SEEN},
+         "500 bytes up and 9000 down"},
+        {"target", {RST(TARGET), BYTES}, {VERDICT_RESET_BY_TARGET, SIDE_TARGET, SEEN}, NULL},
+        {"parent", {RST(PARENT), BYTES}, {VERDICT_RESET_BY_TARGET, SIDE_PARENT, SEEN}, NULL},
+        {"proxy, from outside",
+         {RST(PROXY), BYTES},
+         {VERDICT_RESET_BY_PROXY, SIDE_PROXY, SEEN},
+         NULL},
+        {"after both FINs",
+         {RST(CLIENT), BYTES, .fin_client = true, .fin_target = true},
+         {VERDICT_OK, SIDE_CLIENT, SEEN},
+         "nothing was owed"},
+        {"after its own FIN",
+         {RST(TARGET), BYTES, .fin_target = true},
+         {VERDICT_OK, SIDE_TARGET, SEEN},
+         NULL},
+        {"client's, after its own FIN",
+         {RST(CLIENT), BYTES, .fin_client = true},
+         {VERDICT_OK, SIDE_CLIENT, SEEN},
+         NULL},
+        {"the client's farewell unacknowledged",
+         {RST(TARGET), BYTES, TLS, FRAMES(CLOSED, CLOSED), .fin_target = true,
+          .unacked_target = 24},
+         {VERDICT_OK, SIDE_TARGET, SEEN},
+         NULL},
+        {"after a FIN instead of a ServerHello",
+         {RST(TARGET), .bytes_up = 517, .is_tls = true, .hello_client = true, .fin_client = true},
+         {VERDICT_RESET_BY_TARGET, SIDE_TARGET, SEEN},
+         NULL},
+        {"in place of the second FIN",
+         {RST(CLIENT), BYTES, .fin_target = true},
+         {VERDICT_OK, SIDE_CLIENT, SEEN},
+         NULL},
+        {"after close_notify",
+         {RST(CLIENT), BYTES, TLS, FRAMES(CLOSED, BOUNDARY)},
+         {VERDICT_OK, SIDE_CLIENT, SEEN},
+         NULL},
+        {"the farewell unacknowledged",
+         {RST(CLIENT), BYTES, TLS, FRAMES(CLOSED, CLOSED), .fin_client = true,
+          .unacked_client = 24},
+         {VERDICT_OK, SIDE_CLIENT, SEEN},
+         NULL},
+        {"after FIN, bytes owed",
+         {RST(CLIENT), BYTES, .fin_client = true, .unacked_client = 4000, .held_client = 1000},
+         {VERDICT_RESET_BY_CLIENT, SIDE_CLIENT, SEEN},
+         "5000 of them not delivered"},
+        {"after FIN, body unfinished",
+         {RST(TARGET), BYTES, .fin_client = true, .body_unfinished = true},
+         {VERDICT_RESET_BY_TARGET, SIDE_TARGET, SEEN},
+         NULL},
+        {"after FIN, inside a record",
+         {RST(TARGET), BYTES, TLS, FRAMES(BOUNDARY, INSIDE), .fin_target = true},
+         {VERDICT_RESET_BY_TARGET, SIDE_TARGET, SEEN},
+         NULL},
+        {"half-closed request without reply",
+         {RST(TARGET), .bytes_up = 500, .last_was_up = true, .fin_client = true},
+         {VERDICT_RESET_BY_TARGET, SIDE_TARGET, SEEN},
+         NULL},
+        {"instead of a ServerHello",
+         {RST(TARGET), .bytes_up = 517, .is_tls = true, .hello_client = true},
+         {VERDICT_RESET_BY_TARGET, SIDE_TARGET, SEEN},
+         NULL},
+    };
+
+    (void)state;
+    run_cases(cases, ARRAY_LEN(cases));
+}
+
+static void silences(void **state)
+{
+    static const struct judge_case cases[] = {
+        {"quiet tunnel", {IDLE, BYTES}, {VERDICT_OK, SIDE_PROXY, SEEN}, NULL},
+        {"not one byte", {IDLE}, {VERDICT_OK, SIDE_PROXY, SEEN}, NULL},
+        {"client does not read",
+         {IDLE, BYTES, .held_client = 65536, .unacked_client = 40000},
+         {VERDICT_STALLED, SIDE_CLIENT, SEEN},
+         "65536 bytes for the client were not taken, 40000 were not acknowledged"},
+        {"target does not read",
+         {IDLE, BYTES, .held_target = 65536, .last_was_up = true},
+         {VERDICT_STALLED, SIDE_TARGET, SEEN},
+         "65536 bytes for the target"},
+        {"client acknowledges nothing",
+         {IDLE, BYTES, .unacked_client = 1460},
+         {VERDICT_STALLED, SIDE_CLIENT, SEEN},
+         "1460 were not acknowledged"},
+        {"nothing acknowledged",
+         {IDLE, BYTES, .unacked_target = 1460, .last_was_up = true},
+         {VERDICT_STALLED, SIDE_TARGET, SEEN},
+         "1460 were not acknowledged"},
+        {"the receiver comes before the sender it stops",
+         {IDLE, BYTES, .body_unfinished = true, .promised = 99999, .held_client = 65536},
+         {VERDICT_STALLED, SIDE_CLIENT, SEEN},
+         NULL},
+        {"download stops",
+         {IDLE, BYTES, .body_unfinished = true, .promised = 10000, .received = 9000},
+         {VERDICT_STALLED, SIDE_TARGET, SEEN},
+         "9000 of 10000"},
+        {"upload stops",
+         {IDLE, BYTES, .body_unfinished = true, .promised = 10000, .received = 300,
+          .last_was_up = true},
+         {VERDICT_STALLED, SIDE_CLIENT, SEEN},
+         "300 of 10000"},
+        {"record down stops",
+         {IDLE, BYTES, TLS, FRAMES(BOUNDARY, INSIDE)},
+         {VERDICT_STALLED, SIDE_TARGET, SEEN},
+         "the target's bytes end inside"},
+        {"record up stops",
+         {IDLE, BYTES, TLS, FRAMES(INSIDE, BOUNDARY), .last_was_up = true},
+         {VERDICT_STALLED, SIDE_CLIENT, SEEN},
+         "the client's bytes end inside"},
+        {"no answer to ClientHello",
+         {IDLE, .bytes_up = 517, .is_tls = true, .hello_client = true, .last_was_up = true},
+         {VERDICT_STALLED, SIDE_TARGET, SEEN},
+         "no byte came back"},
+        {"request without reply",
+         {IDLE, BYTES, .last_was_up = true},
+         {VERDICT_STALLED, SIDE_TARGET, INFERRED},
+         "the last of 500 bytes up had no reply"},
+        {"TLS request without reply",
+         {IDLE, BYTES, TLS, FRAMES(BOUNDARY, BOUNDARY), .last_was_up = true, .asked = 40},
+         {VERDICT_STALLED, SIDE_TARGET, INFERRED},
+         NULL},
+        {"an HTTP/2 acknowledgement is no request",
+         {IDLE, BYTES, TLS, FRAMES(BOUNDARY, BOUNDARY), .last_was_up = true, .asked = 39},
+         {VERDICT_OK, SIDE_PROXY, SEEN},
+         NULL},
+        {"a small opaque request is one",
+         {IDLE, BYTES, .last_was_up = true, .asked = 6},
+         {VERDICT_STALLED, SIDE_TARGET, INFERRED},
+         NULL},
+        {"client vanished",
+         {.end = STREAM_END_LOST, .first = SIDE_CLIENT, BYTES, .unacked_client = 2920},
+         {VERDICT_STALLED, SIDE_NETWORK, SEEN},
+         "the client stopped acknowledging: 2920 bytes"},
+        {"target vanished",
+         {.end = STREAM_END_LOST, .first = SIDE_TARGET, BYTES, .unacked_target = 100},
+         {VERDICT_STALLED, SIDE_NETWORK, SEEN},
+         "the target stopped acknowledging: 100 bytes"},
+        {"the capture ended",
+         {.end = STREAM_END_CAPTURE, BYTES, .last_was_up = true},
+         {VERDICT_OPEN, SIDE_NOBODY, SEEN},
+         NULL},
+    };
+
+    (void)state;
+    run_cases(cases, ARRAY_LEN(cases));
+}
+
+static void an_idle_close_names_its_timer(void **state)
+{
+    static const struct symptoms quiet = {IDLE, BYTES}, stalled = {IDLE, BYTES, .held_client = 9};
+    struct flow f = {0};
+    uint32_t at = 0;
+
+    (void)state;
+    judge_stream(&quiet, &f);
+    assert_int_equal(f.warnings, 1u << WARNING_IDLE_CLOSED);
+    assert_string_equal(flow_find_note(&f, NOTE_WARNING, WARNING_IDLE_CLOSED),
+                        "idle-timeout after 61 s without a byte");
+    flow_fini(&f);
+
+    judge_stream(&stalled, &f);
+    assert_int_equal(f.warnings, 0);
+    flow_next_note(&f, NOTE_EVIDENCE, NULL, &at);
+    assert_string_equal(flow_next_note(&f, NOTE_EVIDENCE, NULL, &at),
+                        "quiet for 61.0 s, then closed by idle-timeout");
+    flow_fini(&f);
+}
+
+/* Behind a parent, all that is seen of the target is the parent. */
+static void behind_a_parent_the_parent_is_named(void **state)
+{
+    static const struct symptoms silent = {IDLE, BYTES, .last_was_up = true};
+    struct flow f = {0};
+
+    (void)state;
+    flow_set_text(&f.parent, "10.0.0.1:3128");
+    assert_int_equal(judge_stream(&silent, &f).by, SIDE_PARENT);
+    flow_fini(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(closes),
+        cmocka_unit_test(alerts),
+        cmocka_unit_test(resets),
+        cmocka_unit_test(silences),
+        cmocka_unit_test(an_idle_close_names_its_timer),
+        cmocka_unit_test(behind_a_parent_the_parent_is_named),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
