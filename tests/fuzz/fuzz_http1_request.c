@@ -1,0 +1,8 @@
+#include "fuzz.h"
+#include "head.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    check_head(http1_parse_request, (struct span){(const char *)data, size});
+    return 0;
+}
