@@ -1,0 +1,40 @@
+/* config/loader.h - one load under way: the walk over the statements of a file.  Private to
+ * config/. */
+#pragma once
+
+#include "config/config.h"
+#include "config/lexer.h"
+#include "config/values.h"
+#include "policy/access_build.h"
+
+/* `list NAME` inside a rule. */
+struct list_use {
+    int rule_line;
+    struct place at;
+    const char *name;
+};
+
+struct loader {
+    struct config *config;
+    struct config_report *report;
+    struct lexer lexer;
+    struct access_builder *rules;
+    const char *file; /* being read; in the arena */
+    bool has_access;  /* an access block was there */
+    struct list_use *uses;
+    unsigned uses_len;
+    struct place first_user;       /* the first condition that wants a login; line 0: none */
+    struct place first_by_address; /* the first allow whose `to` goes by address */
+};
+
+/* Reads the statements of an access block, past its }. */
+void rules_read(struct loader *l, struct place open);
+
+/* Makes the access of what was read; what stays unknown is reported. */
+void rules_finish(struct loader *l);
+
+/* The names of a block's settings, as lexer_next wants them. */
+bool loader_is_name(int scope, struct span word);
+
+/* Reports that the block begun at `open` has no end. */
+void loader_report_open(struct loader *l, const char *block, struct place open);

@@ -1,0 +1,188 @@
+#include "config/upstream.h"
+
+#include <inttypes.h>
+
+#include "base/num.h"
+#include "config/value.h"
+
+#define NAME_MAX_LEN 253u
+#define NAME_MAX_LICENSING 64u
+
+static struct arena *arena_of(const struct setting *s)
+{
+    return &s->config->values->arena;
+}
+
+static bool is_alnum(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+/* The rule that the name breaks, or NULL.  RFC 952 and 1123 write host names so. */
+static const char *find_name_fault(struct span name)
+{
+    struct span label = {0};
+
+    if (name.len > 0 && name.ptr[name.len - 1] == '.')
+        name.len--; /* the root's dot */
+    if (name.len == 0)
+        return "is empty: must be an address or a name";
+    if (name.len > NAME_MAX_LEN)
+        return "a name has at most 253 characters";
+    for (struct span rest = name; rest.ptr <= name.ptr + name.len;) {
+        bool last = span_find(rest, '.') < 0;
+
+        label = span_cut(&rest, '.');
+        if (label.len == 0)
+            return "has an empty label: each between two dots has 1 to 63 characters";
+        if (label.len > 63)
+            return "has a label of more than 63 characters";
+        for (size_t i = 0; i < label.len; i++)
+            if (!is_alnum(label.ptr[i]) && label.ptr[i] != '-')
+                return "a name has letters, digits, hyphens and dots only";
+        if (last)
+            break;
+    }
+    for (size_t i = 0; i < label.len; i++)
+        if (label.ptr[i] < '0' || label.ptr[i] > '9')
+            return NULL;
+    return "not an IPv4 address, and no name ends in a label of digits";
+}
+
+bool upstream_host(const struct setting *s)
+{
+    struct span text = s->words[1].text;
+    struct addr addr;
+
+    if (!addr_parse(text, &addr)) {
+        const char *fault = find_name_fault(text);
+
+        if (text.len > 0 && text.ptr[0] == '[')
+            fault = "an IPv6 address stands without brackets here";
+        else if (span_find(text, ':') >= 0)
+            fault = "not an IPv6 address, and a name has letters, digits, hyphens and dots only "
+                    "(the port "
+                    "is PROXY_PORT)";
+        if (fault)
+            return value_bad(s, 1, NULL, "%s", fault);
+    }
+    s->config->upstream.host = arena_text(arena_of(s), text);
+    return s->config->upstream.host != NULL;
+}
+
+bool upstream_port(const struct setting *s)
+{
+    uint64_t port;
+
+    if (!num_parse_u64(s->words[1].text, UINT16_MAX, &port) || port == 0)
+        return value_bad(s, 1, NULL, "a port is a number from 1 to 65535");
+    s->config->upstream.port = (uint16_t)port;
+    return true;
+}
+
+bool upstream_user(const struct setting *s)
+{
+    struct span text = s->words[1].text;
+
+    if (span_find(text, ':') >= 0)
+        return value_bad(s, 1, NULL, "a user name has no colon, found one at character %ld",
+                         span_find(text, ':') + 1);
+    return value_text(s);
+}
+
+/* The password itself is never part of a message. */
+bool upstream_password(const struct setting *s)
+{
+    struct span text = s->words[1].text;
+    const struct word *w = &s->words[1];
+
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        const char *found = c == ' '               ? "a space"
+                            : c < ' ' || c == 0x7f ? "a control character"
+                            : c >= 0x80            ? "a character outside ASCII"
+                                                   : NULL;
+
+        if (!found)
+            continue;
+        report_error(
+            s->report, (struct place){s->file, w->line, w->column},
+            "PROXY_PASSWORD: a password is of A-Z, a-z, 0-9 and the printable ASCII specials, "
+            "found %s at byte %zu",
+            found, i + 1);
+        return false;
+    }
+    s->config->upstream.password = arena_text(arena_of(s), text);
+    return s->config->upstream.password != NULL;
+}
+
+/* "192.0.2.0/24", "2001:db8::/32". */
+static bool is_network(struct span text)
+{
+    struct span rest = text, base = span_cut(&rest, '/');
+    struct addr addr;
+    uint64_t bits;
+
+    return base.len < text.len && addr_parse(base, &addr) &&
+           num_parse_u64(rest, addr.family == AF_INET ? 32 : 128, &bits);
+}
+
+static const char *find_exception_fault(struct span text)
+{
+    struct addr addr;
+    struct span name = text;
+
+    if (addr_parse(text, &addr) || is_network(text))
+        return NULL;
+    if (span_find(text, ',') >= 0)
+        return "spaces stand between the names, not commas";
+    if (span_find(text, '/') >= 0)
+        return "not a network (ADDRESS/BITS)";
+    if (name.len > 2 && memcmp(name.ptr, "*.", 2) == 0)
+        name = (struct span){text.ptr + 2, text.len - 2};
+    else if (name.len > 1 && name.ptr[0] == '.')
+        name = (struct span){text.ptr + 1, text.len - 1};
+    return find_name_fault(name);
+}
+
+bool upstream_no_proxy(const struct setting *s)
+{
+    struct config_upstream *u = &s->config->upstream;
+    bool ok = true;
+
+    u->no_proxy = arena_get(arena_of(s), (s->len - 1) * sizeof(*u->no_proxy));
+    u->no_proxy_len = u->no_proxy ? s->len - 1 : 0;
+    for (unsigned i = 0; i < u->no_proxy_len; i++) {
+        const char *fault = find_exception_fault(s->words[i + 1].text);
+
+        if (fault)
+            ok = value_bad(s, i + 1, NULL, "%s", fault);
+        u->no_proxy[i] = arena_text(arena_of(s), s->words[i + 1].text);
+    }
+    return ok && u->no_proxy;
+}
+
+void upstream_check(struct config *c, struct place at, struct config_report *report)
+{
+    struct config_upstream *u = &c->upstream;
+    struct addr addr;
+
+    u->present = true;
+    if (u->enabled && !values_get_line(c->values, SCOPE_UPSTREAM, "PROXY_HOST"))
+        report_error(report, at, "PROXY_HOST is missing: the parent's address or name");
+    if (u->enabled && !values_get_line(c->values, SCOPE_UPSTREAM, "PROXY_PORT"))
+        report_error(report, at, "PROXY_PORT is missing: a number from 1 to 65535");
+    if (u->host && u->smart_licensing && strlen(u->host) > NAME_MAX_LICENSING &&
+        !addr_parse(span_of(u->host), &addr)) {
+        const struct config_value *host =
+            &c->values->of[directive_index(directive_find(SCOPE_UPSTREAM, SPAN_LIT("PROXY_HOST")))];
+
+        report_error(report, (struct place){at.file, host->line, host->column},
+                     "PROXY_HOST: at most 64 characters when SMART_LICENSING is on, found %zu",
+                     strlen(u->host));
+    }
+    if (u->password && !u->user)
+        report_warning(report, at, "PROXY_PASSWORD is not used: PROXY_USER is missing");
+    if (u->ca && !u->tls)
+        report_warning(report, at, "PROXY_CA is not used: PROXY_TLS is off");
+}
