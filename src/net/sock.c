@@ -1,0 +1,151 @@
+#include "net/sock.h"
+
+#include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BACKLOG 4096
+
+static void set_int(int fd, int level, int option, int value)
+{
+    setsockopt(fd, level, option, &value, sizeof value);
+}
+
+int sock_listen(const struct endpoint *at, uint32_t mss, bool shared)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = endpoint_to_sockaddr(at, &sa);
+    int fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int err;
+
+    if (fd < 0)
+        return -errno;
+    set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (shared)
+        set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (sa.ss_family == AF_INET6)
+        set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    if (mss > 0)
+        set_int(fd, IPPROTO_TCP, TCP_MAXSEG, (int)mss);
+    if (bind(fd, (struct sockaddr *)&sa, len) == 0 && listen(fd, BACKLOG) == 0)
+        return fd;
+    err = errno;
+    close(fd);
+    return -err;
+}
+
+int sock_accept(int fd, struct endpoint *client)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof sa;
+    int got;
+
+    do
+        got = accept4(fd, (struct sockaddr *)&sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    while (got < 0 && (errno == EINTR || errno == ECONNABORTED));
+    if (got < 0)
+        return -errno;
+    endpoint_from_sockaddr(client, (struct sockaddr *)&sa);
+    return got;
+}
+
+int sock_connect(const struct endpoint *to, uint32_t mss)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = endpoint_to_sockaddr(to, &sa);
+    int fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int err;
+
+    if (fd < 0)
+        return -errno;
+    if (mss > 0)
+        set_int(fd, IPPROTO_TCP, TCP_MAXSEG, (int)mss);
+    if (connect(fd, (struct sockaddr *)&sa, len) == 0 || errno == EINPROGRESS)
+        return fd;
+    err = errno;
+    close(fd);
+    return -err;
+}
+
+int sock_get_error(int fd)
+{
+    int err = 0;
+    socklen_t len = sizeof err;
+
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0 ? errno : err;
+}
+
+ssize_t sock_read(int fd, void *out, size_t n)
+{
+    ssize_t got;
+
+    do
+        got = recv(fd, out, n, 0);
+    while (got < 0 && errno == EINTR);
+    return got < 0 ? -errno : got;
+}
+
+ssize_t sock_write(int fd, const void *bytes, size_t n)
+{
+    ssize_t put;
+
+    do
+        put = send(fd, bytes, n, MSG_NOSIGNAL);
+    while (put < 0 && errno == EINTR);
+    return put < 0 ? -errno : put;
+}
+
+void sock_shutdown(int fd)
+{
+    shutdown(fd, SHUT_WR);
+}
+
+void sock_reset(int fd)
+{
+    struct linger now = {.l_onoff = 1, .l_linger = 0};
+
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    close(fd);
+}
+
+void sock_set_nodelay(int fd)
+{
+    set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+}
+
+bool sock_get_local(int fd, struct endpoint *out)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof sa;
+
+    if (getsockname(fd, (struct sockaddr *)&sa, &len) < 0)
+        return false;
+    endpoint_from_sockaddr(out, (struct sockaddr *)&sa);
+    return true;
+}
+
+bool sock_read_info(int fd, struct sock_info *out)
+{
+    struct tcp_info ti = {0};
+    socklen_t len = sizeof ti;
+
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &ti, &len) < 0)
+        return false;
+    *out = (struct sock_info){
+        .rtt_us = ti.tcpi_rtt,
+        .retransmissions = ti.tcpi_total_retrans,
+        .mss = ti.tcpi_snd_mss,
+        .pmtu = ti.tcpi_pmtu,
+        .zero_window = ti.tcpi_snd_wnd == 0,
+    };
+    /* bytes_acked counts our FIN once it is acknowledged (a byte of sequence space), bytes_sent
+     * never */
+    if (ti.tcpi_bytes_sent > ti.tcpi_bytes_retrans + ti.tcpi_bytes_acked)
+        out->unacked = ti.tcpi_bytes_sent - ti.tcpi_bytes_retrans - ti.tcpi_bytes_acked;
+    return true;
+}

@@ -1,0 +1,45 @@
+/* net/sock.h - non-blocking TCP sockets: calls that answer >= 0 or -errno; EINTR ends here. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/endpoint.h"
+
+/* A listening socket with TCP_NODELAY and SO_KEEPALIVE for accepted ones to inherit.  `mss` clamps
+ * towards clients (0: the kernel's).  `shared`: SO_REUSEPORT, one socket a worker. */
+int sock_listen(const struct endpoint *at, uint32_t mss, bool shared);
+
+/* The next connection and its client's address, or -errno (-EAGAIN: none; -EMFILE …). */
+int sock_accept(int fd, struct endpoint *client);
+
+/* Begins to connect: a descriptor, the handshake still under way; or -errno. */
+int sock_connect(const struct endpoint *to, uint32_t mss);
+
+/* Why the connection failed, or 0: the pending error of the socket (positive errno). */
+int sock_get_error(int fd);
+
+/* Bytes, 0 at the end, -EAGAIN or another -errno. */
+ssize_t sock_read(int fd, void *out, size_t n);
+ssize_t sock_write(int fd, const void *bytes, size_t n);
+
+/* Ends our direction (FIN). */
+void sock_shutdown(int fd);
+/* Closes so that the other side sees RST. */
+void sock_reset(int fd);
+
+void sock_set_nodelay(int fd);
+
+/* This end's address. */
+bool sock_get_local(int fd, struct endpoint *out);
+
+/* What TCP_INFO tells of a connection. */
+struct sock_info {
+    uint32_t rtt_us, retransmissions, mss, pmtu;
+    uint64_t
+        unacked; /* bytes sent, less retransmitted, less acknowledged; the FIN counts as none */
+    bool zero_window; /* the peer's receive window is closed */
+};
+bool sock_read_info(int fd, struct sock_info *out);
