@@ -1,0 +1,13 @@
+/* render/date.h - wall-clock nanoseconds as text.
+ *
+ * Each thread keeps the second it wrote last, as records of one moment come in crowds.  Any thread.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "render/pen.h"
+
+void date_write_rfc3339(struct pen *p, uint64_t wall_ns); /* "2026-11-23T05:00:00.123456Z" */
+void date_write_http(struct pen *p, uint64_t wall_ns);    /* "Mon, 23 Nov 2026 05:00:00 GMT" */
+void date_write_local(struct pen *p, uint64_t wall_ns); /* "2026-11-23 06:00:00.123", local time */

@@ -1,0 +1,89 @@
+/* render/jsonw.h - a JSON writer over a pen: commas and escapes, nothing else.
+ *
+ * Members and elements come in the order in which they are written; what is opened is closed by the
+ * caller.  One thread. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "render/escape.h"
+#include "render/pen.h"
+
+struct jsonw {
+    struct pen *pen;
+    bool comma; /* something stands before in this object or array */
+};
+
+/* What comes before a value. */
+static inline void jsonw_next(struct jsonw *w)
+{
+    if (w->comma)
+        pen_char(w->pen, ',');
+    w->comma = true;
+}
+
+static inline void jsonw_open(struct jsonw *w, char bracket)
+{
+    jsonw_next(w);
+    pen_char(w->pen, bracket);
+    w->comma = false;
+}
+
+static inline void jsonw_close(struct jsonw *w, char bracket)
+{
+    pen_char(w->pen, bracket);
+    w->comma = true;
+}
+
+/* The name of a member, of our own: written as it is. */
+static inline void jsonw_key(struct jsonw *w, const char *name)
+{
+    jsonw_next(w);
+    pen_char(w->pen, '"');
+    pen_text(w->pen, name);
+    pen_bytes(w->pen, "\":", 2);
+    w->comma = false;
+}
+
+static inline void jsonw_null(struct jsonw *w)
+{
+    jsonw_next(w);
+    pen_bytes(w->pen, "null", 4);
+}
+
+static inline void jsonw_u64(struct jsonw *w, uint64_t n)
+{
+    jsonw_next(w);
+    pen_u64(w->pen, n);
+}
+
+static inline void jsonw_span(struct jsonw *w, struct span text)
+{
+    jsonw_next(w);
+    pen_char(w->pen, '"');
+    escape_json(w->pen, text);
+    pen_char(w->pen, '"');
+}
+
+/* A string from a terminated text; NULL becomes null. */
+static inline void jsonw_text(struct jsonw *w, const char *text)
+{
+    if (text)
+        jsonw_span(w, span_of(text));
+    else
+        jsonw_null(w);
+}
+
+/* Member and value in one. */
+static inline void jsonw_member_text(struct jsonw *w, const char *name, const char *text)
+{
+    jsonw_key(w, name);
+    jsonw_text(w, text);
+}
+
+static inline void jsonw_member_u64(struct jsonw *w, const char *name, uint64_t n)
+{
+    jsonw_key(w, name);
+    jsonw_u64(w, n);
+}
