@@ -1,0 +1,354 @@
+/* One thread empties the workers' rings.
+ *
+ * It sleeps on an eventfd only when all rings were empty; a worker writes to that eventfd only when
+ * it takes `state` from asleep to awake.  Both sides exchange `state`, so one of them comes second:
+ * either the worker sees that the recorder sleeps, or the recorder sees what the worker pushed.
+ * Once awake it gathers for a few milliseconds, so that many flows share one wake-up and one write.
+ */
+#include "proxy/recorder.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/ring.h"
+#include "proxy/sink.h"
+
+#define RING_SLOTS 8192         /* flows a worker may be ahead */
+#define GATHER_MS 5             /* between two looks at the rings while flows come */
+#define BATCH_FLUSH (64 * 1024) /* written when so many bytes are rendered */
+#define BATCH_MAX (1024 * 1024) /* a longer record is lost */
+#define DROP_REPORT_NS (5 * NS_PER_S)
+#define FAIL_REPORT_NS (60 * NS_PER_S)
+#define STOP_PATIENCE_NS NS_PER_S /* for a reader that does not read, once we stop */
+
+enum { ASLEEP, AWAKE };
+
+struct recorder {
+    struct ring *rings; /* one a worker */
+    unsigned rings_len;
+    int wake_fd; /* eventfd */
+    _Atomic int state;
+    _Atomic bool on, stopping, reopen;
+    _Atomic(struct sink *) next;       /* what recorder_set opened; NULL: nothing new */
+    _Atomic uint64_t queue_full, lost; /* flows, by why they were dropped */
+    pthread_t thread;
+    bool has_thread;
+
+    /* the thread's own */
+    struct sink *sink;
+    struct buf batch;
+    uint64_t reported;                       /* of queue_full, said in the log */
+    uint64_t drop_report_ns, fail_report_ns; /* not said again before */
+    uint64_t stop_ns;                        /* end of patience; 0: not stopping */
+};
+
+static void wake(struct recorder *r)
+{
+    uint64_t one = 1;
+    ssize_t n = write(r->wake_fd, &one, sizeof one); /* full: then it is awake soon enough */
+
+    (void)n;
+}
+
+static void report_full(struct recorder *r)
+{
+    uint64_t full = atomic_load_explicit(&r->queue_full, memory_order_relaxed), now_ns;
+
+    if (full == r->reported)
+        return;
+    now_ns = clock_mono_ns();
+    if (now_ns < r->drop_report_ns)
+        return;
+    log_warning("access log: the queue was full, flows dropped: %" PRIu64, full - r->reported);
+    r->reported = full;
+    r->drop_report_ns = now_ns + DROP_REPORT_NS;
+}
+
+static void report_failure(struct recorder *r, int error)
+{
+    uint64_t now_ns = clock_mono_ns();
+
+    if (now_ns < r->fail_report_ns)
+        return;
+    log_warning("access log: cannot write %s: %s (flows lost so far: %" PRIu64 ")",
+                r->sink->path ? r->sink->path : "to standard output", strerror(error),
+                atomic_load_explicit(&r->lost, memory_order_relaxed));
+    r->fail_report_ns = now_ns + FAIL_REPORT_NS;
+}
+
+/* Asked while the sink cannot take more. */
+static bool keep_waiting(void *arg)
+{
+    struct recorder *r = arg;
+
+    report_full(r);
+    if (!atomic_load(&r->stopping))
+        return true;
+    if (!r->stop_ns)
+        r->stop_ns = clock_mono_ns() + STOP_PATIENCE_NS;
+    return clock_mono_ns() < r->stop_ns;
+}
+
+static void count_lost(struct recorder *r, struct span unwritten, int error)
+{
+    uint64_t flows = 0;
+
+    for (size_t i = 0; i < unwritten.len; i++)
+        flows += unwritten.ptr[i] == '\n';
+    atomic_fetch_add_explicit(&r->lost, flows, memory_order_relaxed);
+    report_failure(r, error);
+}
+
+static void flush(struct recorder *r)
+{
+    struct span lines = buf_span(&r->batch);
+    size_t done;
+    int error;
+
+    if (lines.len == 0)
+        return;
+    done = sink_write(r->sink, lines, keep_waiting, r, &error);
+    if (done < lines.len)
+        count_lost(r, (struct span){lines.ptr + done, lines.len - done}, error);
+    buf_consume(&r->batch, lines.len);
+}
+
+static void record(struct recorder *r, struct flow *f)
+{
+    if (r->sink->render && !r->sink->render(&r->batch, f))
+        atomic_fetch_add_explicit(&r->lost, 1, memory_order_relaxed);
+    if (r->batch.len >= BATCH_FLUSH)
+        flush(r);
+    flow_fini(f);
+    free(f);
+}
+
+/* Writes what the rings hold, a ring's length of each at most; false when they were all empty. */
+static bool drain(struct recorder *r)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < r->rings_len; i++) {
+        struct flow *f;
+
+        for (unsigned n = 0; n < RING_SLOTS && (f = ring_pop(&r->rings[i])); n++) {
+            record(r, f);
+            any = true;
+        }
+    }
+    flush(r);
+    return any;
+}
+
+static void take_orders(struct recorder *r)
+{
+    struct sink *next = atomic_exchange(&r->next, NULL);
+    struct err err;
+
+    if (next) {
+        sink_free(r->sink);
+        r->sink = next;
+        r->fail_report_ns = 0;
+    }
+    if (atomic_exchange(&r->reopen, false) && !sink_reopen(r->sink, &err))
+        log_warning("access log: %s; going on with the old one", err.text);
+}
+
+static bool rings_are_empty(struct recorder *r)
+{
+    for (unsigned i = 0; i < r->rings_len; i++)
+        if (!ring_is_empty(&r->rings[i]))
+            return false;
+    return true;
+}
+
+/* Waits until somebody calls, or `ms` have passed (-1: for ever). */
+static void wait_for_call(struct recorder *r, int ms)
+{
+    struct pollfd pfd = {.fd = r->wake_fd, .events = POLLIN};
+    uint64_t calls;
+
+    if (poll(&pfd, 1, ms) > 0 && read(r->wake_fd, &calls, sizeof calls) < 0)
+        assert(errno == EAGAIN || errno == EINTR);
+}
+
+static void sleep_until_called(struct recorder *r)
+{
+    bool untold = atomic_load_explicit(&r->queue_full, memory_order_relaxed) != r->reported;
+
+    atomic_exchange_explicit(&r->state, ASLEEP, memory_order_acq_rel);
+    if (rings_are_empty(r))
+        wait_for_call(r, untold ? (int)(DROP_REPORT_NS / NS_PER_MS) : -1);
+    atomic_store(&r->state, AWAKE);
+}
+
+static void *run(void *arg)
+{
+    struct recorder *r = arg;
+    bool stopping, any;
+
+    do {
+        stopping = atomic_load(
+            &r->stopping); /* before the look: all that was handed over by then is written */
+        take_orders(r);
+        any = drain(r);
+        report_full(r);
+        if (any && !stopping)
+            wait_for_call(r, GATHER_MS);
+        else if (!stopping)
+            sleep_until_called(r);
+    } while (any || !stopping);
+    return NULL;
+}
+
+static bool start_thread(struct recorder *r, struct err *err)
+{
+    sigset_t all, before;
+    int error;
+
+    sigfillset(
+        &all); /* signals are for the main thread; a closed pipe is an error here, no signal */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    error = pthread_create(&r->thread, NULL, run, r);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error) {
+        err_set(err, "cannot start the log's thread: %s", strerror(error));
+        return false;
+    }
+    pthread_setname_np(r->thread, "recorder");
+    r->has_thread = true;
+    return true;
+}
+
+static bool init_rings(struct recorder *r, unsigned workers)
+{
+    r->rings = aligned_alloc(_Alignof(struct ring), workers * sizeof *r->rings);
+    if (!r->rings)
+        return false;
+    for (; r->rings_len < workers; r->rings_len++)
+        if (!ring_init(&r->rings[r->rings_len], RING_SLOTS))
+            return false;
+    return true;
+}
+
+struct recorder *recorder_new(const struct config *c, unsigned workers, struct err *err)
+{
+    struct recorder *r = calloc(1, sizeof *r);
+
+    assert(workers > 0);
+    if (!r) {
+        err_set(err, "out of memory");
+        return NULL;
+    }
+    buf_init(&r->batch, BATCH_MAX);
+    atomic_init(&r->state, AWAKE);
+    r->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (r->wake_fd < 0 || !init_rings(r, workers))
+        err_set(err, "cannot set up the access log: %s", strerror(errno));
+    else if (recorder_set(r, c, err))
+        return r;
+    recorder_free(r);
+    return NULL;
+}
+
+void recorder_free(struct recorder *r)
+{
+    struct flow *f;
+
+    if (!r)
+        return;
+    if (r->has_thread) {
+        atomic_store(&r->stopping, true);
+        wake(r);
+        pthread_join(r->thread, NULL);
+    }
+    for (unsigned i = 0; i < r->rings_len; i++) {
+        while ((f = ring_pop(&r->rings[i]))) { /* handed over after the end */
+            flow_fini(f);
+            free(f);
+        }
+        ring_fini(&r->rings[i]);
+    }
+    sink_free(r->sink);
+    sink_free(atomic_load(&r->next));
+    buf_fini(&r->batch);
+    if (r->wake_fd >= 0)
+        close(r->wake_fd);
+    free(r->rings);
+    free(r);
+}
+
+bool recorder_is_on(const struct recorder *r)
+{
+    return atomic_load_explicit(&r->on, memory_order_relaxed);
+}
+
+void recorder_take(struct recorder *r, unsigned w, struct flow *f)
+{
+    struct flow *queued = recorder_is_on(r) ? malloc(sizeof *queued) : NULL;
+
+    assert(w < r->rings_len);
+    if (queued) {
+        *queued = *f;
+        if (ring_push(&r->rings[w], queued)) {
+            *f = (struct flow){0};
+            if (atomic_exchange_explicit(&r->state, AWAKE, memory_order_acq_rel) == ASLEEP)
+                wake(r);
+            return;
+        }
+        free(queued);
+    }
+    if (recorder_is_on(r))
+        atomic_fetch_add_explicit(&r->queue_full, 1, memory_order_relaxed);
+    flow_fini(f);
+}
+
+void recorder_reopen(struct recorder *r)
+{
+    if (!r->has_thread)
+        return;
+    atomic_store(&r->reopen, true);
+    wake(r);
+}
+
+bool recorder_set(struct recorder *r, const struct config *c, struct err *err)
+{
+    struct sink *sink;
+
+    if (!r->has_thread && c->log_to == LOG_TO_OFF)
+        return true;
+    sink = sink_new(c, err);
+    if (!sink)
+        return false;
+    if (r->has_thread) {
+        sink_free(atomic_exchange(&r->next, sink));
+        wake(r);
+    } else {
+        r->sink = sink;
+        if (!start_thread(r, err)) {
+            sink_free(sink);
+            r->sink = NULL;
+            return false;
+        }
+    }
+    atomic_store(&r->on, c->log_to != LOG_TO_OFF);
+    return true;
+}
+
+uint64_t recorder_dropped(const struct recorder *r)
+{
+    return atomic_load_explicit(&r->queue_full, memory_order_relaxed) +
+           atomic_load_explicit(&r->lost, memory_order_relaxed);
+}

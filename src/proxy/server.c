@@ -1,0 +1,492 @@
+#include "proxy/server.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <ifaddrs.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <poll.h>
+#include <pwd.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/num.h"
+#include "proxy/listeners.h"
+#include "proxy/notify.h"
+#include "proxy/recorder.h"
+#include "proxy/worker.h"
+
+#define DESCRIPTORS_APART 128 /* for listeners, logs, pipes, lists … beside two a connection */
+#define OWN_ADDRESSES_MAX 256
+#define DRAIN_LOOK_MS 20
+
+struct server {
+    const struct server_options *options;
+    struct config *config;
+    struct proxy_shared shared;
+    struct listeners listeners;
+    unsigned inherited; /* listening sockets that came from the service manager */
+    unsigned started;   /* worker threads */
+    int signal_fd, address_fd;
+    uint64_t watchdog_ns, beat_ns;
+    uint64_t *last_beats;
+    bool draining, stop;
+    uint64_t drain_end_ns;
+};
+
+/* ---- what the process needs of the system */
+
+static unsigned count_cpus(void)
+{
+    cpu_set_t set;
+
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+}
+
+/* Raises the soft limit of descriptors to the hard one; returns how many connections fit. */
+static uint32_t fit_connections(const struct config *c)
+{
+    uint32_t asked = c->limits.connections;
+    struct rlimit r;
+    uint64_t room;
+
+    if (getrlimit(RLIMIT_NOFILE, &r) < 0)
+        return asked;
+    r.rlim_cur = r.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &r);
+    if (r.rlim_cur == RLIM_INFINITY)
+        return asked;
+    room =
+        r.rlim_cur > 2 * DESCRIPTORS_APART ? (r.rlim_cur - DESCRIPTORS_APART) / 2 : r.rlim_cur / 4;
+    if (room >= asked)
+        return asked;
+    log_warning("connections lowered from %u to %llu: the limit of descriptors is %llu", asked,
+                (unsigned long long)room, (unsigned long long)r.rlim_cur);
+    return (uint32_t)room;
+}
+
+/* Gives root's rights away for good; what needs them is open by now. */
+static bool drop_privileges(const struct config *c, struct err *err)
+{
+    const struct passwd *pw;
+
+    if (geteuid() != 0)
+        return true;
+    pw = getpwnam(c->user);
+    if (!pw && !c->user_given) {
+        pw = getpwnam("nobody");
+        if (pw)
+            log_info("there is no account \"%s\": running as nobody", c->user);
+    }
+    if (!pw) {
+        err_set(err, "user %s: no such account (`adduser --system --group %s` makes it)", c->user,
+                c->user);
+        return false;
+    }
+    if (initgroups(pw->pw_name, pw->pw_gid) < 0 || setgid(pw->pw_gid) < 0 ||
+        setuid(pw->pw_uid) < 0) {
+        err_set(err, "cannot change to user %s: %s", pw->pw_name, strerror(errno));
+        return false;
+    }
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    return true;
+}
+
+/* ---- this machine's own addresses count as loopback */
+
+static void read_own_addresses(void)
+{
+    struct addr own[OWN_ADDRESSES_MAX];
+    struct ifaddrs *list;
+    unsigned n = 0;
+
+    if (getifaddrs(&list) < 0) {
+        log_warning("cannot list this machine's addresses: %s", strerror(errno));
+        return;
+    }
+    for (const struct ifaddrs *i = list; i && n < OWN_ADDRESSES_MAX; i = i->ifa_next) {
+        struct endpoint e;
+
+        if (!i->ifa_addr ||
+            (i->ifa_addr->sa_family != AF_INET && i->ifa_addr->sa_family != AF_INET6))
+            continue;
+        endpoint_from_sockaddr(&e, i->ifa_addr);
+        own[n++] = e.addr;
+    }
+    freeifaddrs(list);
+    access_set_own_addresses(own, n);
+}
+
+/* A socket that tells when addresses come and go; -1: not to be had. */
+static int open_address_watch(void)
+{
+    struct sockaddr_nl at = {.nl_family = AF_NETLINK,
+                             .nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR};
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
+
+    if (fd >= 0 && bind(fd, (struct sockaddr *)&at, sizeof at) < 0) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+static void follow_addresses(int fd)
+{
+    char dump[8192];
+
+    while (recv(fd, dump, sizeof dump, 0) > 0)
+        continue;
+    read_own_addresses();
+}
+
+/* ---- workers */
+
+static bool send_to(struct worker *w, struct mail m)
+{
+    struct mail *copy = malloc(sizeof *copy);
+
+    if (!copy)
+        return false;
+    *copy = m;
+    if (worker_send(w, copy))
+        return true;
+    free(copy);
+    return false;
+}
+
+static void send_to_all(struct server *s, struct mail m)
+{
+    for (unsigned i = 0; i < s->shared.workers_len; i++)
+        if (!send_to(&s->shared.workers[i], m))
+            log_error("worker %u does not take its mail", i);
+}
+
+static bool send_listeners(struct server *s, unsigned i)
+{
+    struct mail m = {.kind = MAIL_LISTENERS};
+
+    m.listeners = listeners_of_worker(&s->listeners, i, &m.listeners_len);
+    if (m.listeners && send_to(&s->shared.workers[i], m))
+        return true;
+    free(m.listeners);
+    return false;
+}
+
+static bool start_workers(struct server *s, struct err *err)
+{
+    unsigned n = s->shared.workers_len;
+
+    s->shared.workers = aligned_alloc(64, (n * sizeof(struct worker) + 63) & ~(size_t)63);
+    s->last_beats = calloc(n, sizeof *s->last_beats);
+    if (!s->shared.workers || !s->last_beats) {
+        err_set(err, "out of memory");
+        return false;
+    }
+    memset(s->shared.workers, 0, n * sizeof(struct worker));
+    for (unsigned i = 0; i < n; i++) {
+        int failed = worker_init(&s->shared.workers[i], &s->shared, i, s->config);
+
+        if (failed < 0) {
+            err_set(err, "cannot start worker %u: %s", i, strerror(-failed));
+            return false;
+        }
+        if (!send_listeners(s, i)) {
+            err_set(err, "out of memory");
+            return false;
+        }
+    }
+    for (; s->started < n; s->started++) {
+        struct worker *w = &s->shared.workers[s->started];
+        char name[16];
+        int failed = pthread_create(&w->thread, NULL, worker_run, w);
+
+        if (failed) {
+            err_set(err, "cannot start a thread: %s", strerror(failed));
+            return false;
+        }
+        snprintf(name, sizeof name, "worker-%u", s->started);
+        pthread_setname_np(w->thread, name);
+    }
+    return true;
+}
+
+static void stop_workers(struct server *s)
+{
+    if (s->started)
+        send_to_all(s, (struct mail){.kind = MAIL_STOP});
+    for (unsigned i = 0; i < s->started; i++)
+        pthread_join(s->shared.workers[i].thread, NULL);
+    for (unsigned i = 0; s->shared.workers && i < s->shared.workers_len; i++)
+        worker_fini(&s->shared.workers[i]);
+    free(s->shared.workers);
+    free(s->last_beats);
+}
+
+/* ---- listeners */
+
+/* Those of the configuration, or the one of -l in their place, or what the service manager brought.
+ */
+static bool open_listeners(struct server *s, const struct config *c, struct listeners *out,
+                           const struct listeners *old, struct err *err)
+{
+    unsigned workers = s->shared.workers_len;
+    struct config_listener given = {0};
+    struct span text = span_of(s->options->listen);
+    uint64_t port;
+
+    if (s->inherited)
+        return listeners_inherit(out, s->inherited, c->listeners, c->listeners_len, workers, err);
+    if (!s->options->listen)
+        return listeners_open(out, c->listeners, c->listeners_len, workers, old, err);
+    if (num_parse_u64(text, UINT16_MAX, &port)) { /* a port alone: for this machine only */
+        given.at.port = (uint16_t)port;
+        addr_parse(SPAN_LIT("127.0.0.1"), &given.at.addr);
+    } else if (!endpoint_parse(text, &given.at)) {
+        err_set(err, "-l %s: not an address with its port, like 127.0.0.1:3128 or [::1]:3128",
+                s->options->listen);
+        return false;
+    }
+    return listeners_open(out, &given, 1, workers, old, err);
+}
+
+/* ---- reload */
+
+static void log_report(const struct config_report *r)
+{
+    for (unsigned i = 0; i < r->len; i++) {
+        if (r->items[i].warning)
+            log_warning("%s", r->items[i].text);
+        else
+            log_error("%s", r->items[i].text);
+    }
+}
+
+/* A bad file changes nothing and says why; a good one leaves every open flow alone. */
+static void reload(struct server *s)
+{
+    struct config_report report = {0};
+    struct listeners fresh = {0};
+    struct config *c;
+    struct err err;
+
+    notify_reloading(clock_mono_ns());
+    c = config_load(s->options->config_path, s->config, &report);
+    log_report(&report);
+    config_report_fini(&report);
+    if (!c || !config_refuse_unserved(c, &err)) {
+        log_error("reload: %s; the configuration in force stays",
+                  c ? err.text : "the file has errors");
+        goto out;
+    }
+    if (!s->inherited && !open_listeners(s, c, &fresh, &s->listeners, &err)) {
+        log_error("reload: %s; the configuration in force stays", err.text);
+        goto out;
+    }
+    if (!recorder_set(s->shared.recorder, c, &err))
+        log_error("reload: %s; the access log in use stays", err.text);
+    if (c->workers != s->config->workers || strcmp(c->user, s->config->user) != 0)
+        log_warning("reload: workers and user need a restart");
+    log_set_level(c->log_level);
+    s->shared.connections_max = fit_connections(c);
+    if (!s->inherited) {
+        listeners_fini(&s->listeners, false);
+        s->listeners = fresh;
+    }
+    for (unsigned i = 0; i < s->shared.workers_len; i++) {
+        if (!send_to(&s->shared.workers[i],
+                     (struct mail){.kind = MAIL_CONFIG, .config = config_ref(c)}))
+            config_unref(c);
+        if (!s->inherited)
+            send_listeners(s, i);
+    }
+    config_unref(s->config);
+    s->config = c;
+    c = NULL;
+    log_info("reloaded %s", s->options->config_path ? s->options->config_path : "the defaults");
+out:
+    if (c)
+        config_unref(c);
+    notify_send("READY=1");
+}
+
+/* ---- the waiting */
+
+static void begin_drain(struct server *s)
+{
+    uint64_t patience = s->config->limits.drain_ns;
+
+    if (s->draining) { /* a second signal ends at once */
+        s->stop = true;
+        return;
+    }
+    s->draining = true;
+    s->drain_end_ns = clock_mono_ns() + patience;
+    log_info("stopping: open flows may finish within %.0f s", (double)patience / 1e9);
+    notify_send("STOPPING=1");
+    send_to_all(s, (struct mail){.kind = MAIL_DRAIN, .at_ns = s->drain_end_ns});
+}
+
+static void take_signals(struct server *s)
+{
+    struct signalfd_siginfo info;
+
+    while (read(s->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        switch ((int)info.ssi_signo) {
+        case SIGTERM:
+        case SIGINT:
+            begin_drain(s);
+            break;
+        case SIGHUP:
+            reload(s);
+            break;
+        case SIGUSR1:
+            recorder_reopen(s->shared.recorder);
+            break;
+        }
+    }
+}
+
+/* The watchdog is fed only while every worker turns. */
+static void feed_watchdog(struct server *s)
+{
+    bool alive = true;
+
+    if (!s->watchdog_ns || clock_mono_ns() < s->beat_ns)
+        return;
+    s->beat_ns = clock_mono_ns() + s->watchdog_ns / 3;
+    for (unsigned i = 0; i < s->shared.workers_len; i++) {
+        uint64_t beats = atomic_load_explicit(&s->shared.workers[i].beats, memory_order_relaxed);
+
+        alive &= beats != s->last_beats[i];
+        s->last_beats[i] = beats;
+    }
+    if (alive)
+        notify_send("WATCHDOG=1");
+}
+
+static int poll_ms(const struct server *s)
+{
+    uint64_t now = clock_mono_ns();
+
+    if (s->draining)
+        return DRAIN_LOOK_MS;
+    if (!s->watchdog_ns)
+        return -1;
+    return s->beat_ns > now ? (int)((s->beat_ns - now) / NS_PER_MS) + 1 : 0;
+}
+
+static void wait_for_the_end(struct server *s)
+{
+    while (!s->stop) {
+        struct pollfd fds[] = {{s->signal_fd, POLLIN, 0}, {s->address_fd, POLLIN, 0}};
+
+        poll(fds, 2, poll_ms(s));
+        if (fds[0].revents)
+            take_signals(s);
+        if (fds[1].revents)
+            follow_addresses(s->address_fd);
+        feed_watchdog(s);
+        if (s->draining &&
+            (clock_mono_ns() >= s->drain_end_ns ||
+             atomic_load_explicit(&s->shared.connections, memory_order_relaxed) == 0))
+            s->stop = true;
+    }
+}
+
+/* ---- start */
+
+static bool block_signals(struct server *s, struct err *err)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    s->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (s->signal_fd < 0)
+        err_set(err, "signalfd: %s", strerror(errno));
+    return s->signal_fd >= 0;
+}
+
+static void tell_listeners(const struct server *s)
+{
+    for (unsigned i = 0; i < s->listeners.len; i++) {
+        char text[ENDPOINT_TEXT_MAX];
+
+        endpoint_write(&s->listeners.all[i].at, text);
+        log_info("listening on %s%s", text, s->listeners.all[i].tls ? " (TLS)" : "");
+    }
+}
+
+/* An identity of this instance alone: two proxies in a row are no loop. */
+static void make_pseudonym(struct proxy_shared *shared)
+{
+    uint32_t own;
+
+    hash_random(&own, sizeof own);
+    snprintf(shared->pseudonym, sizeof shared->pseudonym, "viaduct-%08x", own);
+}
+
+static bool start(struct server *s, struct err *err)
+{
+    struct config *c = s->config;
+
+    log_set_level(c->log_level);
+    make_pseudonym(&s->shared);
+    s->inherited = notify_count_listeners();
+    s->watchdog_ns = notify_watchdog_ns();
+    s->shared.workers_len = c->workers ? c->workers : count_cpus();
+    s->shared.hand_round = s->inherited > 0 && s->shared.workers_len > 1;
+    s->shared.connections_max = fit_connections(c);
+    s->shared.clients = limits_clients_new(s->shared.connections_max);
+    if (!s->shared.clients) {
+        err_set(err, "out of memory");
+        return false;
+    }
+    if (!block_signals(s, err) || !open_listeners(s, c, &s->listeners, NULL, err) ||
+        !drop_privileges(c, err))
+        return false;
+    s->address_fd = open_address_watch();
+    read_own_addresses();
+    s->shared.recorder = recorder_new(c, s->shared.workers_len, err);
+    return s->shared.recorder && start_workers(s, err);
+}
+
+bool server_run(const struct server_options *options, struct config *config, struct err *err)
+{
+    struct server s = {.options = options, .config = config, .signal_fd = -1, .address_fd = -1};
+    bool ok = start(&s, err);
+
+    if (ok) {
+        tell_listeners(&s);
+        notify_send("READY=1");
+        wait_for_the_end(&s);
+    }
+    stop_workers(&s);
+    if (s.shared.recorder)
+        recorder_free(s.shared.recorder);
+    limits_clients_free(s.shared.clients);
+    listeners_fini(&s.listeners, s.started == 0 && !s.shared.workers);
+    config_unref(s.config);
+    if (s.signal_fd >= 0)
+        close(s.signal_fd);
+    if (s.address_fd >= 0)
+        close(s.address_fd);
+    return ok;
+}

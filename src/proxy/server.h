@@ -1,0 +1,19 @@
+/* proxy/server.h - the proxy as a whole: start, reload, stop: listeners, workers, signals.
+ *
+ * Runs on the thread that calls it, which serves no traffic: it waits for signals, follows this
+ * machine's own addresses and feeds the watchdog. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "config/config.h"
+
+struct server_options {
+    const char *config_path; /* NULL: the default place, or the built-in defaults */
+    const char *listen;      /* -l ADDR:PORT in place of the file's listeners; NULL: none */
+};
+
+/* Runs until told to stop; takes over the reference to `config`.  False with *err when it cannot
+ * start. */
+bool server_run(const struct server_options *options, struct config *config, struct err *err);

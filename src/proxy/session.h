@@ -1,0 +1,218 @@
+/* proxy/session.h - one client connection, from accept to close: the machine that drives its flows.
+ *
+ * A kept-alive client is one session with several flows; a flow begins with the first byte of a
+ * request and ends once, in session_end.  States are the proxy's own and finer than phases; the
+ * table in session.c says where each lies, what its deadline is and which step drives it.
+ *
+ * A step does one thing and returns: STEP_AGAIN (call the state's step again), STEP_WAIT (an event
+ * or the timer will come), STEP_YIELD (more to do, after the others had their turn), STEP_DONE (the
+ * session was retired: touch it no more). */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "flow/flow.h"
+#include "flow/judge.h"
+#include "net/conn.h"
+#include "net/dial.h"
+#include "net/pump.h"
+#include "net/resolve.h"
+#include "net/wheel.h"
+#include "policy/access.h"
+#include "policy/limits.h"
+#include "proxy/pool.h"
+#include "wire/authority.h"
+#include "wire/body.h"
+
+struct worker;
+struct watch;
+
+enum step { STEP_AGAIN, STEP_WAIT, STEP_YIELD, STEP_DONE };
+
+enum session_state {
+    STATE_IDLE,    /* no request has begun: a fresh or a kept-alive connection */
+    STATE_REQUEST, /* a request head is coming in */
+    STATE_RESOLVE, /* the target's name is being looked up */
+    STATE_CONNECT, /* the target is being dialled */
+    STATE_FORWARD, /* plain HTTP: the request goes out, the answer comes back */
+    STATE_HELLO,   /* a tunnel whose first bytes are watched for TLS */
+    STATE_TUNNEL,  /* a tunnel whose bytes are moved */
+    STATE_ANSWER,  /* our own answer goes out */
+    STATE_LINGER,  /* answered for good: reads on a little, so that the answer is not lost (RFC
+                      9112 9.6) */
+    STATE_COUNT
+};
+
+/* One plain-HTTP request and its response; there only while they last. */
+struct exchange {
+    struct buf head;     /* the request head as sent on, kept until an answer begins */
+    struct buf response; /* a response head that has not come whole */
+    struct body up, down;
+    struct pump_way way_up, way_down;
+    uint64_t sent_ns; /* when the request was sent whole; 0: not yet */
+    uint16_t status;  /* of the response; 0: none yet */
+    uint8_t method;   /* enum http1_method */
+    bool head_sent;
+    bool may_retry;                  /* idempotent, without body, on a link that was used before */
+    bool redialled;                  /* that link was dead: only a new one now */
+    bool client_keeps, target_keeps; /* the connection is kept afterwards */
+    bool client_is_10, dechunk;
+    bool upgrade;       /* the request asks for another protocol */
+    bool expects;       /* Expect: 100-continue */
+    bool bind_link;     /* NTLM or Negotiate was spoken */
+    bool upstream_gone; /* the target cannot be written to any more; its answer may still come */
+};
+
+#define SESSION_TRIES 4 /* addresses dialled at the same time */
+
+/* A dial under way. */
+struct session_dial {
+    struct dial dial;
+    struct link *links[SESSION_TRIES]; /* NULL: free */
+};
+
+struct session {
+    struct worker *worker;
+    struct conn client;
+    struct link *link;           /* towards the target; NULL: none */
+    struct exchange *exchange;   /* NULL: not plain HTTP */
+    struct session_dial *dial;   /* NULL: not dialling */
+    struct watch *watch;         /* NULL: no byte was said yet, or it is not TLS */
+    struct resolve_query *query; /* NULL: no look-up is under way */
+    struct wheel_timer timer;
+    uint64_t deadline_ns; /* of the state; UINT64_MAX: none */
+    uint64_t wake_ns;     /* earlier look, for throttling and the next dial; UINT64_MAX: none */
+    uint64_t active_ns;   /* when bytes last moved */
+    uint64_t left_ns;     /* FIN came before the answer: patience until then; UINT64_MAX */
+    uint64_t step_ns;     /* when the step of `answer` under way began; of a tunnel: until when a
+                           * ClientHello is waited for (sni match) */
+    struct list node;     /* in the worker's run or retired list */
+    struct buf in;        /* bytes of the client that were read and not used yet */
+    struct flow_limits limits;
+    uint8_t state;         /* enum session_state */
+    uint8_t sni;           /* enum access_sni of the rule */
+    uint8_t listener;      /* number of the worker's listener */
+    uint8_t refuse;        /* enum verdict to answer whatever is asked; 0 (ok): serve */
+    uint8_t answer_format; /* enum answer_format, of the request's Accept */
+    bool answer_language;  /* of its Accept-Language: Japanese */
+    bool has_flow, queued, retired;
+    bool counted, counted_client; /* in the shared connection counts */
+    bool spare;                   /* sits on the worker's spare descriptor */
+    uint32_t asked;                /* bytes of the tunnel up since the last ones down */
+    bool closes;                  /* no further request on this connection */
+    bool unread;                  /* the request has a body that was not read */
+    uint8_t fin_first;            /* enum side whose FIN came first */
+    uint8_t broken_err;           /* errno of the socket that broke */
+    bool splice_up, splice_down;  /* a tunnel's modes, between two calls */
+    struct flow flow;
+};
+
+/* Makes the session of an accepted connection and drives it.  Without memory the connection is
+ * closed. */
+void session_accept(struct worker *w, unsigned listener, int fd, const struct endpoint *client,
+                    enum verdict refuse, bool spare);
+
+/* Runs steps until the session waits, yields or is retired. */
+void session_drive(struct session *s);
+
+/* Events: the bits of epoll for the client's socket or for a link; the timer. */
+void session_client_event(struct session *s, uint32_t events);
+void session_link_event(struct session *s, struct link *l, uint32_t events);
+void session_timer(struct session *s);
+
+/* The only way to change state: stamps the flow, rearms the deadline. */
+enum step session_enter(struct session *s, enum session_state next);
+
+/* Moves the deadline of the state; wakes the session at `wake_ns` if that is earlier. */
+void session_set_deadline(struct session *s, uint64_t deadline_ns);
+void session_set_wake(struct session *s, uint64_t wake_ns);
+
+/* Begins a flow for a request whose first byte is here. */
+void session_begin(struct session *s);
+
+/* The only end of a flow.  Ends it with the verdict, the party, and a reason in a few words (NULL:
+ * none); if no byte of an answer went out and the verdict has a status, the client is answered.
+ * Links go back or are closed, the flow goes to the recorder, the session on to its next request,
+ * to lingering, or is retired. */
+enum step session_end(struct session *s, enum verdict v, enum side by, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* The same with an answer other than the verdict's usual one: 0 or NULL keep that. */
+enum step session_end_as(struct session *s, enum verdict v, enum side by, int status,
+                         const char *error, const char *fmt, ...)
+    __attribute__((format(printf, 6, 7)));
+
+/* Ends a flow that already answered (a tunnel, a transfer): `cut` shows the client a cut where
+ * bytes were owed. */
+enum step session_end_stream(struct session *s, struct ending e, bool cut);
+
+/* The same for chunks whose end never came: they are left without a last chunk, and the connection
+ * ends. */
+enum step session_end_unfinished(struct session *s, struct ending e);
+
+/* Ends the flow with an answer that was made already; the client's connection is kept unless
+ * s->closes. */
+enum step session_answer(struct session *s, enum verdict v, const char *bytes, size_t n);
+
+/* Ends the flow of a plain-HTTP exchange whose response went out whole; keeps what can be kept. */
+enum step session_end_exchange(struct session *s, enum verdict v);
+
+/* Gives the session back at the end of the turn; ends no flow. */
+enum step session_retire(struct session *s);
+
+/* Draining: ends what is idle; at the end of patience, everything. */
+void session_drain(struct session *s, bool now);
+
+uint64_t session_now(const struct session *s);
+
+/* The question to the access rules as far as the flow can tell it; `host` borrows from the flow. */
+void session_query(const struct session *s, struct access_query *q);
+
+/* Takes name, limits and terms of the rule that allowed the flow, and the report-only ones. */
+void session_take_rule(struct session *s, const struct access_decision *d);
+enum step session_deny(struct session *s, const struct access_decision *d);
+
+/* How many bytes of one direction may move now under rate and size limit; 0: none, and a wake is
+ * set. */
+uint64_t session_allowance(struct session *s, bool up);
+/* Whether max-upload or max-download is used up. */
+bool session_is_full(const struct session *s, bool up);
+/* Ends the flow over it, after its head went out. */
+enum step session_end_full(struct session *s, bool up);
+
+/* Hands the session's bytes to a tunnel: after the 200, and after a 101. */
+enum step session_tunnel(struct session *s);
+enum step session_tunnel_opaque(struct session *s);
+
+/* The steps, one a state (step_*.c). */
+enum step step_idle(struct session *s);
+enum step step_request(struct session *s);
+enum step step_resolve(struct session *s);
+enum step step_connect(struct session *s);
+enum step step_forward(struct session *s);
+enum step step_hello(struct session *s);
+enum step step_tunnel(struct session *s);
+enum step step_answer(struct session *s);
+enum step step_linger(struct session *s);
+
+/* Between the steps: after authorization, towards the target (step_connect.c: `literal` NULL for a
+ * name); a link is there (step_forward.c, step_tunnel.c); the links under way are dropped. */
+enum step session_connect(struct session *s, const struct addr *literal);
+enum step step_forward_start(struct session *s);
+enum step step_tunnel_start(struct session *s);
+void step_connect_abandon(struct session *s);
+
+/* A kept link was dead: the request goes again on a new connection to the same address. */
+enum step session_redial(struct session *s);
+
+/* Whether the client went away before the answer.  One that asked for a tunnel has, once it sends
+ * FIN; one that asked plain HTTP may only have closed its half, as nc does, and gets a second of
+ * patience. */
+bool session_client_left(struct session *s);
+enum step session_end_left(struct session *s);
+
+/* Idle time ran out, or a deadline of the state: what to do is the state's (step_*.c). */
+enum step step_tunnel_timeout(struct session *s);
+enum step step_forward_timeout(struct session *s);
+enum step step_connect_timeout(struct session *s);

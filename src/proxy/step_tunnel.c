@@ -1,0 +1,373 @@
+/* proxy/step_tunnel.c: a tunnel, from the 200 to its last byte.
+ *
+ * Its first bytes are copied and watched until it is known whether they are TLS and, if so, until
+ * both hellos are through; then direction by direction the pump decides between copy and splice.
+ * What ends a tunnel from outside goes to the judge as symptoms. */
+#include "proxy/session.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "net/sock.h"
+#include "proxy/watch.h"
+#include "proxy/worker.h"
+
+static struct conn *target_of(struct session *s)
+{
+    return &s->link->conn;
+}
+
+/* ---- the beginning */
+
+static uint64_t idle_deadline(const struct session *s)
+{
+    return s->limits.idle_ns ? s->active_ns + s->limits.idle_ns : UINT64_MAX;
+}
+
+/* The idle time, or the lifetime where that ends sooner. */
+static void set_tunnel_deadline(struct session *s)
+{
+    uint64_t idle = idle_deadline(s);
+    uint64_t life = s->limits.lifetime_ns ? s->flow.begin_ns + s->limits.lifetime_ns : UINT64_MAX;
+
+    if (s->state == STATE_HELLO && s->sni == SNI_MATCH && s->step_ns < idle)
+        idle = s->step_ns;
+    session_set_deadline(s, idle < life ? idle : life);
+}
+
+enum step session_tunnel(struct session *s)
+{
+    s->active_ns = session_now(s);
+    s->step_ns = s->active_ns + s->worker->config->limits.header_ns;
+    session_enter(s, STATE_HELLO);
+    set_tunnel_deadline(s);
+    return STEP_AGAIN;
+}
+
+enum step step_tunnel_start(struct session *s)
+{
+    static const char established[] = "HTTP/1.1 200 Connection established\r\n\r\n";
+
+    s->flow.status = 200;
+    s->flow.status_sent = true;
+    if (conn_send(&s->client, established, sizeof established - 1) < 0) {
+        s->client.ready |= CONN_ERR;
+        return session_end_left(s);
+    }
+    return session_tunnel(s);
+}
+
+/* ---- the end */
+
+/* Which side an error of a socket means. */
+static enum stream_end end_of_errno(int err)
+{
+    return err == ETIMEDOUT || err == EHOSTUNREACH || err == ENETUNREACH ? STREAM_END_LOST
+                                                                         : STREAM_END_RST;
+}
+
+static void gather(struct session *s, struct symptoms *y)
+{
+    struct sock_info info;
+
+    y->fin_client = s->client.eof;
+    y->fin_target = target_of(s)->eof;
+    y->bytes_up = s->flow.bytes_up;
+    y->bytes_down = s->flow.bytes_down;
+    y->last_was_up = s->asked > 0;
+    y->asked = s->asked;
+    y->held_client = s->client.rest.len + (s->client.pipe ? s->client.pipe->held : 0);
+    y->held_target = target_of(s)->rest.len + (target_of(s)->pipe ? target_of(s)->pipe->held : 0);
+    y->idle_ns = session_now(s) - s->active_ns;
+    if (y->end == STREAM_END_IDLE || y->end == STREAM_END_LOST) {
+        if (sock_read_info(s->client.fd, &info))
+            y->unacked_client = info.unacked;
+        if (sock_read_info(target_of(s)->fd, &info))
+            y->unacked_target = info.unacked;
+    }
+    if (s->watch)
+        watch_gather(s->watch, y);
+}
+
+/* Ends the tunnel by what was seen; RST and every cut are shown to both as RST. */
+static enum step end_tunnel(struct session *s, enum stream_end end, enum side first)
+{
+    struct symptoms y = {.end = end, .first = first, .idle_timer = "idle-timeout"};
+    struct ending e;
+
+    gather(s, &y);
+    e = judge_stream(&y, &s->flow);
+    return session_end_stream(
+        s, e, end == STREAM_END_RST || end == STREAM_END_LOST || !verdict_is_success(e.verdict));
+}
+
+enum step step_tunnel_timeout(struct session *s)
+{
+    uint64_t now = session_now(s);
+
+    if (s->limits.lifetime_ns && now >= s->flow.begin_ns + s->limits.lifetime_ns) {
+        flow_set_text(&s->flow.reason, "lifetime");
+        flow_evidence(&s->flow, "open for %.1f s (lifetime)",
+                      (double)(now - s->flow.begin_ns) / 1e9);
+        return session_end_stream(
+            s, (struct ending){VERDICT_LIFETIME_LIMIT, SIDE_PROXY, CERTAINTY_SEEN}, true);
+    }
+    if (s->state == STATE_HELLO && s->sni == SNI_MATCH && now >= s->step_ns) {
+        flow_evidence(&s->flow, "%u bytes and no whole ClientHello", s->in.len);
+        return session_end(s, VERDICT_SNI_MISMATCH, SIDE_PROXY, "no ClientHello in time");
+    }
+    if (now >= idle_deadline(s))
+        return end_tunnel(s, STREAM_END_IDLE, SIDE_PROXY);
+    set_tunnel_deadline(s);
+    return STEP_AGAIN;
+}
+
+/* ---- looking at the first bytes */
+
+static bool see_up(void *arg, const char *bytes, size_t n)
+{
+    struct session *s = arg;
+
+    watch_see_up(s->watch, (struct span){bytes, n}, &s->flow);
+    return true;
+}
+
+static bool see_down(void *arg, const char *bytes, size_t n)
+{
+    struct session *s = arg;
+
+    watch_see_down(s->watch, (struct span){bytes, n}, &s->flow);
+    return true;
+}
+
+/* Compares the name in the ClientHello with the one CONNECT asked for. */
+static bool sni_agrees(struct session *s)
+{
+    const char *sni = s->flow.tls ? s->flow.tls->sni : NULL;
+    struct access_query q;
+    struct span name = span_of(sni);
+
+    session_query(s, &q);
+    if (name.len > 0 && name.ptr[name.len - 1] == '.')
+        name.len--;
+    if (name.len == 0 ? q.addr.family != 0 : span_equal_nocase(name, q.host))
+        return true;
+    flow_evidence(&s->flow, "ClientHello asks for \"%s\", CONNECT asked for \"%.*s\"",
+                  sni ? sni : "", (int)q.host.len, q.host.ptr);
+    return false;
+}
+
+/* `sni match`: holds the client's bytes until its ClientHello is whole.  STEP_AGAIN: it agrees. */
+static enum step hold_hello(struct session *s)
+{
+    struct tls_hello hello;
+    enum parse parsed;
+    ssize_t n;
+    char *room;
+
+    for (;;) {
+        parsed = tlsrec_parse_client_hello(buf_span(&s->in), &hello);
+        if (parsed != PARSE_MORE)
+            break;
+        if (s->client.eof)
+            return end_tunnel(s, STREAM_END_FIN, SIDE_CLIENT);
+        if (!(s->client.ready & CONN_IN))
+            return STEP_WAIT;
+        room = s->in.len < TLSREC_HELLO_MAX ? buf_reserve(&s->in, TLSREC_HELLO_MAX) : NULL;
+        if (!room) {
+            parsed = PARSE_BAD;
+            break;
+        }
+        n = conn_read(&s->client, room, TLSREC_HELLO_MAX);
+        if (n == -EAGAIN)
+            return STEP_WAIT;
+        if (n < 0)
+            return end_tunnel(s, end_of_errno((int)-n), SIDE_CLIENT);
+        buf_commit(&s->in, (size_t)n);
+        s->active_ns = session_now(s);
+    }
+    if (parsed == PARSE_BAD) {
+        flow_evidence(&s->flow, "the tunnel does not begin with a ClientHello");
+        return session_end(s, VERDICT_SNI_MISMATCH, SIDE_PROXY, "not TLS");
+    }
+    watch_take_client_hello(&s->flow, &hello);
+    if (!sni_agrees(s))
+        return session_end(s, VERDICT_SNI_MISMATCH, SIDE_PROXY, "SNI is not the CONNECT name");
+    s->sni = SNI_OFF; /* done: from here on a tunnel like any other */
+    set_tunnel_deadline(s);
+    return STEP_AGAIN;
+}
+
+/* ---- moving */
+
+static void note_moved(struct session *s, bool up, uint64_t n)
+{
+    *(up ? &s->flow.bytes_up : &s->flow.bytes_down) += n;
+    s->active_ns = session_now(s);
+    if (!up)
+        s->asked = 0;
+    else
+        s->asked = n > UINT32_MAX - s->asked ? UINT32_MAX : s->asked + (uint32_t)n;
+}
+
+/* Client bytes that were read with or behind the request go first. */
+static int send_early(struct session *s)
+{
+    struct span early = buf_span(&s->in);
+    int err;
+
+    if (early.len == 0)
+        return 0;
+    if (s->watch)
+        watch_see_up(s->watch, early, &s->flow);
+    err = conn_send(target_of(s), early.ptr, early.len);
+    note_moved(s, true, early.len);
+    buf_fini(&s->in);
+    return err;
+}
+
+/* All that may pass has passed: is there a byte more? */
+static enum pump_result find_more(struct conn *from)
+{
+    char one;
+    ssize_t n = from->ready & CONN_IN ? conn_read(from, &one, 1) : -EAGAIN;
+
+    return n > 0 ? PUMP_LIMIT : n == 0 ? PUMP_EOF : PUMP_WAIT;
+}
+
+static enum pump_result move(struct session *s, bool up)
+{
+    struct conn *from = up ? &s->client : target_of(s), *to = up ? target_of(s) : &s->client;
+    bool *splice = up ? &s->splice_up : &s->splice_down;
+    struct pump_way way = {.splice = *splice, .no_splice = s->state == STATE_HELLO};
+    uint64_t limit = session_allowance(s, up);
+    enum pump_result r;
+
+    if (session_is_full(s, up))
+        return find_more(from);
+    if (limit == 0)
+        return PUMP_WAIT;
+    r = pump_move(&s->worker->pump, &way, from, to, limit,
+                  s->watch ? (up ? see_up : see_down) : NULL, s);
+    *splice = way.splice;
+    if (way.moved > 0) {
+        note_moved(s, up, way.moved);
+        if (s->watch && way.splice)
+            *(up ? &s->watch->up.lost : &s->watch->down.lost) = 1;
+    }
+    if (r == PUMP_SOURCE_ERROR || r == PUMP_TAKER_ERROR)
+        s->broken_err = (uint8_t)way.err;
+    return r == PUMP_LIMIT ? PUMP_AGAIN : r;
+}
+
+/* An error of one side.  What the other end of a broken socket still sent was read before: the
+ * kernel hands it out first. */
+static enum step end_broken(struct session *s, bool client)
+{
+    int err = s->broken_err;
+    enum side side = client ? SIDE_CLIENT : SIDE_TARGET;
+
+    if (err == ENOBUFS)
+        return session_end(s, VERDICT_OVERLOADED, SIDE_PROXY, "out of memory");
+    flow_evidence(&s->flow, "%s: %s", verdict_side_name(side), strerror(err));
+    return end_tunnel(s, end_of_errno(err), side);
+}
+
+/* One side's stream is over and delivered: hand the FIN on.  True when both are. */
+static bool half_closed(struct session *s, struct conn *from, struct conn *to)
+{
+    if (!from->eof || conn_has_rest(to))
+        return false;
+    if (s->flow.phase != PHASE_CLOSE) {
+        flow_phase(&s->flow, PHASE_CLOSE, session_now(s));
+        s->fin_first = from == &s->client ? SIDE_CLIENT : SIDE_TARGET;
+    }
+    if (to->eof && !conn_has_rest(from))
+        return true;
+    conn_shutdown(to);
+    return false;
+}
+
+/* Moves both ways.  STEP_AGAIN: more to do at once; STEP_DONE: it ended. */
+static enum step move_both(struct session *s)
+{
+    enum pump_result up, down;
+
+    up = move(s, true);
+    if (up == PUMP_LIMIT)
+        return session_end_full(s, true);
+    down = move(s, false);
+    if (down == PUMP_LIMIT)
+        return session_end_full(s, false);
+    if (down == PUMP_SOURCE_ERROR)
+        return end_broken(s, false);
+    if (up == PUMP_SOURCE_ERROR)
+        return end_broken(s, true);
+    if (down == PUMP_TAKER_ERROR)
+        return end_broken(s, true);
+    if (up == PUMP_TAKER_ERROR)
+        return end_broken(s, false);
+    if (half_closed(s, target_of(s), &s->client) | half_closed(s, &s->client, target_of(s)))
+        return end_tunnel(s, STREAM_END_FIN, (enum side)s->fin_first);
+    return up == PUMP_AGAIN || down == PUMP_AGAIN ? STEP_YIELD : STEP_WAIT;
+}
+
+enum step step_hello(struct session *s)
+{
+    enum step next;
+
+    if (s->sni == SNI_MATCH) {
+        next = hold_hello(s);
+        if (next != STEP_AGAIN)
+            return next;
+    }
+    if (!s->watch) {
+        if (s->in.len == 0 && !((s->client.ready | target_of(s)->ready) & CONN_IN))
+            return STEP_WAIT; /* an idle tunnel owns nothing */
+        s->watch = watch_new();
+        if (!s->watch)
+            return session_end(s, VERDICT_OVERLOADED, SIDE_PROXY, "out of memory");
+    }
+    if (send_early(s) < 0) {
+        s->broken_err = ECONNRESET;
+        return end_broken(s, false);
+    }
+    next = move_both(s);
+    if (next == STEP_DONE)
+        return next;
+    if (s->watch->is_tls && !s->watch->through)
+        return next;
+    if (s->watch->is_tls && s->sni == SNI_REPORT && !sni_agrees(s))
+        flow_note(&s->flow, NOTE_REPORTED, 0, "sni-mismatch");
+    if (!s->watch->is_tls && s->flow.bytes_up == 0 && s->flow.bytes_down == 0)
+        return next; /* nothing was said yet */
+    if (!s->watch->is_tls) {
+        watch_free(s->watch);
+        s->watch = NULL;
+        flow_skip(&s->flow, PHASE_TLS, OUTCOME_SKIPPED);
+    }
+    flow_skip(&s->flow, PHASE_EXCHANGE, s->watch ? OUTCOME_UNKNOWN : OUTCOME_SKIPPED);
+    if (s->flow.phase != PHASE_CLOSE) {
+        session_enter(s, STATE_TUNNEL);
+        set_tunnel_deadline(s);
+    }
+    return next;
+}
+
+enum step step_tunnel(struct session *s)
+{
+    return move_both(s);
+}
+
+enum step session_tunnel_opaque(struct session *s)
+{
+    s->active_ns = session_now(s);
+    session_enter(s, STATE_TUNNEL);
+    set_tunnel_deadline(s);
+    if (send_early(s) < 0) {
+        s->broken_err = ECONNRESET;
+        return end_broken(s, false);
+    }
+    return STEP_AGAIN;
+}

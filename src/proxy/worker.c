@@ -1,0 +1,459 @@
+#include "proxy/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/util.h"
+#include "net/sock.h"
+#include "net/tls.h"
+#include "proxy/session.h"
+
+#define ACCEPTS 16 /* connections taken at one event: the others wait no longer */
+#define ACCEPT_PAUSE_NS (50 * NS_PER_MS) /* out of descriptors: when to look again */
+#define OVER_LIMIT 256                   /* connections above the limit that still get an answer */
+#define BEAT_NS NS_PER_S                 /* a turn at least that often, for the watchdog */
+#define MAILS 256
+
+/* ---- listeners */
+
+static void listen_on(struct worker *w, unsigned i)
+{
+    if (w->listeners[i].fd >= 0)
+        loop_add(&w->loop, w->listeners[i].fd, EPOLLIN, (struct loop_ref){REF_LISTENER, i, 0});
+}
+
+static void take_listeners(struct worker *w, struct worker_listener *fresh, unsigned len)
+{
+    for (unsigned i = 0; i < w->listeners_len; i++) {
+        bool kept = w->listeners[i].fd < 0;
+
+        if (!kept)
+            loop_remove(&w->loop, w->listeners[i].fd);
+        for (unsigned k = 0; k < len; k++)
+            kept |= fresh[k].fd == w->listeners[i].fd;
+        if (!kept)
+            close(w->listeners[i].fd);
+        tls_context_unref(w->listeners[i].tls);
+    }
+    free(w->listeners);
+    w->listeners = fresh;
+    w->listeners_len = len;
+    for (unsigned i = 0; i < len; i++)
+        listen_on(w, i);
+}
+
+bool worker_is_own(const struct worker *w, const struct endpoint *at)
+{
+    for (unsigned i = 0; i < w->listeners_len; i++) {
+        const struct endpoint *own = &w->listeners[i].at;
+        struct addr any = {.family = own->addr.family};
+
+        if (own->port != at->port)
+            continue;
+        if (addr_is_equal(&own->addr, &at->addr))
+            return true;
+        if (addr_is_equal(&own->addr, &any) && access_classify(&at->addr) & CLASS_LOOPBACK)
+            return true; /* bound to all of this machine's addresses */
+    }
+    return false;
+}
+
+/* ---- accepting */
+
+static void pause_listeners(struct worker *w)
+{
+    if (w->accept_again_ns != UINT64_MAX)
+        return;
+    for (unsigned i = 0; i < w->listeners_len; i++)
+        if (w->listeners[i].fd >= 0)
+            loop_remove(&w->loop, w->listeners[i].fd);
+    w->accept_again_ns = w->loop.now_ns + ACCEPT_PAUSE_NS;
+    log_warning("out of descriptors: new connections wait");
+}
+
+static void resume_listeners(struct worker *w)
+{
+    w->accept_again_ns = UINT64_MAX;
+    for (unsigned i = 0; i < w->listeners_len; i++)
+        listen_on(w, i);
+}
+
+static void admit(struct worker *w, unsigned listener, int fd, const struct endpoint *client,
+                  bool spare)
+{
+    uint32_t open = atomic_load_explicit(&w->shared->connections, memory_order_relaxed);
+    enum verdict refuse = VERDICT_OK;
+
+    if (open >= w->shared->connections_max + OVER_LIMIT) {
+        sock_reset(fd);
+        return;
+    }
+    if (spare || open >= w->shared->connections_max)
+        refuse = VERDICT_OVERLOADED;
+    session_accept(w, listener, fd, client, refuse, spare);
+}
+
+/* With one socket for all, each worker has its turn. */
+static void hand_round(struct worker *w, unsigned listener, int fd, const struct endpoint *client)
+{
+    struct worker *to = &w->shared->workers[w->next_worker++ % w->shared->workers_len];
+    struct mail *m;
+
+    if (to == w) {
+        admit(w, listener, fd, client, false);
+        return;
+    }
+    m = calloc(1, sizeof *m);
+    if (!m) {
+        sock_reset(fd);
+        return;
+    }
+    *m = (struct mail){.kind = MAIL_CLIENT, .fd = fd, .listener = listener, .client = *client};
+    if (!ring_push(&to->mail_handed, m)) { /* it is behind: serve it here */
+        free(m);
+        admit(w, listener, fd, client, false);
+        return;
+    }
+    eventfd_write(to->mail_fd, 1);
+}
+
+static void accept_some(struct worker *w, unsigned listener)
+{
+    if (listener >= w->listeners_len)
+        return;
+    for (int i = 0; i < ACCEPTS; i++) {
+        struct endpoint client;
+        bool spare = false;
+        int fd = sock_accept(w->listeners[listener].fd, &client);
+
+        if ((fd == -EMFILE || fd == -ENFILE) && w->spare_fd >= 0) {
+            close(w->spare_fd); /* one descriptor, to tell the next client what is wrong */
+            w->spare_fd = -1;
+            spare = true;
+            fd = sock_accept(w->listeners[listener].fd, &client);
+        }
+        if (fd == -EAGAIN)
+            return;
+        if (fd < 0) {
+            pause_listeners(w);
+            return;
+        }
+        if (w->shared->hand_round && !spare)
+            hand_round(w, listener, fd, &client);
+        else
+            admit(w, listener, fd, &client, spare);
+    }
+}
+
+/* ---- mail */
+
+static void drain_one(void *object, void *arg)
+{
+    session_drain(object, *(bool *)arg);
+}
+
+static void retire_one(void *object, void *arg)
+{
+    (void)arg;
+    session_retire(object);
+}
+
+static void take_mail(struct worker *w, struct mail *m)
+{
+    bool now = m->kind == MAIL_STOP;
+    struct resolve_config r;
+
+    switch (m->kind) {
+    case MAIL_CONFIG:
+        config_unref(w->config);
+        w->config = m->config;
+        r = worker_resolve_config(w->config);
+        resolver_set(w->resolver, &r);
+        break;
+    case MAIL_LISTENERS:
+        take_listeners(w, m->listeners, m->listeners_len);
+        break;
+    case MAIL_CLIENT:
+        admit(w, m->listener < w->listeners_len ? m->listener : 0, m->fd, &m->client, false);
+        break;
+    case MAIL_DRAIN:
+        w->drain_end_ns = m->at_ns;
+        slab_each(&w->sessions, drain_one, &now);
+        break;
+    case MAIL_STOP:
+        w->stop = true;
+        slab_each(&w->sessions, drain_one, &now);
+        slab_each(&w->sessions, retire_one, NULL);
+        break;
+    }
+    free(m);
+}
+
+static void read_mail(struct worker *w)
+{
+    eventfd_t n;
+    struct mail *m;
+
+    eventfd_read(w->mail_fd, &n);
+    while ((m = ring_pop(&w->mail)))
+        take_mail(w, m);
+    while ((m = ring_pop(&w->mail_handed)))
+        take_mail(w, m);
+}
+
+bool worker_send(struct worker *w, struct mail *mail)
+{
+    if (!ring_push(&w->mail, mail))
+        return false;
+    eventfd_write(w->mail_fd, 1);
+    return true;
+}
+
+/* ---- the turn */
+
+static void dispatch(struct worker *w, struct loop_ref ref, uint32_t events)
+{
+    struct session *s;
+    struct link *l;
+
+    switch ((enum worker_ref)ref.kind) {
+    case REF_LISTENER:
+        accept_some(w, ref.slot);
+        break;
+    case REF_CLIENT:
+        s = slab_find(&w->sessions, ref.slot, ref.generation);
+        if (s && !s->retired)
+            session_client_event(s, events);
+        break;
+    case REF_LINK:
+        l = slab_find(&w->pool.links, ref.slot, ref.generation);
+        if (l && l->session)
+            session_link_event(l->session, l, events);
+        else if (l)
+            pool_event(&w->pool, l, events);
+        break;
+    case REF_RESOLVER:
+        resolver_event(w->resolver, (int)ref.slot,
+                       (events & EPOLLOUT ? 2u : 0u) | (events & ~(uint32_t)EPOLLOUT ? 1u : 0u),
+                       w->loop.now_ns);
+        break;
+    case REF_MAILBOX:
+        read_mail(w);
+        break;
+    }
+}
+
+static void run_queue(struct worker *w)
+{
+    struct list now;
+
+    if (list_is_empty(&w->run))
+        return;
+    now = w->run; /* who queues again waits for the next turn */
+    now.next->prev = now.prev->next = &now;
+    list_init(&w->run);
+    while (!list_is_empty(&now)) {
+        struct session *s = CONTAINER_OF(now.next, struct session, node);
+
+        list_remove(&s->node);
+        s->queued = false;
+        loop_touch(&w->loop);
+        session_drive(s);
+    }
+}
+
+static void free_retired(struct worker *w)
+{
+    while (!list_is_empty(&w->retired)) {
+        struct session *s = CONTAINER_OF(w->retired.next, struct session, node);
+
+        list_remove(&s->node);
+        if (s->spare)
+            w->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        slab_put(&w->sessions, s);
+    }
+}
+
+static uint64_t next_ns(const struct worker *w, uint64_t until_ns)
+{
+    uint64_t at[] = {wheel_next_ns(&w->wheel), resolver_deadline_ns(w->resolver), w->pool.next_ns,
+                     w->accept_again_ns};
+
+    for (unsigned i = 0; i < ARRAY_LEN(at); i++)
+        if (at[i] < until_ns)
+            until_ns = at[i];
+    return list_is_empty(&w->run) ? until_ns : 0;
+}
+
+void worker_turn(struct worker *w, uint64_t until_ns)
+{
+    int n = loop_wait(&w->loop, next_ns(w, until_ns));
+    struct wheel_timer *t;
+
+    for (int i = 0; i < n; i++) {
+        if (i > 0)
+            loop_touch(&w->loop);
+        dispatch(w, loop_get_ref(&w->loop, i), loop_get_events(&w->loop, i));
+    }
+    run_queue(w);
+    while ((t = wheel_next_due(&w->wheel, w->loop.now_ns)))
+        session_timer(CONTAINER_OF(t, struct session, timer));
+    resolver_tick(w->resolver, w->loop.now_ns);
+    pool_tick(&w->pool, w->loop.now_ns);
+    if (w->accept_again_ns <= w->loop.now_ns)
+        resume_listeners(w);
+    free_retired(w);
+    atomic_fetch_add_explicit(&w->beats, 1, memory_order_relaxed);
+}
+
+void *worker_run(void *arg)
+{
+    struct worker *w = arg;
+
+    while (!w->stop)
+        worker_turn(w, w->loop.now_ns + BEAT_NS);
+    return NULL;
+}
+
+void worker_queue(struct worker *w, struct session *s)
+{
+    if (s->queued || s->retired)
+        return;
+    s->queued = true;
+    list_push_back(&w->run, &s->node);
+}
+
+void worker_retire(struct worker *w, struct session *s)
+{
+    list_remove(&s->node); /* from the run queue */
+    list_push_back(&w->retired, &s->node);
+}
+
+uint64_t worker_next_id(struct worker *w)
+{
+    uint64_t z = w->id_state += 0x9e3779b97f4a7c15ull; /* SplitMix64: every id once in 2^64 */
+
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+    z ^= z >> 31;
+    return z ? z : worker_next_id(w);
+}
+
+void worker_tell_time(struct worker *w)
+{
+    time_t now = (time_t)(w->loop.wall_ns / NS_PER_S);
+    struct tm tm;
+
+    if (w->loop.wall_ns < w->minute_end_ns && w->minute_end_ns - w->loop.wall_ns <= 60 * NS_PER_S)
+        return;
+    localtime_r(&now, &tm);
+    w->week_minute = (tm.tm_wday + 6) % 7 * 1440 + tm.tm_hour * 60 + tm.tm_min;
+    w->minute_end_ns = (uint64_t)(now - tm.tm_sec + 60) * NS_PER_S;
+}
+
+/* ---- life */
+
+static void watch_fd(void *owner, int fd, unsigned want)
+{
+    struct worker *w = owner;
+    uint32_t events = (want & 1 ? (uint32_t)EPOLLIN : 0) | (want & 2 ? (uint32_t)EPOLLOUT : 0);
+    struct loop_ref ref = {REF_RESOLVER, (uint32_t)fd, 0};
+
+    if (want == 0)
+        loop_remove(&w->loop, fd);
+    else if (loop_change(&w->loop, fd, events, ref) < 0)
+        loop_add(&w->loop, fd, events, ref);
+}
+
+struct resolve_config worker_resolve_config(const struct config *c)
+{
+    return (struct resolve_config){
+        .hosts_file = c->hosts_file,
+        .servers = c->servers,
+        .servers_len = c->servers_len,
+        .timeout_ns = c->resolver_timeout_ns,
+        .total_ns = c->limits.resolve_ns,
+        .cache = c->resolver_cache,
+    };
+}
+
+int worker_init(struct worker *w, struct proxy_shared *shared, unsigned number,
+                struct config *config)
+{
+    struct resolve_config r = worker_resolve_config(config);
+    int err;
+
+    *w = (struct worker){.number = number,
+                         .shared = shared,
+                         .mail_fd = -1,
+                         .spare_fd = -1,
+                         .accept_again_ns = UINT64_MAX};
+    w->config = config_ref(config);
+    err = loop_init(&w->loop);
+    if (err < 0)
+        return err;
+    wheel_init(&w->wheel, w->loop.now_ns);
+    list_init(&w->run);
+    list_init(&w->retired);
+    slab_init(&w->sessions, sizeof(struct session), 1u << 24);
+    slab_init(&w->exchanges, sizeof(struct exchange), 1u << 24);
+    slab_init(&w->dials, sizeof(struct session_dial), 1u << 24);
+    pool_init(&w->pool);
+    hash_random(&w->id_state, sizeof w->id_state);
+    w->out = aligned_alloc(64, PUMP_BUFFER);
+    w->resolver = resolver_new(&r, watch_fd, w);
+    w->mail_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    w->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (!w->out || !pump_init(&w->pump) || !w->resolver || !ring_init(&w->mail, MAILS) ||
+        !ring_init(&w->mail_handed, 4096))
+        return -ENOMEM;
+    if (w->mail_fd < 0 || w->spare_fd < 0)
+        return -errno;
+    return loop_add(&w->loop, w->mail_fd, EPOLLIN, (struct loop_ref){REF_MAILBOX, 0, 0});
+}
+
+void worker_fini(struct worker *w)
+{
+    struct mail *m;
+
+    free_retired(w);
+    while (w->mail.slots && (m = ring_pop(&w->mail))) {
+        config_unref(m->config);
+        free(m->listeners);
+        free(m);
+    }
+    while (w->mail_handed.slots && (m = ring_pop(&w->mail_handed))) {
+        close(m->fd);
+        free(m);
+    }
+    for (unsigned i = 0; i < w->listeners_len; i++) {
+        if (w->listeners[i].fd >= 0)
+            close(w->listeners[i].fd);
+        tls_context_unref(w->listeners[i].tls);
+    }
+    free(w->listeners);
+    pool_fini(&w->pool);
+    if (w->resolver)
+        resolver_free(w->resolver);
+    slab_fini(&w->sessions);
+    slab_fini(&w->exchanges);
+    slab_fini(&w->dials);
+    pump_fini(&w->pump);
+    free(w->out);
+    ring_fini(&w->mail);
+    ring_fini(&w->mail_handed);
+    if (w->mail_fd >= 0)
+        close(w->mail_fd);
+    if (w->spare_fd >= 0)
+        close(w->spare_fd);
+    loop_fini(&w->loop);
+    if (w->config)
+        config_unref(w->config);
+}

@@ -1,0 +1,120 @@
+/* proxy/worker.h - one thread, one loop: accept, dispatch, deadlines, retire.
+ *
+ * A worker owns its loop, wheel, slabs, resolver, pools and pipes; nothing of it is locked.  Others
+ * reach it through its mailbox only (a new configuration, a connection handed over, a stop). */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/ring.h"
+#include "base/slab.h"
+#include "config/config.h"
+#include "net/loop.h"
+#include "net/pump.h"
+#include "net/resolve.h"
+#include "net/wheel.h"
+#include "proxy/pool.h"
+#include "proxy/recorder.h"
+#include "wire/http1.h"
+
+struct session;
+struct tls_context;
+
+/* What an event of the loop is for. */
+enum worker_ref { REF_LISTENER = 1, REF_CLIENT, REF_LINK, REF_RESOLVER, REF_MAILBOX };
+
+/* One listening socket of this worker, which closes it. */
+struct worker_listener {
+    int fd;                  /* -1: another worker accepts for this one */
+    struct endpoint at;      /* as bound */
+    struct tls_context *tls; /* NULL: plain; a reference of its own */
+};
+
+/* What is the same for all workers; owned by the server, outlives them. */
+struct proxy_shared {
+    struct recorder *recorder;
+    struct limits_clients *clients;
+    _Atomic uint32_t connections; /* open client connections of all workers */
+    uint32_t connections_max;     /* `connections`, lowered to what descriptors allow */
+    char pseudonym[32]; /* "viaduct-1a2b3c4d": Via and Proxy-Status, unique to each instance */
+    unsigned workers_len;
+    struct worker *workers;
+    bool hand_round; /* one acceptor (worker 0) hands connections to all */
+};
+
+/* A message to a worker; it frees it. */
+enum mail_kind { MAIL_CONFIG, MAIL_LISTENERS, MAIL_CLIENT, MAIL_DRAIN, MAIL_STOP };
+struct mail {
+    enum mail_kind kind;
+    struct config *config;             /* CONFIG: a reference to keep */
+    struct worker_listener *listeners; /* LISTENERS: heap array to keep */
+    unsigned listeners_len;
+    int fd;                 /* CLIENT */
+    unsigned listener;      /* CLIENT: index */
+    struct endpoint client; /* CLIENT */
+    uint64_t at_ns;         /* DRAIN: monotonic end of patience */
+};
+
+struct worker {
+    unsigned number;
+    pthread_t thread;
+    struct proxy_shared *shared;
+    struct config *config; /* the snapshot in force */
+    struct loop loop;
+    struct wheel wheel;
+    struct pump pump;
+    struct pool pool; /* idle connections to targets */
+    struct resolver *resolver;
+    struct slab sessions, exchanges, dials;
+    struct list run;     /* sessions that have more to do without an event */
+    struct list retired; /* sessions to give back after the batch */
+    struct worker_listener *listeners;
+    unsigned listeners_len, next_worker; /* next_worker: whose turn when handing round */
+    struct ring mail, mail_handed;       /* from the server; from worker 0 */
+    int mail_fd;
+    int spare_fd;             /* given up to answer with when descriptors run out; -1: given up */
+    uint64_t accept_again_ns; /* when paused listeners are tried again; UINT64_MAX: none is */
+    uint64_t drain_end_ns;    /* draining until then; 0: not draining */
+    bool stop;
+    uint64_t id_state;      /* of flow ids */
+    uint64_t minute_end_ns; /* wall time until which `week_minute` holds */
+    int week_minute;        /* local time: minutes since Monday 00:00 */
+    char *out;              /* PUMP_BUFFER bytes: heads and answers are written here */
+    struct http1_head head; /* the head being parsed; not kept between two steps */
+    _Atomic uint64_t beats; /* turns of the loop, for the watchdog */
+};
+
+/* Prepares worker `number` with this snapshot (takes a reference); 0 or -errno. */
+int worker_init(struct worker *w, struct proxy_shared *shared, unsigned number,
+                struct config *config);
+void worker_fini(struct worker *w);
+
+/* The thread: turns until told to stop.  `arg` is the worker. */
+void *worker_run(void *arg);
+
+/* What the resolver needs of a snapshot. */
+struct resolve_config worker_resolve_config(const struct config *c);
+
+/* One turn: waits until `until_ns` at most, serves what is ready.  Tests call it without a thread.
+ */
+void worker_turn(struct worker *w, uint64_t until_ns);
+
+/* From other threads: false when the mailbox is full (the message is still the caller's). */
+bool worker_send(struct worker *w, struct mail *mail);
+
+/* For sessions: to be driven again in this turn; to be given back after it. */
+void worker_queue(struct worker *w, struct session *s);
+void worker_retire(struct worker *w, struct session *s);
+
+/* Brings week_minute up to the wall clock. */
+void worker_tell_time(struct worker *w);
+
+/* Whether `at` is a listener of ours: whoever dials it comes back to us. */
+bool worker_is_own(const struct worker *w, const struct endpoint *at);
+
+/* The next flow id: unique in this process, unlikely to be met again in another. */
+uint64_t worker_next_id(struct worker *w);
