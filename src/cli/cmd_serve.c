@@ -1,0 +1,73 @@
+/* cli/cmd_serve.c: `viaduct serve`: loads the configuration and hands over to the server. */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "cli/command.h"
+#include "config/config.h"
+#include "proxy/server.h"
+
+static int run(const struct server_options *options)
+{
+    struct config_report report = {0};
+    struct config *config = config_load(options->config_path, NULL, &report);
+    struct err err;
+
+    for (unsigned i = 0; i < report.len; i++)
+        fprintf(stderr, "%s%s\n", report.items[i].warning ? "warning: " : "", report.items[i].text);
+    config_report_fini(&report);
+    if (!config)
+        return EXIT_USAGE;
+    if (!config_refuse_unserved(config, &err)) {
+        log_error("%s", err.text);
+        config_unref(config);
+        return EXIT_USAGE;
+    }
+    config_warn_unserved(config);
+    if (server_run(options, config, &err))
+        return EXIT_OK;
+    log_error("%s", err.text);
+    return EXIT_SYSTEM;
+}
+
+static int serve_run(int argc, char **argv)
+{
+    static const struct option longs[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"listen", required_argument, NULL, 'l'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    struct server_options options = {.config_path = config_default_path()};
+    int c;
+
+    while ((c = getopt_long(argc, argv, "c:l:h", longs, NULL)) >= 0) {
+        switch (c) {
+        case 'c':
+            options.config_path = optarg;
+            break;
+        case 'l':
+            options.listen = optarg;
+            break;
+        case 'h':
+            command_print_help(&cmd_serve);
+            return EXIT_OK;
+        default:
+            return command_usage_error(&cmd_serve, "unknown option, or its value is missing");
+        }
+    }
+    if (optind < argc)
+        return command_usage_error(&cmd_serve, "unexpected argument \"%s\"", argv[optind]);
+    return run(&options);
+}
+
+const struct command cmd_serve = {
+    .name = "serve",
+    .synopsis = "[-c FILE] [-l ADDR:PORT]",
+    .summary = "run the proxy",
+    .help = "  -c, --config FILE       configuration (default: /etc/viaduct/viaduct.conf if it is "
+            "there)\n"
+            "  -l, --listen ADDR:PORT  listen there instead of where the configuration says\n",
+    .run = serve_run,
+};

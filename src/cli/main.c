@@ -1,0 +1,66 @@
+/* cli/main.c - finds the command and hands over. */
+#include <errno.h>
+#include <libintl.h>
+#include <locale.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/command.h"
+
+static bool is_option(const char *arg, const char *brief, const char *full)
+{
+    return strcmp(arg, brief) == 0 || strcmp(arg, full) == 0;
+}
+
+/* Whether `-h` stands among a command's arguments: it is answered here, for all commands alike. */
+static bool asks_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (is_option(argv[i], "-h", "--help"))
+            return true;
+    }
+    return false;
+}
+
+static int run(int argc, char **argv)
+{
+    if (argc < 1) {
+        command_print_overview(stderr);
+        return EXIT_USAGE;
+    }
+    if (is_option(argv[0], "-h", "--help")) {
+        command_print_overview(stdout);
+        return EXIT_OK;
+    }
+    if (is_option(argv[0], "-V", "--version")) {
+        puts("viaduct " VIADUCT_VERSION);
+        return EXIT_OK;
+    }
+    const struct command *c = command_find(argv[0]);
+    if (!c)
+        return command_unknown_error(argv[0]);
+    if (asks_help(argc, argv)) {
+        command_print_help(c);
+        return EXIT_OK;
+    }
+    char title[64]; /* what getopt puts in front of its messages */
+    snprintf(title, sizeof title, "viaduct %s", c->name);
+    argv[0] = title;
+    return c->run(argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+    setlocale(LC_ALL, "");
+    bindtextdomain("viaduct", VIADUCT_LOCALEDIR);
+    bind_textdomain_codeset("viaduct", "UTF-8");
+    textdomain("viaduct");
+
+    int status = run(argc - 1, argv + 1);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "viaduct: cannot write to standard output: %s\n", strerror(errno));
+        return EXIT_SYSTEM;
+    }
+    return status;
+}
