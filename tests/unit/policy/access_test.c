@@ -216,6 +216,7 @@ static void each_address_by_itself(void **state)
            been asked */
         {"allow x { user bob }\nallow y {}", "192.0.2.1", ACCESS_ALLOW, "y", false, 0},
         {"allow x { user not bob }\nallow y {}", "192.0.2.1", ACCESS_ALLOW, "y", false, 0},
+        {"deny x { user not bob }\nallow y {}", "192.0.2.1", ACCESS_DENY, "x", false, 0},
     };
 
     (void)state;
