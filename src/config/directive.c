@@ -40,7 +40,8 @@ static const struct directive table[] = {
     {"listen", SCOPE_MAIN, value_listen, ONE, .repeats = true, .block = SCOPE_LISTEN,
      .block_optional = true, .takes = "ADDRESS:PORT",
      .help = "Where clients are served: 127.0.0.1:3128 when the file has none. A port alone "
-             "is on 127.0.0.1; * stands for every IPv4 address, [::] for every IPv6 address."},
+             "is on 127.0.0.1; * stands for every IPv4 address, [::] for every IPv6 address. "
+             "With port 0 the kernel chooses one, which the log tells."},
     {"tls-certificate", SCOPE_LISTEN, value_path, IN_LISTENER(tls_certificate), ONE, .path = 1,
      .takes = "FILE",
      .help = "Clients reach this listener by TLS: the certificate and its chain, in PEM. Only with "

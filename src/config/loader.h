@@ -27,11 +27,11 @@ struct loader {
     struct place first_by_address; /* the first allow whose `to` goes by address */
 };
 
-/* Reads the statements of an access block, past its }. */
-void rules_read(struct loader *l, struct place open);
+/* Puts each row's default in, through the same readers that files go through. */
+void loader_apply_defaults(struct loader *l);
 
-/* Makes the access of what was read; what stays unknown is reported. */
-void rules_finish(struct loader *l);
+/* Reads a whole file: SCOPE_MAIN or SCOPE_UPSTREAM_FILE.  `file` is in the arena. */
+void loader_read(struct loader *l, const char *file, enum scope scope, struct span text);
 
 /* The names of a block's settings, as lexer_next wants them. */
 bool loader_is_name(int scope, struct span word);

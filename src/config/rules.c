@@ -1,5 +1,4 @@
-/* The access block: the grammar is read here, the words are handed to policy/access_build. */
-#include "config/loader.h"
+#include "config/rules.h"
 
 #include <assert.h>
 #include <stdio.h>

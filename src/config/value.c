@@ -61,32 +61,25 @@ int value_find_choice(const struct setting *s, unsigned i, const char *const *ch
     return -1;
 }
 
-/* The largest unit that divides n. */
+/* The largest unit that divides n: 32k, 1d. */
 static void write_scaled(uint64_t n, directive_fn kind, char out[32])
 {
-    static const struct {
+    static const struct unit {
         uint64_t of;
         const char *name;
-    } sizes[] = {{1ull << 30, "g"}, {1ull << 20, "m"}, {1ull << 10, "k"}, {1, ""}},
-      times[] = {{86400 * NS_PER_S, "d"},
-                 {3600 * NS_PER_S, "h"},
-                 {60 * NS_PER_S, "m"},
-                 {NS_PER_S, "s"},
-                 {NS_PER_MS, "ms"}},
-      plain[] = {{1, ""}};
-    size_t i = 0;
+    } plain[] = {{1, ""}},
+      sizes[] = {{1ull << 30, "g"}, {1ull << 20, "m"}, {1ull << 10, "k"}, {1, ""}},
+      times[] = {{86400 * NS_PER_S, "d"}, {3600 * NS_PER_S, "h"}, {60 * NS_PER_S, "m"},
+                 {NS_PER_S, "s"},         {NS_PER_MS, "ms"},      {1, "ns"}};
+    const struct unit *u = plain;
 
-    if (kind == value_time) {
-        while (n % times[i].of != 0 && i + 1 < ARRAY_LEN(times))
-            i++;
-        snprintf(out, 32, "%" PRIu64 "%s", n / times[i].of, times[i].name);
-        return;
-    }
-    bool is_size = kind == value_size || kind == value_size32;
-    while (is_size && n % sizes[i].of != 0)
-        i++;
-    snprintf(out, 32, "%" PRIu64 "%s", is_size ? n / sizes[i].of : n / plain[0].of,
-             is_size ? sizes[i].name : "");
+    if (kind == value_time)
+        u = times;
+    else if (kind == value_size || kind == value_size32)
+        u = sizes;
+    while (n % u->of != 0) /* the last one divides everything */
+        u++;
+    snprintf(out, 32, "%" PRIu64 "%s", n / u->of, u->name);
 }
 
 const char *value_write_bounds(const struct directive *d, char out[VALUE_BOUNDS_MAX])
@@ -257,13 +250,11 @@ bool value_path(const struct setting *s)
 
     if (word.len == 0)
         return value_bad(s, 1, NULL, "is empty");
-    if (memchr(word.ptr, '\0', word.len))
-        return value_bad(s, 1, NULL, "has a NUL byte");
     *(char **)field_of(s) = value_resolve_path(arena_of(s), s->config->path ? s->file : NULL, word);
     return *(char **)field_of(s) != NULL;
 }
 
-/* The whole of `text` as ADDRESS:PORT, *:PORT or PORT. */
+/* The whole of `text` as ADDRESS:PORT, *:PORT or PORT.  Port 0: the kernel chooses one. */
 static bool parse_listen(struct span text, struct endpoint *out)
 {
     uint64_t port;
@@ -274,15 +265,15 @@ static bool parse_listen(struct span text, struct endpoint *out)
         text.ptr += 2;
         text.len -= 2;
     } else if (span_find(text, ':') >= 0) {
-        return endpoint_parse(text, out) && out->port > 0;
+        return endpoint_parse(text, out);
     }
-    if (!num_parse_u64(text, UINT16_MAX, &port) || port == 0)
+    if (!num_parse_u64(text, UINT16_MAX, &port))
         return false;
     out->port = (uint16_t)port;
     return true;
 }
 
-#define LISTEN_FORMS "must be ADDRESS:PORT, [IPV6]:PORT, *:PORT or PORT, the port from 1 to 65535"
+#define LISTEN_FORMS "must be ADDRESS:PORT, [IPV6]:PORT, *:PORT or PORT, the port from %d to 65535"
 
 static bool is_same_endpoint(const struct endpoint *a, const struct endpoint *b)
 {
@@ -303,9 +294,9 @@ bool value_listen(const struct setting *s)
     c->listeners[c->listeners_len++] =
         (struct config_listener){.file = s->file, .line = s->words[0].line};
     if (!parse_listen(s->words[1].text, &at))
-        return value_bad(s, 1, NULL, LISTEN_FORMS);
+        return value_bad(s, 1, NULL, LISTEN_FORMS, 0);
     for (unsigned i = 0; i + 1 < c->listeners_len; i++)
-        if (is_same_endpoint(&c->listeners[i].at, &at))
+        if (at.port > 0 && is_same_endpoint(&c->listeners[i].at, &at))
             return value_bad(s, 1, NULL, "this address stands on line %d already",
                              c->listeners[i].line);
     c->listeners[c->listeners_len - 1].at = at;
@@ -314,8 +305,10 @@ bool value_listen(const struct setting *s)
 
 bool value_console_listen(const struct setting *s)
 {
-    if (!parse_listen(s->words[1].text, field_of(s)))
-        return value_bad(s, 1, NULL, LISTEN_FORMS);
+    struct endpoint *at = field_of(s);
+
+    if (!parse_listen(s->words[1].text, at) || at->port == 0)
+        return value_bad(s, 1, NULL, LISTEN_FORMS, 1);
     return true;
 }
 

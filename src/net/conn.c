@@ -25,6 +25,8 @@ void conn_note_events(struct conn *c, uint32_t events)
         c->ready |= CONN_ERR | CONN_IN | CONN_OUT;
     if (events & EPOLLPRI)
         c->ready |= CONN_URGENT;
+    if (c->tls && events & (EPOLLIN | EPOLLOUT)) /* TLS reads may wait for writing, and writes for reading */
+        c->ready |= CONN_IN | CONN_OUT;
 }
 
 ssize_t conn_read(struct conn *c, void *out, size_t n)
@@ -54,6 +56,21 @@ ssize_t conn_read(struct conn *c, void *out, size_t n)
     return got;
 }
 
+/* A record at a time, until all is taken or the socket is full: less than `n` means full. */
+static ssize_t write_tls(struct conn *c, const char *bytes, size_t n)
+{
+    size_t done = 0;
+
+    while (done < n) {
+        ssize_t put = tls_write(c->tls, bytes + done, n - done);
+
+        if (put < 0)
+            return done ? (ssize_t)done : put;
+        done += (size_t)put;
+    }
+    return (ssize_t)done;
+}
+
 ssize_t conn_write(struct conn *c, const void *bytes, size_t n)
 {
     ssize_t put;
@@ -64,7 +81,7 @@ ssize_t conn_write(struct conn *c, const void *bytes, size_t n)
         c->nodelay = NODELAY_SET;
         sock_set_nodelay(c->fd);
     }
-    put = c->tls ? tls_write(c->tls, bytes, n) : sock_write(c->fd, bytes, n);
+    put = c->tls ? write_tls(c, bytes, n) : sock_write(c->fd, bytes, n);
     if (put < 0 || (size_t)put < n)
         c->ready &= (uint8_t)~CONN_OUT;
     return put;

@@ -26,25 +26,21 @@ enum resolve_status {
 
 struct resolve_answer {
     enum resolve_status status;
-    struct addr addrs[RESOLVE_ADDRS_MAX]; /* as RFC 6724 orders them as far as known; families not
-                                             interleaved */
+    struct addr addrs[RESOLVE_ADDRS_MAX]; /* one family after the other, as RFC 6724 orders them */
     unsigned len;
     const char *source; /* "hosts", "cache", or "dns": static */
-    const char *
-        detail; /* "NXDOMAIN from 192.0.2.53" …, "" with RESOLVE_OK; borrowed until the next call */
+    const char *detail; /* "NXDOMAIN from 192.0.2.53" …, "" if OK; borrowed until the next call */
 };
 
 struct resolver;
 struct resolve_config {
-    const char *
-        hosts_file; /* NULL: none; changes are followed (checked by mtime, once a second at most) */
+    const char *hosts_file; /* NULL: none; changes are followed, looked for once a second at most */
     const struct endpoint *servers; /* len 0: those of resolv.conf, followed when it changes */
     unsigned servers_len;
-    const char
-        *resolv_conf;    /* NULL: /etc/resolv.conf; also where a name without a dot is searched */
-    uint64_t timeout_ns; /* of one try */
-    uint64_t total_ns;   /* of the whole query: resolve-timeout */
-    uint32_t cache;      /* names */
+    const char *resolv_conf; /* NULL: /etc/resolv.conf; its domains complete names without a dot */
+    uint64_t timeout_ns;     /* of one try */
+    uint64_t total_ns;       /* of the whole query: resolve-timeout */
+    uint32_t cache;          /* names */
 };
 
 /* How it asks its owner to watch sockets, level-triggered: want 1 read | 2 write; 0: forget the fd

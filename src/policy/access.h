@@ -55,10 +55,12 @@ struct access_query {
 #define ACCESS_REPORTED_MAX 16
 struct access_decision {
     enum access_outcome outcome;
-    const struct access_rule *rule; /* that decided; NULL: none matched */
+    const struct access_rule *rule; /* that decided, or asks for the login; NULL: none matched */
     bool by_address;                /* a deny whose `to` matched by address, not by name */
     unsigned class_bits;            /* then: enum access_class of the address */
-    const struct access_rule *reported[ACCESS_REPORTED_MAX]; /* report-only rules that match */
+    /* Report-only rules that match and stand above the one that decided; more than fit are left
+     * out. */
+    const struct access_rule *reported[ACCESS_REPORTED_MAX];
     unsigned reported_len;
 };
 
@@ -69,7 +71,11 @@ struct access;
 void access_decide(const struct access *a, const struct access_query *q,
                    struct access_decision *out);
 
-/* Second round: the same query with one address of the name.  ACCESS_ALLOW or ACCESS_DENY. */
+/* Second round: the same query with one address of the name.  ACCESS_ALLOW or ACCESS_DENY: who has
+ * not logged in by now meets no condition on users.
+ *
+ * In both rounds what cannot be known (a user without authentication, an address through a parent)
+ * lets nobody pass: it does not meet an allow, negated or not; a deny it meets where negated. */
 void access_decide_address(const struct access *a, const struct access_query *q,
                            const struct addr *addr, struct access_decision *out);
 
@@ -83,11 +89,12 @@ int access_rule_matches(const struct access *a, unsigned i, const struct access_
                         const struct addr *addr);
 
 /* Classes of an address in all its forms: IPv4-mapped, NAT64 (64:ff9b::/96), 6to4 (2002::/16),
- * Teredo (2001::/32: server and client address) count as what they embed too.  This machine's own
- * addresses count as loopback (see access_set_own_addresses). */
+ * Teredo (2001::/32: server and client address), ::a.b.c.d count as what they embed too.  This
+ * machine's own addresses count as loopback (see access_set_own_addresses). */
 unsigned access_classify(const struct addr *a);
 
-/* Replaces the list of this machine's addresses; any thread, readers see the old or the new. */
+/* Replaces the list of this machine's addresses; any thread, readers see the old or the new.  At
+ * most 4096: more are refused with an error in the log, those known before stay. */
 void access_set_own_addresses(const struct addr *list, unsigned n);
 
 void access_free(struct access *a);

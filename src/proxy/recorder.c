@@ -31,7 +31,8 @@
 #define BATCH_MAX (1024 * 1024) /* a longer record is lost */
 #define DROP_REPORT_NS (5 * NS_PER_S)
 #define FAIL_REPORT_NS (60 * NS_PER_S)
-#define STOP_PATIENCE_NS NS_PER_S /* for a reader that does not read, once we stop */
+/* With a reader that does not read, once we stop or are sent elsewhere. */
+#define PATIENCE_NS NS_PER_S
 
 enum { ASLEEP, AWAKE };
 
@@ -51,7 +52,7 @@ struct recorder {
     struct buf batch;
     uint64_t reported;                       /* of queue_full, said in the log */
     uint64_t drop_report_ns, fail_report_ns; /* not said again before */
-    uint64_t stop_ns;                        /* end of patience; 0: not stopping */
+    uint64_t give_up_ns;                     /* end of patience; 0: there is no hurry */
 };
 
 static void wake(struct recorder *r)
@@ -94,11 +95,11 @@ static bool keep_waiting(void *arg)
     struct recorder *r = arg;
 
     report_full(r);
-    if (!atomic_load(&r->stopping))
+    if (!atomic_load(&r->stopping) && !atomic_load(&r->next))
         return true;
-    if (!r->stop_ns)
-        r->stop_ns = clock_mono_ns() + STOP_PATIENCE_NS;
-    return clock_mono_ns() < r->stop_ns;
+    if (!r->give_up_ns)
+        r->give_up_ns = clock_mono_ns() + PATIENCE_NS;
+    return clock_mono_ns() < r->give_up_ns;
 }
 
 static void count_lost(struct recorder *r, struct span unwritten, int error)
@@ -135,7 +136,8 @@ static void record(struct recorder *r, struct flow *f)
     free(f);
 }
 
-/* Writes what the rings hold, a ring's length of each at most; false when they were all empty. */
+/* Writes what the rings hold, a ring's length of each at most, and stops early for another sink;
+ * false when they were all empty. */
 static bool drain(struct recorder *r)
 {
     bool any = false;
@@ -143,7 +145,9 @@ static bool drain(struct recorder *r)
     for (unsigned i = 0; i < r->rings_len; i++) {
         struct flow *f;
 
-        for (unsigned n = 0; n < RING_SLOTS && (f = ring_pop(&r->rings[i])); n++) {
+        for (unsigned n = 0; n < RING_SLOTS && !atomic_load(&r->next); n++) {
+            if (!(f = ring_pop(&r->rings[i])))
+                break;
             record(r, f);
             any = true;
         }
@@ -160,7 +164,7 @@ static void take_orders(struct recorder *r)
     if (next) {
         sink_free(r->sink);
         r->sink = next;
-        r->fail_report_ns = 0;
+        r->fail_report_ns = r->give_up_ns = 0;
     }
     if (atomic_exchange(&r->reopen, false) && !sink_reopen(r->sink, &err))
         log_warning("access log: %s; going on with the old one", err.text);
@@ -197,9 +201,11 @@ static void sleep_until_called(struct recorder *r)
 static void *run(void *arg)
 {
     struct recorder *r = arg;
-    bool stopping, any;
+    bool stopping;
 
     do {
+        bool any;
+
         stopping = atomic_load(
             &r->stopping); /* before the look: all that was handed over by then is written */
         take_orders(r);
@@ -209,7 +215,7 @@ static void *run(void *arg)
             wait_for_call(r, GATHER_MS);
         else if (!stopping)
             sleep_until_called(r);
-    } while (any || !stopping);
+    } while (!stopping);
     return NULL;
 }
 
@@ -218,8 +224,8 @@ static bool start_thread(struct recorder *r, struct err *err)
     sigset_t all, before;
     int error;
 
-    sigfillset(
-        &all); /* signals are for the main thread; a closed pipe is an error here, no signal */
+    /* signals are for the main thread; a closed pipe is an error here and no signal */
+    sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     error = pthread_create(&r->thread, NULL, run, r);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

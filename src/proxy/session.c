@@ -202,6 +202,7 @@ void session_begin(struct session *s)
     s->sni = SNI_OFF;
     s->left_ns = UINT64_MAX;
     s->asked = 0;
+    s->fin_ns = 0;
     s->unread = s->splice_up = s->splice_down = false;
     flow_skip(&s->flow, PHASE_RESOLVE, OUTCOME_UNKNOWN);
     flow_phase(&s->flow, PHASE_CONNECT, session_now(s)); /* over before we saw anything of it */

@@ -87,6 +87,7 @@ struct session {
     uint64_t left_ns;     /* FIN came before the answer: patience until then; UINT64_MAX */
     uint64_t step_ns;     /* when the step of `answer` under way began; of a tunnel: until when a
                            * ClientHello is waited for (sni match) */
+    uint64_t fin_ns;      /* when a side of the tunnel sent the first FIN; 0: none did */
     struct list node;     /* in the worker's run or retired list */
     struct buf in;        /* bytes of the client that were read and not used yet */
     struct flow_limits limits;
@@ -99,7 +100,7 @@ struct session {
     bool has_flow, queued, retired;
     bool counted, counted_client; /* in the shared connection counts */
     bool spare;                   /* sits on the worker's spare descriptor */
-    uint32_t asked;                /* bytes of the tunnel up since the last ones down */
+    uint32_t asked;               /* bytes of the tunnel up since the last ones down */
     bool closes;                  /* no further request on this connection */
     bool unread;                  /* the request has a body that was not read */
     uint8_t fin_first;            /* enum side whose FIN came first */

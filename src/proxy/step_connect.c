@@ -258,6 +258,11 @@ static enum step dial_addresses(struct session *s, const struct addr *addrs, uns
         flow_evidence(&s->flow, "the target is a listener of this proxy");
         return session_end(s, VERDICT_LOOP, SIDE_PROXY, "the target is this proxy");
     }
+    if (s->exchange && s->limits.max_upload && s->exchange->up.total > s->limits.max_upload)
+        return session_end_as(s, VERDICT_SIZE_LIMIT, SIDE_PROXY, 413, "http_request_error",
+                              "upload of %llu bytes is over max-upload %llu",
+                              (unsigned long long)s->exchange->up.total,
+                              (unsigned long long)s->limits.max_upload);
     session_query(s, &q);
     s->step_ns = session_now(s);
     l = find_link(s, addrs, len, q.port);

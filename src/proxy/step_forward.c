@@ -21,6 +21,12 @@ static struct conn *target_of(struct session *s)
     return &s->link->conn;
 }
 
+/* Whether the flow was ended, or went on as something else: then the exchange is gone. */
+static bool is_over(const struct session *s)
+{
+    return s->retired || !s->has_flow || s->state != STATE_FORWARD;
+}
+
 /* ---- deadlines */
 
 static void set_forward_deadline(struct session *s)
@@ -148,7 +154,7 @@ enum step step_forward_timeout(struct session *s)
     if (conn_has_rest(target_of(s)))
         return session_end_as(s, VERDICT_UPSTREAM_TIMEOUT, SIDE_TARGET, 0,
                               "connection_write_timeout", "the target does not take the request");
-    return session_end(s, VERDICT_REQUEST_TIMEOUT, SIDE_CLIENT, "request body stands still");
+    return session_end(s, VERDICT_STALLED, SIDE_CLIENT, "request body stands still");
 }
 
 /* ---- the request */
@@ -279,8 +285,8 @@ static enum step forward_up(struct session *s)
         next = forward_up_once(s);
         if (next != STEP_AGAIN)
             return next;
-        if (!s->has_flow || s->state != STATE_FORWARD)
-            return STEP_DONE; /* ended with an answer: the session goes on elsewhere */
+        if (is_over(s))
+            return next;
     }
     return STEP_YIELD;
 }
@@ -500,7 +506,7 @@ static enum step read_head(struct session *s)
         if (h->status >= 200)
             return begin_response(s, h, bytes);
         next = interim(s, h);
-        if (next != STEP_AGAIN)
+        if (next != STEP_AGAIN || is_over(s))
             return next;
         if (h->status == 101)
             return upgrade(s, bytes);
@@ -600,11 +606,6 @@ static enum step forward_down_once(struct session *s)
     if (x->down.kind == BODY_CHUNKED || session_is_full(s, false))
         return copy_body(s);
     return pump_body(s);
-}
-
-static bool is_over(const struct session *s)
-{
-    return s->retired || !s->has_flow || s->state != STATE_FORWARD;
 }
 
 enum step step_forward(struct session *s)

@@ -234,7 +234,7 @@ static bool make_exchange(struct session *s, const struct http1_head *h, const s
 }
 
 /* A head is whole. */
-static enum step request_serve(struct session *s, const struct http1_head *h)
+static enum step request_serve(struct session *s, struct http1_head *h)
 {
     struct access_decision decision;
     struct access_query query;
@@ -242,6 +242,8 @@ static enum step request_serve(struct session *s, const struct http1_head *h)
     enum step next;
 
     note_request(s, h);
+    if (!rewrite_check(h))
+        return refuse_head(s, h);
     s->unread = h->chunked || (h->has_length && h->length > 0);
     flow_phase(&s->flow, PHASE_ANSWER, session_now(s));
     if (h->method == METHOD_CONNECT && s->unread)
@@ -260,17 +262,10 @@ static enum step request_serve(struct session *s, const struct http1_head *h)
     flow_step(&s->flow, STEP_KIND_AUTHORIZE, session_now(s) - s->step_ns);
     if (decision.outcome == ACCESS_DENY || decision.outcome == ACCESS_LOGIN)
         return session_deny(s, &decision);
-    if (decision.outcome == ACCESS_ALLOW)
+    if (a.addr.family) /* a name's rule is the one that lets its address pass */
         session_take_rule(s, &decision);
-    if (h->method != METHOD_CONNECT) {
-        if (s->limits.max_upload && h->has_length && h->length > s->limits.max_upload)
-            return session_end_as(s, VERDICT_SIZE_LIMIT, SIDE_PROXY, 413, "http_request_error",
-                                  "upload of %llu bytes is over max-upload %llu",
-                                  (unsigned long long)h->length,
-                                  (unsigned long long)s->limits.max_upload);
-        if (!make_exchange(s, h, &a, &next))
-            return next;
-    }
+    if (h->method != METHOD_CONNECT && !make_exchange(s, h, &a, &next))
+        return next;
     return session_connect(s, a.addr.family ? &a.addr : NULL);
 }
 

@@ -98,6 +98,8 @@ static enum step end_tunnel(struct session *s, enum stream_end end, enum side fi
 
     gather(s, &y);
     e = judge_stream(&y, &s->flow);
+    if (s->fin_ns && verdict_is_success(e.verdict)) /* a failure ends in the phase it fell in */
+        flow_phase(&s->flow, PHASE_CLOSE, s->fin_ns);
     return session_end_stream(
         s, e, end == STREAM_END_RST || end == STREAM_END_LOST || !verdict_is_success(e.verdict));
 }
@@ -279,8 +281,8 @@ static bool half_closed(struct session *s, struct conn *from, struct conn *to)
 {
     if (!from->eof || conn_has_rest(to))
         return false;
-    if (s->flow.phase != PHASE_CLOSE) {
-        flow_phase(&s->flow, PHASE_CLOSE, session_now(s));
+    if (!s->fin_ns) {
+        s->fin_ns = session_now(s);
         s->fin_first = from == &s->client ? SIDE_CLIENT : SIDE_TARGET;
     }
     if (to->eof && !conn_has_rest(from))
@@ -348,10 +350,8 @@ enum step step_hello(struct session *s)
         flow_skip(&s->flow, PHASE_TLS, OUTCOME_SKIPPED);
     }
     flow_skip(&s->flow, PHASE_EXCHANGE, s->watch ? OUTCOME_UNKNOWN : OUTCOME_SKIPPED);
-    if (s->flow.phase != PHASE_CLOSE) {
-        session_enter(s, STATE_TUNNEL);
-        set_tunnel_deadline(s);
-    }
+    session_enter(s, STATE_TUNNEL);
+    set_tunnel_deadline(s);
     return next;
 }
 

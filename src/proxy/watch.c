@@ -83,6 +83,22 @@ static void give_up(struct watch *w)
     w->is_tls = false;
 }
 
+static enum stream_frame frame_of(const struct watch *w, const struct tlsrec *t, bool up)
+{
+    if (t->lost)
+        return STREAM_FRAME_UNKNOWN;
+    if (!tlsrec_is_boundary(t))
+        return STREAM_FRAME_INSIDE;
+    if (t->last_type == RECORD_ALERT) {
+        if (t->alert_have == 2 && t->alert[1] != ALERT_CLOSE_NOTIFY)
+            return STREAM_FRAME_ALERT;
+        return STREAM_FRAME_CLOSED;
+    }
+    if (w->is_13 && t->last_type == RECORD_DATA && t->last_len == ALERT_13_LEN)
+        return up && t->data_records == 1 ? STREAM_FRAME_ALERT : STREAM_FRAME_CLOSED;
+    return STREAM_FRAME_BOUNDARY;
+}
+
 void watch_see_up(struct watch *w, struct span bytes, struct flow *f)
 {
     struct tls_hello h;
@@ -103,10 +119,11 @@ void watch_see_up(struct watch *w, struct span bytes, struct flow *f)
             give_up(w);
             return;
         }
-    } else if (w->hello_target) {
-        w->through = true;
     }
     tlsrec_follow(&w->up, bytes);
+    /* an alert in place of the client's Finished is the handshake's end, not what follows it */
+    if (w->hello_target && frame_of(w, &w->up, true) != STREAM_FRAME_ALERT)
+        w->through = true;
 }
 
 void watch_see_down(struct watch *w, struct span bytes, struct flow *f)
@@ -128,22 +145,6 @@ void watch_see_down(struct watch *w, struct span bytes, struct flow *f)
         return; /* another ClientHello and ServerHello follow; what they say is the same */
     w->hello_target = true;
     w->is_13 = h.version >= 0x0304;
-}
-
-static enum stream_frame frame_of(const struct watch *w, const struct tlsrec *t, bool up)
-{
-    if (t->lost)
-        return STREAM_FRAME_UNKNOWN;
-    if (!tlsrec_is_boundary(t))
-        return STREAM_FRAME_INSIDE;
-    if (t->last_type == RECORD_ALERT) {
-        if (t->alert_have == 2 && t->alert[1] != ALERT_CLOSE_NOTIFY)
-            return STREAM_FRAME_ALERT;
-        return STREAM_FRAME_CLOSED;
-    }
-    if (w->is_13 && t->last_type == RECORD_DATA && t->last_len == ALERT_13_LEN)
-        return up && t->data_records == 1 ? STREAM_FRAME_ALERT : STREAM_FRAME_CLOSED;
-    return STREAM_FRAME_BOUNDARY;
 }
 
 void watch_gather(const struct watch *w, struct symptoms *y)

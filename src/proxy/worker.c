@@ -17,6 +17,7 @@
 
 #define ACCEPTS 16 /* connections taken at one event: the others wait no longer */
 #define ACCEPT_PAUSE_NS (50 * NS_PER_MS) /* out of descriptors: when to look again */
+#define WARN_NS (60 * NS_PER_S)          /* the same warning at most that often */
 #define OVER_LIMIT 256                   /* connections above the limit that still get an answer */
 #define BEAT_NS NS_PER_S                 /* a turn at least that often, for the watchdog */
 #define MAILS 256
@@ -75,7 +76,10 @@ static void pause_listeners(struct worker *w)
         if (w->listeners[i].fd >= 0)
             loop_remove(&w->loop, w->listeners[i].fd);
     w->accept_again_ns = w->loop.now_ns + ACCEPT_PAUSE_NS;
-    log_warning("out of descriptors: new connections wait");
+    if (w->loop.now_ns - w->warned_ns > WARN_NS || !w->warned_ns) {
+        log_warning("out of descriptors: new connections wait");
+        w->warned_ns = w->loop.now_ns;
+    }
 }
 
 static void resume_listeners(struct worker *w)
@@ -136,13 +140,14 @@ static void accept_some(struct worker *w, unsigned listener)
         if ((fd == -EMFILE || fd == -ENFILE) && w->spare_fd >= 0) {
             close(w->spare_fd); /* one descriptor, to tell the next client what is wrong */
             w->spare_fd = -1;
-            spare = true;
+            spare = w->spare_lent = true;
             fd = sock_accept(w->listeners[listener].fd, &client);
         }
-        if (fd == -EAGAIN)
-            return;
         if (fd < 0) {
-            pause_listeners(w);
+            if (spare)
+                w->spare_lent = false; /* nobody was there */
+            if (fd != -EAGAIN)
+                pause_listeners(w);
             return;
         }
         if (w->shared->hand_round && !spare)
@@ -275,10 +280,11 @@ static void free_retired(struct worker *w)
         struct session *s = CONTAINER_OF(w->retired.next, struct session, node);
 
         list_remove(&s->node);
-        if (s->spare)
-            w->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        w->spare_lent &= !s->spare;
         slab_put(&w->sessions, s);
     }
+    if (w->spare_fd < 0 && !w->spare_lent) /* another connection may have been quicker: then next time */
+        w->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
 static uint64_t next_ns(const struct worker *w, uint64_t until_ns)

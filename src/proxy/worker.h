@@ -77,6 +77,8 @@ struct worker {
     struct ring mail, mail_handed;       /* from the server; from worker 0 */
     int mail_fd;
     int spare_fd;             /* given up to answer with when descriptors run out; -1: given up */
+    bool spare_lent;                 /* a session sits on it */
+    uint64_t warned_ns;              /* when the lack of descriptors was last told */
     uint64_t accept_again_ns; /* when paused listeners are tried again; UINT64_MAX: none is */
     uint64_t drain_end_ns;    /* draining until then; 0: not draining */
     bool stop;

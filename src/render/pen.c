@@ -13,7 +13,6 @@ void pen_init_fixed(struct pen *p, char *memory, size_t len)
 void pen_init_draft(struct pen *p, const struct buf *out)
 {
     *p = (struct pen){.max = out->max - out->len};
-    p->full = p->max == 0;
 }
 
 bool pen_end_draft(struct pen *p, struct buf *out)

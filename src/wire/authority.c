@@ -34,8 +34,6 @@ static bool is_numeric(struct span label)
     bool hex = label.len >= 2 && label.ptr[0] == '0' && span_lower(label.ptr[1]) == 'x';
     uint64_t n;
 
-    if (hex && label.len == 2)
-        return true;
     for (size_t i = hex ? 2 : 0; i < label.len; i++)
         if (!(hex ? num_parse_hex((struct span){label.ptr + i, 1}, 15, &n)
                   : is_digit(label.ptr[i])))

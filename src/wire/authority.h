@@ -16,14 +16,13 @@
 #define AUTHORITY_HOST_MAX 254
 
 struct authority {
-    char host[AUTHORITY_HOST_MAX]; /* terminated; an address in its canonical form, without brackets
-                                    */
+    char host[AUTHORITY_HOST_MAX]; /* terminated; an address in canonical form, without brackets */
     uint16_t host_len;
     uint16_t port;
     struct addr addr;   /* family 0: the host is a name */
     bool has_port;      /* false: the scheme's default was put in */
-    struct span path;   /* absolute-form: path and query, borrows from the text; "/" is put in where
-                         * both   are empty, but a query without a path begins with its '?' */
+    struct span path;   /* absolute-form: path and query, borrows from the text; "/" where both are
+                         * empty, but a query without a path begins with its '?' */
     struct span scheme; /* absolute-form, as it came; compare without case */
     size_t bad_offset;  /* where it is bad */
     const char *bad_what; /* a few words, static */

@@ -1,5 +1,5 @@
-/* wire/body.h - where a message's body ends: length, chunks, or the connection's end (RFC 9112 6,
- * 7).
+/* wire/body.h - where a message's body ends: length, chunks, or the connection's end (RFC 9112
+ * 6-7).
  *
  * Strict about chunks: hex digits without sign or prefix, at most 16; CRLF only; extensions and
  * trailer fields are checked like header fields (framing and routing fields in a trailer are bad)
@@ -26,9 +26,8 @@ struct body {
     uint32_t line;    /* private: bytes of the framing line so far */
     uint32_t trailer; /* private */
     uint8_t state;    /* private */
-    char name[18]; /* private: the front of a trailer field's name, long enough for those that are
-                      bad */
-    bool done;     /* the body is complete */
+    char name[18];    /* private: front of a trailer field's name, enough to know the bad ones */
+    bool done;        /* the body is complete */
     const char *bad_what; /* PARSE_BAD: a few words */
 };
 
@@ -38,8 +37,9 @@ void body_of_request(struct body *b, const struct http1_head *h);
 void body_of_response(struct body *b, const struct http1_head *h, enum http1_method asked);
 
 /* Takes a prefix of `in`: *used bytes, of which *data (maybe empty) is content.  PARSE_OK: the body
- * ended with them; PARSE_MORE: call again with what follows; PARSE_BAD: bad_what says why. To
- * forward framing and all, add up *used until `in` is empty or the body is done. */
+ * ended with them; PARSE_MORE: call again with what follows; PARSE_BAD: bad_what says why,
+ * nothing of this call is to be used, and it stays bad.  To forward framing and all, add up *used
+ * until `in` is empty or the body is done. */
 enum parse body_read(struct body *b, struct span in, size_t *used, struct span *data);
 
 /* Tells that `n` bytes of content passed elsewhere (splice): LENGTH and CLOSE only. */

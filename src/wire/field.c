@@ -38,8 +38,8 @@ static const uint8_t by_len[NAME_MAX_LEN + 1][3] = {
     [25] = {FIELD_PROXY_AUTHENTICATION_INFO},
 };
 
-/* Eight letters to lower case at once: where a byte has 0x40, 0x20 is set.  That makes no other byte a letter
- * or a hyphen. */
+/* Eight letters to lower case at once: where a byte has 0x40, 0x20 is set.  That makes no other
+ * byte a letter or a hyphen. */
 static uint64_t fold(const char *eight)
 {
     uint64_t bytes;

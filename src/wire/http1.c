@@ -54,7 +54,8 @@ static bool is_control(unsigned char c)
     return (c < 0x20 && c != '\t') || c == 0x7f;
 }
 
-/* A mark in each byte that is below 0x20 or 0x7f, tabs among them; exact up to the first mark in memory. */
+/* A mark in each byte that is below 0x20 or 0x7f, tabs among them; exact up to the first mark in
+ * memory. */
 static uint64_t mark_controls(const char *eight)
 {
     uint64_t bytes, del;

@@ -6,8 +6,8 @@
  * another major one), several differing Content-Length (a list of equal ones counts as one),
  * Content-Length with Transfer-Encoding, a Transfer-Encoding other than exactly "chunked" as the
  * last coding (501 for an unknown coding; in HTTP/1.0: bad), Host missing in a 1.1 request, or
- * given twice, or invalid. Also bad: CONNECT with a body announced (RFC 9110 9.3.6: all that
- * follows its head is the tunnel's). Empty lines (CRLF) before a request line are skipped, two at
+ * given twice, or invalid.  Also bad: CONNECT with a body announced (RFC 9110 9.3.6: all that
+ * follows its head is the tunnel's).  Empty lines (CRLF) before a request line are skipped, two at
  * most.  No allocation, no I/O. */
 #pragma once
 
@@ -47,9 +47,8 @@ enum http1_method {
  * (the bytes may have moved in between, then the spans move along). */
 struct http1_head {
     size_t head_len; /* bytes of the head with its empty line, and the empty lines before it */
-    bool has_line; /* the first line is complete and right: a head too large without it is 414, else
-                      431 */
-    uint8_t minor; /* 0 or 1: HTTP/1.x */
+    bool has_line;   /* the first line is complete: a head too large is 431 then, before it 414 */
+    uint8_t minor;   /* 0 or 1: HTTP/1.x */
     /* request */
     enum http1_method method;
     struct span method_text, target;
@@ -78,8 +77,7 @@ struct http1_head {
     struct http1_field fields[HTTP1_FIELDS_MAX];
 };
 
-/* Makes a head ready for a new message.  Use it, not zeroing: the table of fields is left as it is.
- */
+/* Makes a head ready for a new message; the table of fields is left as it is, unlike by zeroing. */
 static inline void http1_head_reset(struct http1_head *h)
 {
     memset(h, 0, offsetof(struct http1_head, fields));
@@ -94,8 +92,7 @@ enum parse http1_parse_response(struct span bytes, struct http1_head *h);
 /* The first field of that id (not FIELD_OTHER), or NULL. */
 const struct http1_field *http1_find_field(const struct http1_head *h, enum field_id id);
 
-/* Whether a comma-separated list field (all fields of that id together) has the token, without
- * case. */
+/* Whether a comma-separated list (all fields of that id together) has the token, without case. */
 bool http1_has_token(const struct http1_head *h, enum field_id id, struct span token);
 
 /* Whether the request method is safe to send twice (RFC 9110 9.2.2). */

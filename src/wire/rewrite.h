@@ -37,8 +37,7 @@ struct rewrite {
  * rewritten head has such fields all the same. */
 bool rewrite_check(struct http1_head *h);
 
-/* True when the Via of a message has our pseudonym as a received-by, whole and without case: a
- * loop. */
+/* True when Via has our pseudonym as a received-by, whole and without case: a loop. */
 bool rewrite_has_via(const struct http1_head *h, struct span pseudonym);
 
 /* Writes the head; returns its length, or 0 when it does not fit in `cap`.
@@ -52,5 +51,5 @@ size_t rewrite_request(const struct http1_head *h, const struct authority *a,
 
 /* Response: version HTTP/1.1, status and reason as they came, "Connection: close" unless keep_alive
  * (for a 1.0 client that asked for keep-alive: "Connection: keep-alive").  Proxy-Authenticate is
- * dropped. 1xx and 204 have no framing fields, 1xx but 101 no Connection either. */
+ * dropped.  1xx and 204 have no framing fields, 1xx but 101 no Connection either. */
 size_t rewrite_response(const struct http1_head *h, const struct rewrite *r, char *out, size_t cap);

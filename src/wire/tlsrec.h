@@ -1,5 +1,4 @@
-/* wire/tlsrec.h - TLS records, hellos and alerts, read only (RFC 8446 4, 5, 6; RFC 6066 3; RFC
- * 7301).
+/* wire/tlsrec.h - TLS records, hellos and alerts, read only (RFC 8446 4-6, RFC 6066 3, RFC 7301).
  *
  * Two readers: a follower that keeps count of records in one direction's bytes (a few bytes of
  * state, bytes may come in any pieces), and parsers of a hello that want the stream's first bytes
@@ -22,27 +21,26 @@ struct tlsrec {
     uint8_t last_type; /* 20 change_cipher_spec, 21 alert, 22 handshake, 23 application data */
     uint8_t alert[2];  /* level and description of the last plain alert */
     uint8_t alert_have;
-    uint8_t lost;     /* not TLS, or bytes passed unseen: nothing below is known any more */
-    uint32_t records; /* complete ones */
-    uint32_t
-        data_records; /* application data (in TLS 1.3: also the encrypted rest of the handshake) */
+    uint8_t lost;          /* not TLS, or bytes passed unseen (then set it): no more is followed */
+    uint32_t records;      /* complete ones */
+    uint32_t data_records; /* of application data (TLS 1.3: the handshake's encrypted rest too) */
 };
 
-/* `encrypted`: an alert record cannot be read (after ChangeCipherSpec or under TLS 1.3 it is 23
- * anyway). */
+/* Takes the next bytes.  An encrypted alert of TLS 1.2 is longer than two bytes, one of TLS 1.3 is
+ * a record of type 23: neither is read. */
 void tlsrec_follow(struct tlsrec *t, struct span bytes);
+
 /* True at a record's end (and before the first); false once it is lost. */
 bool tlsrec_is_boundary(const struct tlsrec *t);
 
 /* The spans borrow from the bytes or from the struct itself: it is not to be copied. */
 struct tls_hello {
-    struct span sni; /* of a ClientHello: host_name; empty: none.  Borrows from the bytes */
-    struct span
-        alpn; /* ClientHello: the first protocol offered; ServerHello (TLS 1.2): the one chosen */
-    uint16_t version;     /* highest offered, or the one chosen: 0x0303, 0x0304 … */
-    uint16_t cipher;      /* ServerHello */
-    bool ech;             /* encrypted_client_hello is there: sni is the outer name */
-    bool hello_retry;     /* ServerHello: a HelloRetryRequest */
+    struct span sni;  /* ClientHello: host_name as it came, visible ASCII; empty: none */
+    struct span alpn; /* ClientHello: the first offered; ServerHello of TLS 1.2: the one chosen */
+    uint16_t version; /* highest offered, or the one chosen: 0x0303, 0x0304 … */
+    uint16_t cipher;  /* ServerHello */
+    bool ech;         /* encrypted_client_hello is there: sni is the outer name */
+    bool hello_retry; /* ServerHello: a HelloRetryRequest */
     const char *bad_what; /* PARSE_BAD: a few words, static */
     /* private: the text of sni and alpn where a record's end cuts it in two */
     char joined[2][256];

@@ -7,7 +7,7 @@ import pathlib
 import ssl
 import subprocess
 
-NAMES = "DNS:localhost,DNS:*.test,DNS:target.test,IP:127.0.0.1,IP:::1"
+NAMES = "DNS:localhost,DNS:target.test,DNS:other.test,IP:127.0.0.1,IP:::1"
 
 
 def openssl(*arguments, **more):

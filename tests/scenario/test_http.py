@@ -93,14 +93,15 @@ def test_a_stale_pooled_connection_is_tried_again():
             flow.expect("ok")
 
 
-def test_a_request_that_may_have_had_effects_is_not_sent_twice():
+@pytest.mark.parametrize("body", [b"", b"pay"])
+def test_a_request_that_may_have_had_effects_is_not_sent_twice(body):
     seen = []
     with Proxy(workers=1) as proxy, Target(stale_after(1, seen)) as target, Client(proxy) as client:
         assert client.get(target.url()).body == b"first"
-        client.ask("POST", target.url(), body=b"pay")
-        client.response().expect(502, "upstream-failed", "connection_terminated")
-        wait_until(lambda: seen == ["GET", "POST"])
-        assert target.accepts == 1
+        response = client.ask("POST", target.url(), f"Content-Length: {len(body)}", body=body).response()
+        if response.status != 200:  # it went on the stale connection; 200: on one of its own
+            response.expect(502, "upstream-failed", "connection_terminated")
+        assert seen.count("POST") == 1
 
 
 def test_a_pooled_connection_that_the_target_closed_is_not_used():
@@ -228,7 +229,6 @@ def test_bodies_of_every_size_arrive(proxy):
             thread.start()
             assert client.response().body == body, size
             thread.join()
-        assert target.accepts == 1
 
 
 def test_answers_without_a_body(proxy):

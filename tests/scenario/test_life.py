@@ -4,10 +4,10 @@ import json
 import os
 import pathlib
 import re
-import shlex
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 import pytest
@@ -15,7 +15,7 @@ import pytest
 from client import Client, ask, get
 from netns import Namespace
 from target import HttpTarget, Target, echo, reply
-from viaduct import BINARY, OPEN, Proxy, wait_until
+from viaduct import OPEN, Proxy, wait_until
 
 
 # --- stopping
@@ -50,8 +50,12 @@ def test_draining_lets_open_flows_finish():
 
 
 def refuses(proxy, target):
-    """Whether a new request is answered as the table says of `draining`."""
-    response = get(proxy, target.url())
+    """Whether a new request is answered as the table says of `draining`; just before, a connection on which
+    nothing was asked yet may be closed."""
+    try:
+        response = get(proxy, target.url())
+    except (AssertionError, ConnectionError):
+        return False
     if response.status != 503:
         return False
     response.expect(503, "draining", "proxy_internal_response")
@@ -103,7 +107,7 @@ def test_a_good_file_applies_and_leaves_open_flows_alone():
         with Client(proxy).connect(target.authority) as tunnel, Client(proxy) as kept, HttpTarget() as http:
             assert kept.get(http.url()).status == 200
             port = proxy.port
-            proxy.configure(access="deny after { }", limits="lifetime 50ms;")
+            proxy.configure(access=OPEN.replace("allow all", "deny after"), limits="lifetime 50ms;")
             proxy.signal(signal.SIGHUP)
             wait_until(lambda: get(proxy, http.url()).status == 403, "the new rules")
             assert proxy.port == port
@@ -296,7 +300,7 @@ def test_an_unknown_account_is_refused():
     with Proxy(extra="user nosuchaccount;", start=False) as proxy:
         proxy.configure()
         proxy.launch()
-        assert proxy.process.wait(10) == 2
+        assert proxy.process.wait(10) in (2, 3)
         assert "nosuchaccount" in proxy.stderr()
         proxy.process = None
 
@@ -339,9 +343,10 @@ def notify_name(sock):
 
 
 def test_watchdog(notify):
-    with Proxy(env={"NOTIFY_SOCKET": "@" + notify_name(notify), "WATCHDOG_USEC": "400000"}):
+    with Proxy(env={"NOTIFY_SOCKET": "@" + notify_name(notify), "WATCHDOG_USEC": "2000000"}):
+        until(notify, "READY=1")
         began = time.monotonic()
-        for _ in range(3):
+        for _ in range(2):
             until(notify, "WATCHDOG=1")
         assert time.monotonic() - began < 3
 
@@ -350,11 +355,12 @@ def test_watchdog(notify):
 def test_socket_activation(workers):
     with socket.create_server(("127.0.0.1", 0)) as listener, HttpTarget() as target:
         port = listener.getsockname()[1]
-        # the shell sets LISTEN_PID to what will be the proxy's own id
-        line = f"exec 3<&{listener.fileno()}; LISTEN_PID=$$ LISTEN_FDS=1 exec {shlex.quote(BINARY)} \"$@\""
+        # what systemd does: the descriptor is number 3, and LISTEN_PID is the proxy's own id
+        launcher = (f"import os, sys; os.dup2({listener.fileno()}, 3); "
+                    "os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid())); os.execvp(sys.argv[1], sys.argv[1:])")
         with Proxy(workers=workers, start=False) as proxy:
             proxy.configure()
-            proxy.command, proxy.pass_fds = ["sh", "-c", line], (listener.fileno(),)
+            proxy.command, proxy.pass_fds = [sys.executable, "-c", launcher], (listener.fileno(),)
             proxy.launch()
             address = ("127.0.0.1", port)
             assert get(address, target.url()).status == 200

@@ -322,7 +322,7 @@ def test_two_proxies_in_a_ring_end_it():
     hosts = [("127.0.0.1", "target.test")]
     with Proxy(hosts=hosts) as a:
         with Target(lambda connection: relay_to(a, connection)) as ring:
-            get(a, ring.url(host="target.test")).expect(502, "loop")
+            assert get(a, ring.url(host="target.test")).reason.startswith("Bad Gateway (loop")
             verdicts = {flow["verdict"] for flow in a.flows(2)}
             assert verdicts == {"loop", "target-error"}
 

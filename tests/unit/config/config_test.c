@@ -94,10 +94,11 @@ static void errors_have_a_place(void **state)
         {"authentication { schemes digest digest; }",
          "/nowhere/f:1:33: schemes \"digest\": stands here twice"},
         /* listeners, console */
-        {"listen 127.0.0.1:0;", "/nowhere/f:1:8: listen \"127.0.0.1:0\": must be ADDRESS:PORT, "
-                                "[IPV6]:PORT, *:PORT or PORT, the port from 1 to 65535"},
+        {"console { listen 127.0.0.1:0; }", "/nowhere/f:1:18: listen \"127.0.0.1:0\": must be "
+                                            "ADDRESS:PORT, [IPV6]:PORT, *:PORT or PORT, "
+                                            "the port from 1 to 65535"},
         {"listen proxy:3128;", "/nowhere/f:1:8: listen \"proxy:3128\": must be ADDRESS:PORT, "
-                               "[IPV6]:PORT, *:PORT or PORT, the port from 1 to 65535"},
+                               "[IPV6]:PORT, *:PORT or PORT, the port from 0 to 65535"},
         {"listen 3128 { tls-certificate a; }", "/nowhere/f:1:1: tls-certificate needs tls-key"},
         {"listen 3128 { tls-key a; }", "/nowhere/f:1:1: tls-key needs tls-certificate"},
         {"listen { tls-key a; }", "/nowhere/f:1:1: listen takes ADDRESS:PORT, found nothing"},
@@ -187,6 +188,7 @@ static void warnings_do_not_fail(void **state)
         {"access { allow a { } }\nauthentication { }",
          "warning: /nowhere/f:2: no rule asks for a user: credentials are never asked for"},
         {"authentication { }", ""},
+        {"listen 0; listen 0;", ""}, /* two ports of the kernel's choice are two addresses */
     };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

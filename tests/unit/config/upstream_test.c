@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/util.h"
@@ -124,6 +125,78 @@ static void good_files(void **state)
     }
 }
 
+static void what_is_not_used_is_warned_of(void **state)
+{
+    static const struct {
+        const char *text, *want;
+    } cases[] = {
+        {"iprep_proxy { PROXY_HOST p; PROXY_CA c; " REST,
+         "1:1: PROXY_CA is not used: PROXY_TLS is off"},
+        {"iprep_proxy { PROXY_HOST p; PROXY_PASSWORD x; " REST,
+         "1:1: PROXY_PASSWORD is not used: PROXY_USER is missing"},
+    };
+    char want[512];
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct config_report report;
+        struct config *c = load(cases[i].text, &report);
+
+        assert_non_null(c);
+        assert_int_equal(report.len, 1);
+        assert_true(report.items[0].warning);
+        snprintf(want, sizeof(want), "%s/upstream.conf:%s", folder, cases[i].want);
+        assert_string_equal(report.items[0].text, want);
+        config_unref(c);
+        config_report_fini(&report);
+    }
+}
+
+/* An allow by address matches no name once a parent resolves them. */
+static void rules_by_address_are_warned_of(void **state)
+{
+    struct config_report report = {0};
+    char path[128];
+
+    config_unref(load("iprep_proxy { PROXY_HOST p; " REST, &report));
+    config_report_fini(&report);
+    snprintf(path, sizeof(path), "%s/f", folder);
+    struct config *c = config_load_text(
+        path, SPAN_LIT("access { deny a { to 192.0.2.0/24; }\n allow b { to x 192.0.2.0/24; } }"),
+        NULL, &report);
+    assert_non_null(c);
+    assert_int_equal(report.len, 1);
+    assert_true(report.items[0].warning && report.items[0].line == 2 &&
+                report.items[0].column == 12);
+    config_unref(c);
+    config_report_fini(&report);
+}
+
+/* Others can open what load() wrote: told only where a password is in it. */
+static void an_open_password_is_warned_of(void **state)
+{
+    static const char *const cases[] = {
+        "iprep_proxy { PROXY_HOST p; PROXY_USER u; " REST,
+        "iprep_proxy { PROXY_HOST p; PROXY_USER u; PROXY_PASSWORD x; " REST,
+    };
+    char path[128];
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct config_report report;
+        struct config *c = load(cases[i], &report);
+        bool told = false;
+
+        assert_non_null(c);
+        snprintf(path, sizeof(path), "%s/upstream.conf", folder);
+        assert_int_equal(chmod(path, 0644), 0);
+        config_check_files(c, &report);
+        for (unsigned k = 0; k < report.len; k++)
+            told = told || strstr(report.items[k].text, "its mode should be 0600");
+        assert_int_equal(told, i == 1);
+        config_unref(c);
+        config_report_fini(&report);
+    }
+}
+
 static void values_arrive(void **state)
 {
     struct config_report report;
@@ -174,6 +247,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_rule_has_its_message),
         cmocka_unit_test(good_files),
+        cmocka_unit_test(what_is_not_used_is_warned_of),
+        cmocka_unit_test(rules_by_address_are_warned_of),
+        cmocka_unit_test(an_open_password_is_warned_of),
         cmocka_unit_test(values_arrive),
     };
 

@@ -37,6 +37,7 @@ struct zone {
 static const struct zone zone[] = {
     {"both.test", {.addresses = 1, .ttl_s = 60}, {.addresses = 1, .ttl_s = 60}},
     {"alias.test", {.addresses = 1, .ttl_s = 100, .cname_ttl_s = 5}, {.cname_ttl_s = 50}},
+    {"alias-empty.test", {.cname_ttl_s = 50}, {.cname_ttl_s = 50}},
     {"gone.test", {.rcode = 3, .soa_s = 30}, {.rcode = 3, .soa_s = 30}},
     {"gone-no-soa.test", {.rcode = 3}, {.rcode = 3}},
     {"gone-long.test", {.rcode = 3, .soa_s = 100000}, {.rcode = 3, .soa_s = 100000}},
@@ -51,12 +52,14 @@ static const struct zone zone[] = {
     {"large.test", {.addresses = 3, .ttl_s = 60, .truncated = true}, {.soa_s = 60}},
     {"cut.test", {.addresses = 1, .ttl_s = 60, .cut = true}, {.soa_s = 60}},
     {"zero.test", {.addresses = 1}, {.addresses = 1}},
+    {"nought.test", {.addresses = 1}, {.addresses = 1}},
     {"many.test",
      {.addresses = 20, .ttl_s = 60, .truncated = true},
      {.addresses = 20, .ttl_s = 60, .truncated = true}},
     {"one.test", {.addresses = 1, .ttl_s = 60}, {.soa_s = 60}},
     {"two.test", {.addresses = 1, .ttl_s = 60}, {.soa_s = 60}},
     {"three.test", {.addresses = 1, .ttl_s = 60}, {.soa_s = 60}},
+    {"word.test.search.test", {.addresses = 1, .ttl_s = 60}, {.soa_s = 60}},
     {"word.search.test", {.addresses = 1, .ttl_s = 60}, {.soa_s = 60}},
 };
 
@@ -437,6 +440,7 @@ static void test_answers(void **state)
         {"no-such-name.test", RESOLVE_NXDOMAIN, 0, "NXDOMAIN from "},
         {"half-gone.test", RESOLVE_NXDOMAIN, 0, "NXDOMAIN from "},
         {"empty.test", RESOLVE_NODATA, 0, "no address in the answer from "},
+        {"alias-empty.test", RESOLVE_NODATA, 0, "no address in the answer from "},
         {"fail.test", RESOLVE_SERVFAIL, 0, "SERVFAIL from "},
         {"refused.test", RESOLVE_SERVFAIL, 0, "REFUSED from "},
         {"cut.test", RESOLVE_SERVFAIL, 0, "malformed answer from "},
@@ -534,6 +538,23 @@ static void test_total_deadline(void **state)
     assert_int_equal(find(f, "silent.test"), RESOLVE_WAIT);
 }
 
+/* An answer that comes when its entry is no more. */
+static void test_late_answer(void **state)
+{
+    struct fixture *f = *state;
+
+    f->config.cache = 0;
+    restart(f);
+    find(f, "silent.test");
+    settle(f);
+    f->now_ns += f->config.total_ns;
+    resolver_tick(f->r, f->now_ns);
+    assert_int_equal(f->calls, 1);
+    send_held(&f->server);
+    settle(f);
+    assert_int_equal(f->calls, 1);
+}
+
 static void test_tries_run_out(void **state)
 {
     struct fixture *f = *state;
@@ -608,23 +629,32 @@ static void test_cancel_inside_a_callback(void **state)
     assert_int_equal(f->calls, 1);
 }
 
-static void find_again(void *arg, const struct resolve_answer *answer)
+static void find_nought(void *arg, const struct resolve_answer *answer)
 {
     struct fixture *f = arg;
 
     f->calls++;
-    find(f, "zero.test");
+    find(f, "nought.test");
 }
 
+/* The name that the callback looks up is about to be delivered itself, or just was; it may not be
+ * kept. */
 static void test_find_inside_a_callback(void **state)
 {
+    static const char *const names[] = {"zero.test", "nought.test"};
     struct fixture *f = *state;
-    struct resolve_query *q;
-    struct resolve_answer answer;
 
-    resolver_find(f->r, SPAN_LIT("zero.test"), f->now_ns, find_again, f, &q, &answer);
-    run(f, 2);
-    assert_int_equal(f->answer.len, 2);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        struct resolve_query *q;
+        struct resolve_answer answer;
+
+        f->calls = 0;
+        resolver_find(f->r, span_of(names[i]), f->now_ns, find_nought, f, &q, &answer);
+        find(f, "nought.test");
+        run(f, 3);
+        assert_int_equal(f->answer.status, RESOLVE_OK);
+        assert_int_equal(f->answer.len, 2);
+    }
 }
 
 static void test_free_with_pending(void **state)
@@ -734,17 +764,20 @@ static void test_new_settings(void **state)
     struct fixture *f = *state;
 
     ask(f, "both.test");
-    find(f, "silent.test");
+    find(f, "four-silent.test");
     settle(f);
     f->at.port = f->other.port;
     resolver_set(f->r, &f->config);
+    resolver_tick(f->r, f->now_ns);
     send_held(&f->server); /* the question under way goes on */
     settle(f);
+    assert_int_equal(f->calls, 2);
+    assert_int_equal(f->answer.len, 2);
     assert_int_equal(find(f, "both.test"), RESOLVE_WAIT); /* what was known is forgotten */
-    for (int i = 0; i < 100 && f->other.asked < 2; i++)
-        serve_udp(&f->other);
+    settle(f);
+    serve_udp(&f->other);
     assert_int_equal(f->other.asked, 2);
-    run(f, 1);
+    run(f, 3);
 }
 
 static void test_search(void **state)
@@ -796,7 +829,7 @@ static void test_resolv_conf_is_followed(void **state)
         assert_int_equal(f->server.asked, 2);
         assert_int_equal(ask(f, "gone.test"), RESOLVE_NXDOMAIN);
         assert_memory_equal(f->detail, "NXDOMAIN from 127.", 18);
-        assert_null(strstr(f->detail, ":53"));
+        assert_null(strchr(f->detail, ':')); /* the usual port is not worth a word */
     }
     unlink(path);
 }
@@ -877,6 +910,7 @@ int main(void)
         TEST(ttl),
         TEST(ttl_zero_is_delivered_and_not_kept),
         TEST(total_deadline),
+        TEST(late_answer),
         TEST(tries_run_out),
         TEST(first_address_waits_50_ms_for_the_other_family),
         TEST(equal_names_share_a_query),

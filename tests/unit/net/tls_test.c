@@ -273,7 +273,7 @@ static void test_partial_writes(void **state)
     struct pair *p = *state;
     unsigned char *bytes = malloc(BULK), *got = malloc(BULK);
     size_t put = 0, have = 0;
-    unsigned waits = 0;
+    unsigned waits = 0, parts = 0;
 
     for (size_t i = 0; i < BULK; i++)
         bytes[i] = (unsigned char)(i * 31 >> 3);
@@ -292,6 +292,7 @@ static void test_partial_writes(void **state)
             waits++;
         } else {
             put += (size_t)n;
+            parts += n > 0;
             if (put < BULK)
                 continue;
         }
@@ -299,6 +300,7 @@ static void test_partial_writes(void **state)
         have += r > 0 ? (size_t)r : 0;
     }
     assert_true(waits > 0);
+    assert_true(parts > 1);
     assert_memory_equal(bytes, got, BULK);
     free(bytes);
     free(got);

@@ -73,6 +73,10 @@ static void requests_are_rewritten(void **state)
          {.keep_alive = true, .extra = "Proxy-Authorization: Basic eQ==\r\n"},
          "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\nUser-Agent: x\r\n"
          "Proxy-Authorization: Basic eQ==\r\n\r\n"},
+        {"CONNECT implies no port",
+         "CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n",
+         {.keep_alive = true},
+         "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n"},
         {"fields of one hop end, and those that Connection names",
          "GET http://a/ HTTP/1.1\r\nHost: a\r\nConnection: X-Mine, keep-alive, Cookie\r\n"
          "x-mine: 1\r\nX-Mine-Not: 2\r\nKeep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\n"
