@@ -53,7 +53,10 @@ class World:
         taken = self.proxy.taken
         self.proxy.settle()
         lines = self.proxy.log_lines()[taken:]
-        return {flow["verdict"] for flow in map(json.loads, lines) if (flow["target"] or "").startswith("target.test")}
+        flows = [flow for flow in map(json.loads, lines) if (flow["target"] or "").startswith("target.test")]
+        for flow in flows:
+            print(flow["verdict"], flow["ended_in"], flow["evidence"])  # shown when the test fails
+        return {flow["verdict"] for flow in flows}
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import pathlib
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -386,6 +387,61 @@ def test_a_listener_with_tls(certs):
             assert client.read(4) == b"ping"
             client.sock.unwrap()
         proxy.flow().expect("ok", bytes_up=4, bytes_down=4)
+
+
+def test_much_through_a_tls_listener(certs):
+    """Records, partial writes and half-closes of the outer TLS are not the payload's affair."""
+    listen = [f"127.0.0.1:0 {{ tls-certificate {certs.cert}; tls-key {certs.key}; }}"]
+    body = os.urandom(5_000_000)
+    with Proxy(listen=listen) as proxy, HttpTarget(lambda r: reply(r.body)) as http, Target(echo, tls=certs.target()) as inner:
+        for _ in range(2):
+            done = subprocess.run(["curl", "-sS", "--max-time", "30", "-x", f"https://127.0.0.1:{proxy.port}",
+                                   "--proxy-cacert", certs.ca, "--data-binary", "@-", http.url()], input=body,
+                                  capture_output=True, check=True)
+            assert done.stdout == body
+        proxy.flows(2)
+        with Client(proxy, tls=certs.client(), server_name="localhost") as outer, HttpTarget() as target:
+            outer.send(*(f"GET {target.url()} HTTP/1.1\r\nHost: x\r\n\r\n" for _ in range(50)))
+            for _ in range(50):
+                assert outer.response().body == b"hello"
+        with Client(proxy, tls=certs.client(), server_name="localhost") as outer:
+            outer.connect(inner.authority)
+            talk = TlsInTls(outer, certs.client())
+            talk.send(body[:300_000])
+            assert talk.read(300_000) == body[:300_000]
+            outer.sock.unwrap()
+        for flow in proxy.flows(51):
+            flow.expect("ok")
+
+
+class TlsInTls:
+    """TLS to the target inside the TLS to the proxy; what is read comes back while it is sent."""
+
+    def __init__(self, client, context):
+        self.client, self.into, self.out = client, ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.talk = context.wrap_bio(self.into, self.out, server_hostname="target.test")
+        self.drive(self.talk.do_handshake)
+
+    def drive(self, call, *arguments):
+        while True:
+            try:
+                result = call(*arguments)
+                break
+            except ssl.SSLWantReadError:
+                self.client.send(self.out.read())
+                self.into.write(self.client.sock.recv(65536))
+        self.client.send(self.out.read())
+        return result
+
+    def send(self, data):
+        for i in range(0, len(data), 16384):
+            self.drive(self.talk.write, data[i:i + 16384])
+
+    def read(self, n):
+        found = b""
+        while len(found) < n:
+            found += self.drive(self.talk.read, n - len(found))
+        return found
 
 
 def test_curl_through_a_tls_listener(certs):
