@@ -1,12 +1,11 @@
 /* cli/main.c - finds the command and hands over. */
 #include <errno.h>
-#include <libintl.h>
-#include <locale.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/command.h"
+#include "flow/words.h"
 
 static bool is_option(const char *arg, const char *brief, const char *full)
 {
@@ -52,11 +51,7 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    setlocale(LC_ALL, "");
-    bindtextdomain("viaduct", VIADUCT_LOCALEDIR);
-    bind_textdomain_codeset("viaduct", "UTF-8");
-    textdomain("viaduct");
-
+    words_init();
     int status = run(argc - 1, argv + 1);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         fprintf(stderr, "viaduct: cannot write to standard output: %s\n", strerror(errno));

@@ -348,6 +348,25 @@ static void read_leg(struct flow_leg *leg, const struct conn *c)
                              info.mss, info.pmtu,   info.unacked};
 }
 
+/* A flow that dialled one address notes it only now: an idle tunnel owns no such text. */
+static void note_address(struct flow *f)
+{
+    char text[ENDPOINT_TEXT_MAX];
+    uint32_t at = 0;
+    const char *known;
+
+    if (!f->address.addr.family || !f->step_us[STEP_KIND_DIAL])
+        return;
+    endpoint_write(&f->address, text);
+    while ((known = flow_next_note(f, NOTE_EVIDENCE, NULL, &at)))
+        if (strncmp(known, text, strlen(text)) == 0)
+            return;
+    flow_evidence(f, "%s: %s in %.1f ms", text,
+                  *flow_find_note(f, NOTE_STEP, STEP_KIND_DIAL) ? "taken from kept connections"
+                                                                : "connected",
+                  (f->step_us[STEP_KIND_DIAL] - 1) / 1e3);
+}
+
 /* Fixes what the record still lacks and hands it over.  The client's address stays. */
 static void finish_flow(struct session *s, enum verdict v, enum side by, enum certainty c)
 {
@@ -358,6 +377,7 @@ static void finish_flow(struct session *s, enum verdict v, enum side by, enum ce
     flow_end(&s->flow, v, by, c, session_now(s));
     s->has_flow = false;
     if (recorder_is_on(shared->recorder)) {
+        note_address(&s->flow);
         read_leg(&s->flow.client_leg, &s->client);
         if (s->link)
             read_leg(&s->flow.upstream_leg, &s->link->conn);

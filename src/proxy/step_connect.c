@@ -183,7 +183,7 @@ static enum step dial_won(struct session *s, unsigned slot)
 
     s->dial->links[slot] = NULL;
     dial_end(&s->dial->dial, l->try_number, 0, session_now(s));
-    if (recorder_is_on(s->worker->shared->recorder))
+    if (s->dial->dial.len > 1) /* of a single address, address and step say it all */
         note_tries(s);
     step_connect_abandon(s);
     return connected(s, l);

@@ -19,18 +19,58 @@ class Authority:
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
-        self.ca, self.cert, self.key = (self.folder / name for name in ("ca.pem", "cert.pem", "key.pem"))
+        self.ca, self.cert, self.key = (
+            self.folder / name for name in ("ca.pem", "cert.pem", "key.pem")
+        )
         curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-        openssl("req", "-x509", *curve, "-keyout", str(self.folder / "ca.key"), "-out", str(self.ca), "-days", "30",
-                "-subj", "/CN=viaduct test CA", "-addext", "basicConstraints=critical,CA:TRUE",
-                "-addext", "keyUsage=critical,keyCertSign,cRLSign")
-        openssl("req", *curve, "-keyout", str(self.key), "-out", str(self.folder / "cert.csr"), "-subj",
-                "/CN=target.test")
+        openssl(
+            "req",
+            "-x509",
+            *curve,
+            "-keyout",
+            str(self.folder / "ca.key"),
+            "-out",
+            str(self.ca),
+            "-days",
+            "30",
+            "-subj",
+            "/CN=viaduct test CA",
+            "-addext",
+            "basicConstraints=critical,CA:TRUE",
+            "-addext",
+            "keyUsage=critical,keyCertSign,cRLSign",
+        )
+        openssl(
+            "req",
+            *curve,
+            "-keyout",
+            str(self.key),
+            "-out",
+            str(self.folder / "cert.csr"),
+            "-subj",
+            "/CN=target.test",
+        )
         extensions = self.folder / "cert.ext"
-        extensions.write_text(f"subjectAltName={NAMES}\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n")
-        openssl("x509", "-req", "-in", str(self.folder / "cert.csr"), "-CA", str(self.ca), "-CAkey",
-                str(self.folder / "ca.key"), "-CAcreateserial", "-days", "30", "-extfile", str(extensions), "-out",
-                str(self.cert))
+        extensions.write_text(
+            f"subjectAltName={NAMES}\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n"
+        )
+        openssl(
+            "x509",
+            "-req",
+            "-in",
+            str(self.folder / "cert.csr"),
+            "-CA",
+            str(self.ca),
+            "-CAkey",
+            str(self.folder / "ca.key"),
+            "-CAcreateserial",
+            "-days",
+            "30",
+            "-extfile",
+            str(extensions),
+            "-out",
+            str(self.cert),
+        )
         for path in (self.ca, self.cert, self.key):
             path.chmod(0o644)
 

@@ -5,10 +5,22 @@ import socket
 import struct
 
 REASONS = {
-    200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 408: "Request Timeout",
-    411: "Length Required", 413: "Content Too Large", 414: "URI Too Long", 429: "Too Many Requests",
-    431: "Request Header Fields Too Large", 500: "Internal Server Error", 501: "Not Implemented",
-    502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout", 505: "HTTP Version Not Supported",
+    200: "OK",
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+    408: "Request Timeout",
+    411: "Length Required",
+    413: "Content Too Large",
+    414: "URI Too Long",
+    429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
+    500: "Internal Server Error",
+    501: "Not Implemented",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+    505: "HTTP Version Not Supported",
 }
 # Statuses whose phrase was another one in earlier standards.
 OLD_REASONS = {413: ("Payload Too Large", "Request Entity Too Large")}
@@ -29,7 +41,9 @@ class Response:
         found = re.fullmatch(r"HTTP/(\d\.\d) (\d{3})(?: (.*))?", lines[0])
         assert found, f"no status line: {lines[0]!r}"
         self.version, self.status, self.reason = found[1], int(found[2]), found[3] or ""
-        self.fields = [tuple(part.strip() for part in line.split(":", 1)) for line in lines[1:] if line]
+        self.fields = [
+            tuple(part.strip() for part in line.split(":", 1)) for line in lines[1:] if line
+        ]
         self.body, self.trailers, self.complete = b"", [], False
 
     def all(self, name):
@@ -67,7 +81,15 @@ class Response:
 class Client:
     """One connection to a proxy (its address, or an object that has one)."""
 
-    def __init__(self, proxy, timeout=15.0, source=None, receive_buffer=None, tls=None, server_name="localhost"):
+    def __init__(
+        self,
+        proxy,
+        timeout=15.0,
+        source=None,
+        receive_buffer=None,
+        tls=None,
+        server_name="localhost",
+    ):
         address = getattr(proxy, "address", proxy)
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_STREAM)
@@ -83,7 +105,10 @@ class Client:
         self.buffer = b""
 
     def send(self, *parts):
-        data = b"".join(p if isinstance(p, (bytes, bytearray, memoryview)) else p.encode("latin-1") for p in parts)
+        data = b"".join(
+            p if isinstance(p, (bytes, bytearray, memoryview)) else p.encode("latin-1")
+            for p in parts
+        )
         self.sock.sendall(data)
         return self
 
@@ -155,7 +180,9 @@ class Client:
         """Sends a request in absolute-form (or CONNECT); does not read."""
         name = host or (url if method == "CONNECT" else url.split("//", 1)[-1].split("/", 1)[0])
         lines = [f"{method} {url} HTTP/{version}", f"Host: {name}", *fields]
-        if body and not any(f.lower().startswith(("content-length", "transfer-encoding")) for f in fields):
+        if body and not any(
+            f.lower().startswith(("content-length", "transfer-encoding")) for f in fields
+        ):
             lines.append(f"Content-Length: {len(body)}")
         return self.send("\r\n".join(lines) + "\r\n\r\n", body)
 

@@ -22,8 +22,11 @@ class Namespace:
     """Loopback is up and nothing else is there; `run` adds what a test needs."""
 
     def __init__(self):
-        self.holder = subprocess.Popen(["unshare", "--net", "sleep", "infinity"], stdin=subprocess.DEVNULL,
-                                       preexec_fn=die_with_parent)
+        self.holder = subprocess.Popen(
+            ["unshare", "--net", "sleep", "infinity"],
+            stdin=subprocess.DEVNULL,
+            preexec_fn=die_with_parent,
+        )
         own = os.readlink("/proc/self/ns/net")
         wait_until(lambda: os.readlink(f"/proc/{self.holder.pid}/ns/net") != own, "the namespace")
         self.run("ip link set lo up")
@@ -42,7 +45,9 @@ class Namespace:
         self.run("ip tuntap add dev hole mode tun", "ip link set hole up")
         for network in networks:
             family = "-6" if ":" in network else "-4"
-            self.run(f"ip {family} addr add {network} dev hole" + (" nodad" if family == "-6" else ""))
+            self.run(
+                f"ip {family} addr add {network} dev hole" + (" nodad" if family == "-6" else "")
+            )
 
     @contextlib.contextmanager
     def entered(self):

@@ -16,7 +16,9 @@ class Connection:
 
     def send(self, *parts):
         for part in parts:
-            self.sock.sendall(part if isinstance(part, (bytes, bytearray, memoryview)) else part.encode("latin-1"))
+            self.sock.sendall(
+                part if isinstance(part, (bytes, bytearray, memoryview)) else part.encode("latin-1")
+            )
         return self
 
     def more(self):
@@ -111,8 +113,9 @@ class Target:
         self.script, self.tls, self.done = script, tls, threading.Event()
         self.accepts, self.failures, self.threads, self.socks = 0, [], [], []
         self.lock = threading.Lock()
-        self.listener = socket.create_server((host, port), backlog=1024,
-                                             family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self.listener = socket.create_server(
+            (host, port), backlog=1024, family=socket.AF_INET6 if ":" in host else socket.AF_INET
+        )
         self.host, self.port = host, self.listener.getsockname()[1]
         self.accepting = threading.Thread(target=self.accept, daemon=True)
         self.accepting.start()
@@ -184,7 +187,12 @@ class Target:
 def reply(body=b"", status="200 OK", *fields):
     """A response with Content-Length."""
     body = body if isinstance(body, bytes) else body.encode()
-    return "\r\n".join([f"HTTP/1.1 {status}", *fields, f"Content-Length: {len(body)}", "", ""]).encode() + body
+    return (
+        "\r\n".join(
+            [f"HTTP/1.1 {status}", *fields, f"Content-Length: {len(body)}", "", ""]
+        ).encode()
+        + body
+    )
 
 
 class HttpTarget(Target):
@@ -229,7 +237,11 @@ class FileTarget(HttpTarget):
         if ".." in path.parts or not path.is_file():
             return reply(b"no such file", "404 Not Found")
         body = path.read_bytes()
-        return reply(b"", "200 OK", f"X-Size: {len(body)}") if request.method == "HEAD" else reply(body)
+        return (
+            reply(b"", "200 OK", f"X-Size: {len(body)}")
+            if request.method == "HEAD"
+            else reply(body)
+        )
 
 
 MIB = 1 << 20
@@ -247,7 +259,7 @@ class Blob:
     def parts(self):
         for i in range(self.mib):
             at = i * 4099 % MIB
-            yield self.block[at: at + MIB]
+            yield self.block[at : at + MIB]
 
     def hash(self):
         digest = hashlib.sha256()
@@ -273,5 +285,17 @@ def hash_stream(sock, size, first=b""):
     return digest.hexdigest()
 
 
-__all__ = ["Blob", "Connection", "FileTarget", "HttpTarget", "MIB", "Request", "Response", "Target", "echo",
-           "hash_stream", "reply", "silent"]
+__all__ = [
+    "Blob",
+    "Connection",
+    "FileTarget",
+    "HttpTarget",
+    "MIB",
+    "Request",
+    "Response",
+    "Target",
+    "echo",
+    "hash_stream",
+    "reply",
+    "silent",
+]

@@ -19,9 +19,36 @@ SANITIZER = re.compile(r"(ERROR: \w+Sanitizer|WARNING: \w+Sanitizer|runtime erro
 OPEN = "deny private off; deny ports off; allow all { }"
 
 KEYS = {
-    "id", "source", "start", "duration_us", "client", "proxy", "target", "target_address", "parent", "method",
-    "url", "user", "rule", "reported", "status", "bytes_up", "bytes_down", "phases", "tls", "tcp", "redirects",
-    "superseded_by", "verdict", "ended_in", "ended_by", "certainty", "cause", "advice", "evidence", "warnings",
+    "id",
+    "source",
+    "start",
+    "duration_us",
+    "client",
+    "proxy",
+    "target",
+    "target_address",
+    "parent",
+    "method",
+    "url",
+    "user",
+    "rule",
+    "reported",
+    "status",
+    "bytes_up",
+    "bytes_down",
+    "phases",
+    "tls",
+    "tcp",
+    "redirects",
+    "superseded_by",
+    "verdict",
+    "ended_in",
+    "ended_by",
+    "certainty",
+    "cause",
+    "advice",
+    "evidence",
+    "warnings",
 }
 
 
@@ -54,7 +81,10 @@ class Flow(dict):
         if ended_by is not None:
             wanted["ended_by"] = ended_by
         found = {key: self[key] for key in wanted}
-        more = {key: self[key] for key in ("target", "status", "evidence", "warnings", "bytes_up", "bytes_down")}
+        more = {
+            key: self[key]
+            for key in ("target", "status", "evidence", "warnings", "bytes_up", "bytes_down")
+        }
         assert found == wanted, f"{found} instead of {wanted}: {more}"
         return self
 
@@ -77,18 +107,43 @@ class Proxy:
     statements; log_format: of the access log, which is the file `access.log`; command: what stands before the
     binary (a namespace, prlimit); files: name -> text, written beside the configuration."""
 
-    def __init__(self, access=OPEN, limits="", resolver=None, extra="", listen=("127.0.0.1:0",), workers=2,
-                 log_format="json", log="", files=None, hosts=None, command=(), env=None, pass_fds=(), arguments=None,
-                 start=True):
+    def __init__(
+        self,
+        access=OPEN,
+        limits="",
+        resolver=None,
+        extra="",
+        listen=("127.0.0.1:0",),
+        workers=2,
+        log_format="json",
+        log="",
+        files=None,
+        hosts=None,
+        command=(),
+        env=None,
+        pass_fds=(),
+        arguments=None,
+        start=True,
+    ):
         self.folder = open_folder()
         self.config = self.folder / "viaduct.conf"
         self.log_path = self.folder / "access.log"
-        self.command, self.env, self.pass_fds, self.arguments = list(command), env, pass_fds, arguments
+        self.command, self.env, self.pass_fds, self.arguments = (
+            list(command),
+            env,
+            pass_fds,
+            arguments,
+        )
         self.process, self.ports, self.taken = None, [], 0
         self.stderr_path = self.folder / "stderr"
         self.settings = {
-            "access": access, "limits": limits, "extra": extra, "listen": listen, "workers": workers,
-            "log_format": log_format, "log": log,
+            "access": access,
+            "limits": limits,
+            "extra": extra,
+            "listen": listen,
+            "workers": workers,
+            "log_format": log_format,
+            "log": log,
             "resolver": resolver or "hosts hosts; servers 127.0.0.1:9; timeout 1s;",
         }
         lines = [f"{address} {name}" for address, name in (hosts or [])]
@@ -112,11 +167,19 @@ class Proxy:
         """Writes the configuration anew with these settings changed."""
         self.settings.update(changes)
         s = self.settings
-        limits = s["limits"] if "drain-timeout" in s["limits"] else s["limits"] + " drain-timeout 2s;"
-        listeners = "\n".join(f"listen {at}" + ("" if at.rstrip().endswith("}") else ";") for at in s["listen"])
-        access_log = f"access {self.log_path} {s['log_format']};" if "access " not in s["log"] else ""
+        limits = (
+            s["limits"] if "drain-timeout" in s["limits"] else s["limits"] + " drain-timeout 2s;"
+        )
+        listeners = "\n".join(
+            f"listen {at}" + ("" if at.rstrip().endswith("}") else ";") for at in s["listen"]
+        )
+        access_log = (
+            f"access {self.log_path} {s['log_format']};" if "access " not in s["log"] else ""
+        )
         access = "" if s["access"] is None else f"access {{ {s['access']} }}"
-        self.write("viaduct.conf", f"""
+        self.write(
+            "viaduct.conf",
+            f"""
 workers {s['workers']};
 {listeners}
 {access}
@@ -125,7 +188,8 @@ resolver {{ {s['resolver']} }}
 log {{ {access_log} {s['log']} }}
 console off;
 {s['extra']}
-""")
+""",
+        )
 
     def start(self):
         self.configure()
@@ -135,20 +199,34 @@ console off;
     def launch(self):
         """Starts the process; does not wait for it."""
         env = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
-        env.update({"LC_ALL": "C.UTF-8", "ASAN_OPTIONS": "detect_leaks=1", "TSAN_OPTIONS": "report_signal_unsafe=0"})
+        env.update(
+            {
+                "LC_ALL": "C.UTF-8",
+                "ASAN_OPTIONS": "detect_leaks=1",
+                "TSAN_OPTIONS": "report_signal_unsafe=0",
+            }
+        )
         for name in ("ASAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS"):
             if name in os.environ:
                 env[name] = os.environ[name]
         env.update(self.env or {})
         arguments = self.arguments or ["serve", "-c", str(self.config)]
         with open(self.stderr_path, "wb") as errors, open(self.folder / "stdout", "wb") as out:
-            self.process = subprocess.Popen([*self.command, BINARY, *arguments], stdin=subprocess.DEVNULL,
-                                            stdout=out, stderr=errors, env=env, pass_fds=self.pass_fds,
-                                            cwd=self.folder)
+            self.process = subprocess.Popen(
+                [*self.command, BINARY, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=errors,
+                env=env,
+                pass_fds=self.pass_fds,
+                cwd=self.folder,
+            )
 
     def is_listening(self):
         if self.process.poll() is not None:
-            raise AssertionError(f"the proxy ended with {self.process.returncode}:\n{self.stderr()}")
+            raise AssertionError(
+                f"the proxy ended with {self.process.returncode}:\n{self.stderr()}"
+            )
         found = re.findall(r"listening on \S+:(\d+)(?:\s|$)", self.stderr())
         if len(found) < len(self.settings["listen"]):
             return False
@@ -184,14 +262,21 @@ console off;
 
     def flows(self, n=1, seconds=10.0):
         """The next `n` flows of the log that were not taken yet, in its order."""
-        wait_until(lambda: len(self.log_lines()) >= self.taken + n,
-                   f"{n} more flows after {self.taken}", seconds)
-        lines = self.log_lines()[self.taken: self.taken + n]
+        wait_until(
+            lambda: len(self.log_lines()) >= self.taken + n,
+            f"{n} more flows after {self.taken}",
+            seconds,
+        )
+        lines = self.log_lines()[self.taken : self.taken + n]
         self.taken += n
         flows = [Flow(json.loads(line)) for line in lines]
         for flow in flows:
             assert set(flow) == KEYS, f"keys {set(flow) ^ KEYS}"
-            assert flow["source"] == "serve" and flow["cause"] and re.fullmatch("[0-9a-f]{16}", flow["id"])
+            assert (
+                flow["source"] == "serve"
+                and flow["cause"]
+                and re.fullmatch("[0-9a-f]{16}", flow["id"])
+            )
         return flows
 
     def flow(self, seconds=10.0):
@@ -234,7 +319,9 @@ console off;
         """Asserts that the proxy, which has ended, ended well."""
         found = SANITIZER.search(self.stderr())
         assert not found, f"{found[0]}\n{self.stderr()[-8000:]}"
-        assert self.process.returncode == 0, f"exit status {self.process.returncode}:\n{self.stderr()[-4000:]}"
+        assert (
+            self.process.returncode == 0
+        ), f"exit status {self.process.returncode}:\n{self.stderr()[-4000:]}"
 
     def __enter__(self):
         return self

@@ -17,16 +17,42 @@ PROHIBITED = "destination_ip_prohibited"
 @pytest.fixture(scope="module")
 def safe():
     """The safe defaults: no access block."""
-    with Proxy(access=None, hosts=[("127.0.0.1", "inside.test"), ("10.1.2.3", "office.test")]) as shared:
+    with Proxy(
+        access=None, hosts=[("127.0.0.1", "inside.test"), ("10.1.2.3", "office.test")]
+    ) as shared:
         yield shared
 
 
-FORBIDDEN = ["127.0.0.1", "127.255.255.254", "0.0.0.0", "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1",
-             "100.64.0.1", "169.254.169.254", "224.0.0.1", "239.1.1.1", "255.255.255.255", "240.0.0.1",
-             "[::1]", "[::]", "[fe80::1]", "[fc00::1]", "[fd12:3456::1]", "[ff02::1]",
-             "[::ffff:127.0.0.1]", "[::ffff:a00:1]", "[64:ff9b::127.0.0.1]", "[64:ff9b::a9fe:a9fe]",
-             "[2002:7f00:1::]", "[2002:a00:1::1]", "[2001:0:7f00:1::]", "[2001:0:102:304:0:0:80ff:fffe]",
-             "[0:0:0:0:0:ffff:7f00:1]"]
+FORBIDDEN = [
+    "127.0.0.1",
+    "127.255.255.254",
+    "0.0.0.0",
+    "10.0.0.1",
+    "172.16.0.1",
+    "172.31.255.255",
+    "192.168.1.1",
+    "100.64.0.1",
+    "169.254.169.254",
+    "224.0.0.1",
+    "239.1.1.1",
+    "255.255.255.255",
+    "240.0.0.1",
+    "[::1]",
+    "[::]",
+    "[fe80::1]",
+    "[fc00::1]",
+    "[fd12:3456::1]",
+    "[ff02::1]",
+    "[::ffff:127.0.0.1]",
+    "[::ffff:a00:1]",
+    "[64:ff9b::127.0.0.1]",
+    "[64:ff9b::a9fe:a9fe]",
+    "[2002:7f00:1::]",
+    "[2002:a00:1::1]",
+    "[2001:0:7f00:1::]",
+    "[2001:0:102:304:0:0:80ff:fffe]",
+    "[0:0:0:0:0:ffff:7f00:1]",
+]
 
 
 @pytest.mark.parametrize("address", FORBIDDEN)
@@ -36,7 +62,9 @@ def test_forbidden_addresses_in_all_their_forms(safe, address):
 
 
 def test_this_machines_own_addresses_are_loopback(safe):
-    found = subprocess.run(["ip", "-brief", "-4", "address"], capture_output=True, text=True, check=True).stdout
+    found = subprocess.run(
+        ["ip", "-brief", "-4", "address"], capture_output=True, text=True, check=True
+    ).stdout
     own = [word.split("/")[0] for line in found.splitlines() for word in line.split()[2:]]
     for address in own:
         ask(safe, "CONNECT", f"{address}:443").expect(403, "acl-denied", PROHIBITED, "rule private")
@@ -80,19 +108,42 @@ allow rest { from 127.0.0.8; }
 @pytest.fixture(scope="module")
 def ruled():
     names = "target.test x.zone.test zone.test x.whole.test whole.test a.good.test good.test example.com"
-    with Proxy(access=RULES, hosts=[("127.0.0.1", names)],
-               files={"social.txt": "# names\nfriends.test\n.video.test\n*.only-below.test\n203.0.113.0/24\n"}) as shared:
+    with Proxy(
+        access=RULES,
+        hosts=[("127.0.0.1", names)],
+        files={
+            "social.txt": "# names\nfriends.test\n.video.test\n*.only-below.test\n203.0.113.0/24\n"
+        },
+    ) as shared:
         yield shared
 
 
-@pytest.mark.parametrize("host,rule", [
-    ("friends.test", "social"), ("FRIENDS.test.", "social"), ("video.test", "social"), ("a.video.test", "social"),
-    ("a.only-below.test", "social"), ("203.0.113.77", "social"), ("x.zone.test", "zone"), ("whole.test", "whole"),
-    ("x.whole.test", "whole"), ("127.0.0.9", "address"), ("127.0.9.1", "address"), ("[::ffff:127.0.0.9]", "address"),
-    ("only-below.test", None), ("zone.test", None), ("good.test", None), ("example.com", None), ("notvideo.test", None),
-])
+@pytest.mark.parametrize(
+    "host,rule",
+    [
+        ("friends.test", "social"),
+        ("FRIENDS.test.", "social"),
+        ("video.test", "social"),
+        ("a.video.test", "social"),
+        ("a.only-below.test", "social"),
+        ("203.0.113.77", "social"),
+        ("x.zone.test", "zone"),
+        ("whole.test", "whole"),
+        ("x.whole.test", "whole"),
+        ("127.0.0.9", "address"),
+        ("127.0.9.1", "address"),
+        ("[::ffff:127.0.0.9]", "address"),
+        ("only-below.test", None),
+        ("zone.test", None),
+        ("good.test", None),
+        ("example.com", None),
+        ("notvideo.test", None),
+    ],
+)
 def test_rules_by_target(ruled, host, rule):
-    response = ask(ruled, "CONNECT", f"{host}:443").expect(403, "acl-denied", None, f"rule {rule}" if rule else None)
+    response = ask(ruled, "CONNECT", f"{host}:443").expect(
+        403, "acl-denied", None, f"rule {rule}" if rule else None
+    )
     assert response.error in (DENIED, PROHIBITED)
     ruled.flow().expect("acl-denied", "answer", "proxy", rule=rule)
 
@@ -103,7 +154,9 @@ def test_rules_by_method_port_and_client(ruled):
         ruled.flow().expect("ok", rule="mine")
         assert get(ruled, target.url(host="a.good.test")).status == 200
         ruled.flow().expect("ok", rule="mine")
-        ask(ruled, "POST", target.url(host="target.test"), body=b"x").expect(403, "acl-denied", DENIED, "rule post")
+        ask(ruled, "POST", target.url(host="target.test"), body=b"x").expect(
+            403, "acl-denied", DENIED, "rule post"
+        )
         ruled.flow().expect("acl-denied", rule="post")
         ask(ruled, "CONNECT", "target.test:443").expect(403, "acl-denied", DENIED, "rule port")
         ruled.flow().expect("acl-denied", rule="port")
@@ -149,9 +202,13 @@ def test_rebinding():
 
 
 def test_report_only_rules_never_decide():
-    access = ("deny private off; deny ports off; deny report would-deny { to target.test; } "
-              "allow report would-allow { } deny report never { to other.test; } allow all { }")
-    with Proxy(access=access, hosts=[("127.0.0.1", "target.test")]) as proxy, HttpTarget() as target:
+    access = (
+        "deny private off; deny ports off; deny report would-deny { to target.test; } "
+        "allow report would-allow { } deny report never { to other.test; } allow all { }"
+    )
+    with Proxy(
+        access=access, hosts=[("127.0.0.1", "target.test")]
+    ) as proxy, HttpTarget() as target:
         assert get(proxy, target.url(host="target.test")).status == 200
         flow = proxy.flow().expect("ok", rule="all")
         assert flow["reported"] == ["would-deny", "would-allow"]
@@ -159,14 +216,20 @@ def test_report_only_rules_never_decide():
 
 def test_negated_conditions_and_hours():
     now = time.localtime()
-    day, other = time.strftime("%a", now), time.strftime("%a", time.localtime(time.time() + 3 * 86400))
-    access = (f"deny private off; deny ports off; deny others {{ from not 127.0.0.1; }} "
-              f"deny closed {{ hours {other}; }} allow open {{ hours {day} {time.strftime('%a', time.localtime(time.time() + 3600))}; }}")
+    day, other = time.strftime("%a", now), time.strftime(
+        "%a", time.localtime(time.time() + 3 * 86400)
+    )
+    access = (
+        f"deny private off; deny ports off; deny others {{ from not 127.0.0.1; }} "
+        f"deny closed {{ hours {other}; }} allow open {{ hours {day} {time.strftime('%a', time.localtime(time.time() + 3600))}; }}"
+    )
     with Proxy(access=access) as proxy, HttpTarget() as target:
         assert get(proxy, target.url()).status == 200
         proxy.flow().expect("ok", rule="open")
         with Client(proxy, source="127.0.0.5") as client:
-            client.ask("GET", target.url()).response().expect(403, "acl-denied", DENIED, "rule others")
+            client.ask("GET", target.url()).response().expect(
+                403, "acl-denied", DENIED, "rule others"
+            )
 
 
 def test_a_denial_leaves_the_connection_open(ruled):
@@ -181,11 +244,20 @@ def test_access_test_tells_without_sending(tmp_path):
         proxy.process = None
 
         def run(*arguments):
-            return subprocess.run([BINARY, "access", "test", "-c", str(proxy.config), *arguments], text=True,
-                                  capture_output=True, check=False, timeout=20)
+            return subprocess.run(
+                [BINARY, "access", "test", "-c", str(proxy.config), *arguments],
+                text=True,
+                capture_output=True,
+                check=False,
+                timeout=20,
+            )
 
         denied = run("friends.test:443")
-        assert denied.returncode == 1 and "social" in denied.stdout and "viaduct.conf:" in denied.stdout, denied
+        assert (
+            denied.returncode == 1
+            and "social" in denied.stdout
+            and "viaduct.conf:" in denied.stdout
+        ), denied
         allowed = run("--client", "127.0.0.8", "http://example.com/")
         assert allowed.returncode == 0 and "rest" in allowed.stdout, allowed
         assert run("not a target").returncode == 2

@@ -27,16 +27,19 @@ def blob():
 
 def giver(blob):
     """Sends the blob as an HTTP answer, or raw to whom says so."""
+
     def script(connection):
         if connection.read(4) != b"raw\n":
             connection.head()
             connection.send(f"HTTP/1.1 200 OK\r\nContent-Length: {blob.size}\r\n\r\n")
         blob.send(connection.sock)
+
     return script
 
 
 def taker(blob):
     """Takes a blob, and answers with its hash."""
+
     def script(connection):
         if connection.read(4) == b"raw\n":
             connection.send(hash_stream(connection.sock, blob.size, connection.buffer))
@@ -44,6 +47,7 @@ def taker(blob):
             connection.head()
             found = hash_stream(connection.sock, blob.size, connection.buffer)
             connection.send(f"HTTP/1.1 200 OK\r\nContent-Length: {len(found)}\r\n\r\n{found}")
+
     return script
 
 
@@ -78,6 +82,7 @@ def test_upload(proxy, blob, way):
 
 def upload_by_curl(proxy, blob):
     """A pipe into curl: it sends chunks of its own cut."""
+
     def script(connection):
         request = connection.request(read_body=False)
         assert request.get("Transfer-Encoding") == "chunked"
@@ -89,8 +94,11 @@ def upload_by_curl(proxy, blob):
         connection.send(f"HTTP/1.1 200 OK\r\nContent-Length: 64\r\n\r\n{digest.hexdigest()}")
 
     with Target(script) as target:
-        with subprocess.Popen(["curl", "-sS", "-x", proxy.url, "-H", "Expect:", "-T", "-", target.url()],
-                              stdin=subprocess.PIPE, stdout=subprocess.PIPE) as curl:
+        with subprocess.Popen(
+            ["curl", "-sS", "-x", proxy.url, "-H", "Expect:", "-T", "-", target.url()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as curl:
             for part in blob.parts():
                 curl.stdin.write(part)
             curl.stdin.close()
@@ -167,7 +175,7 @@ async def one_tunnel(proxy, port, number, barrier):
 
     async def send():
         for i in range(0, len(data), 10_000):
-            writer.write(data[i:i + 10_000])
+            writer.write(data[i : i + 10_000])
             await writer.drain()
         writer.write_eof()
 
@@ -193,6 +201,7 @@ def test_a_thousand_tunnels_at_once():
 
 def test_short_tunnels_leave_nothing_behind():
     with Proxy() as proxy, EchoServer() as target:
+
         def one():
             with Client(proxy).connect(f"127.0.0.1:{target.port}") as client:
                 assert client.send("ping").read(4) == b"ping"
@@ -204,5 +213,7 @@ def test_short_tunnels_leave_nothing_behind():
         for _ in range(1500):
             one()
         proxy.flows(1500)
-        sanitized = re.search("asan|tsan|clang_rt", open(f"/proc/{proxy.pid}/maps", encoding="ascii").read())
+        sanitized = re.search(
+            "asan|tsan|clang_rt", open(f"/proc/{proxy.pid}/maps", encoding="ascii").read()
+        )
         assert sanitized or proxy.rss_kib() - before < 2000, "memory grows with each tunnel"

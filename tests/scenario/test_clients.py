@@ -18,8 +18,10 @@ from viaduct import Proxy, open_folder
 
 HERE = pathlib.Path(__file__).resolve().parent
 BODY = b"<!doctype html><title>t</title><p>reached</p>" + b"<!-- padding -->" * 5000
-PAGE = (b"<!doctype html><title>page</title><p id=p>waiting</p><img src=/i.svg>"
-        b"<script>fetch('/data').then(r => r.text()).then(t => document.getElementById('p').textContent = t)</script>")
+PAGE = (
+    b"<!doctype html><title>page</title><p id=p>waiting</p><img src=/i.svg>"
+    b"<script>fetch('/data').then(r => r.text()).then(t => document.getElementById('p').textContent = t)</script>"
+)
 
 
 class World:
@@ -42,10 +44,19 @@ class World:
     def run(self, *command, env=None, seconds=60, check=True, cwd=None):
         clean = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
         clean.update({"HOME": str(self.folder), "LC_ALL": "C.UTF-8", **(env or {})})
-        done = subprocess.run([*self.ns.command, *map(str, command)], capture_output=True, text=True, env=clean,
-                              timeout=seconds, check=False, cwd=cwd or self.folder)
+        done = subprocess.run(
+            [*self.ns.command, *map(str, command)],
+            capture_output=True,
+            text=True,
+            env=clean,
+            timeout=seconds,
+            check=False,
+            cwd=cwd or self.folder,
+        )
         if check:
-            assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+            assert (
+                done.returncode == 0
+            ), f"{command}: {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
         return done
 
     def verdicts(self):
@@ -53,7 +64,11 @@ class World:
         taken = self.proxy.taken
         self.proxy.settle()
         lines = self.proxy.log_lines()[taken:]
-        flows = [flow for flow in map(json.loads, lines) if (flow["target"] or "").startswith("target.test")]
+        flows = [
+            flow
+            for flow in map(json.loads, lines)
+            if (flow["target"] or "").startswith("target.test")
+        ]
         for flow in flows:
             print(flow["verdict"], flow["ended_in"], flow["evidence"])  # shown when the test fails
         return {flow["verdict"] for flow in flows}
@@ -62,8 +77,12 @@ class World:
 @pytest.fixture(scope="module")
 def namespace_and_proxy():
     with Namespace() as ns:
-        with Proxy(command=ns.command, hosts=[("127.0.0.1", "target.test")],
-                   resolver="hosts hosts; servers 127.0.0.1:9; timeout 200ms;", limits="resolve-timeout 1s;") as proxy:
+        with Proxy(
+            command=ns.command,
+            hosts=[("127.0.0.1", "target.test")],
+            resolver="hosts hosts; servers 127.0.0.1:9; timeout 200ms;",
+            limits="resolve-timeout 1s;",
+        ) as proxy:
             yield ns, proxy
 
 
@@ -102,7 +121,9 @@ def test_curl(world, tls):
 def test_curl_shows_why(world):
     """What a user sees of a failure: the status line."""
     done = world.run("curl", "-sSv", "-x", world.proxy.url, "https://nowhere.test/", check=False)
-    assert done.returncode == 56 and "502 Bad Gateway (upstream-unresolved" in done.stderr, done.stderr
+    assert (
+        done.returncode == 56 and "502 Bad Gateway (upstream-unresolved" in done.stderr
+    ), done.stderr
     done = world.run("curl", "-sS", "-x", world.proxy.url, "http://target.test:1/")
     assert "upstream-refused" in done.stdout
 
@@ -111,16 +132,40 @@ def test_curl_shows_why(world):
 def test_wget(world, tls):
     target = world.target(lambda r: reply(BODY), tls)
     env = {"http_proxy": world.proxy.url, "https_proxy": world.proxy.url}
-    world.run("wget", "-q", "--tries=1", "--timeout=20", f"--ca-certificate={world.certs.ca}", "-O", "got",
-              world.url(target), env=env)
+    world.run(
+        "wget",
+        "-q",
+        "--tries=1",
+        "--timeout=20",
+        f"--ca-certificate={world.certs.ca}",
+        "-O",
+        "got",
+        world.url(target),
+        env=env,
+    )
     assert (world.folder / "got").read_bytes() == BODY
     assert world.verdicts() == {"ok"}
 
 
 def git(world, *arguments, cwd=None, **more):
-    who = ["-c", "user.name=t", "-c", "user.email=t@test", "-c", "init.defaultBranch=main", "-c", "protocol.version=2"]
-    env = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0", "GIT_SSL_CAINFO": str(world.certs.ca)}
-    return world.run("git", *who, "-c", f"http.proxy={world.proxy.url}", *arguments, env=env, cwd=cwd, **more)
+    who = [
+        "-c",
+        "user.name=t",
+        "-c",
+        "user.email=t@test",
+        "-c",
+        "init.defaultBranch=main",
+        "-c",
+        "protocol.version=2",
+    ]
+    env = {
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_SSL_CAINFO": str(world.certs.ca),
+    }
+    return world.run(
+        "git", *who, "-c", f"http.proxy={world.proxy.url}", *arguments, env=env, cwd=cwd, **more
+    )
 
 
 def make_repository(world):
@@ -140,22 +185,44 @@ def make_repository(world):
 
 def git_backend(root):
     """git's own CGI program as an answering function."""
-    program = pathlib.Path(subprocess.run(["git", "--exec-path"], capture_output=True, text=True,
-                                          check=True).stdout.strip()) / "git-http-backend"
+    program = (
+        pathlib.Path(
+            subprocess.run(
+                ["git", "--exec-path"], capture_output=True, text=True, check=True
+            ).stdout.strip()
+        )
+        / "git-http-backend"
+    )
 
     def answer(request):
         path, _, query = request.path.partition("?")
-        env = {"PATH": os.environ["PATH"], "GIT_PROJECT_ROOT": str(root), "GIT_HTTP_EXPORT_ALL": "1", "PATH_INFO": path,
-               "QUERY_STRING": query, "REQUEST_METHOD": request.method, "REMOTE_ADDR": "127.0.0.1", "REMOTE_USER": "t",
-               "CONTENT_TYPE": request.get("Content-Type", ""), "CONTENT_LENGTH": str(len(request.body)),
-               "HTTP_CONTENT_ENCODING": request.get("Content-Encoding", ""), "HOME": str(root),
-               "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*",
-               "GIT_PROTOCOL": request.get("Git-Protocol", "")}
-        out = subprocess.run([program], input=request.body, capture_output=True, env=env, check=True).stdout
+        env = {
+            "PATH": os.environ["PATH"],
+            "GIT_PROJECT_ROOT": str(root),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "REQUEST_METHOD": request.method,
+            "REMOTE_ADDR": "127.0.0.1",
+            "REMOTE_USER": "t",
+            "CONTENT_TYPE": request.get("Content-Type", ""),
+            "CONTENT_LENGTH": str(len(request.body)),
+            "HTTP_CONTENT_ENCODING": request.get("Content-Encoding", ""),
+            "HOME": str(root),
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "safe.directory",
+            "GIT_CONFIG_VALUE_0": "*",
+            "GIT_PROTOCOL": request.get("Git-Protocol", ""),
+        }
+        out = subprocess.run(
+            [program], input=request.body, capture_output=True, env=env, check=True
+        ).stdout
         head, body = out.split(b"\r\n\r\n", 1)
         fields = head.decode().split("\r\n")
         status = next((f.split(": ", 1)[1] for f in fields if f.startswith("Status: ")), "200 OK")
-        return reply(body, status, *[f for f in fields if not f.startswith(("Status:", "Content-Length:"))])
+        return reply(
+            body, status, *[f for f in fields if not f.startswith(("Status:", "Content-Length:"))]
+        )
 
     return answer
 
@@ -171,7 +238,10 @@ def test_git_clone_and_push(world, tls):
     git(world, "add", ".", cwd=copy)
     git(world, "commit", "-q", "-m", "more", cwd=copy)
     git(world, "push", "-q", "origin", "main", cwd=copy)
-    assert git(world, "rev-parse", "main", cwd=bare).stdout == git(world, "rev-parse", "main", cwd=copy).stdout
+    assert (
+        git(world, "rev-parse", "main", cwd=bare).stdout
+        == git(world, "rev-parse", "main", cwd=copy).stdout
+    )
     assert world.verdicts() == {"ok"}
 
 
@@ -188,28 +258,48 @@ def test_apt_get(world, tls):
     package, pool, root = world.folder / "package", world.folder / "pool", world.folder / "root"
     (package / "DEBIAN").mkdir(parents=True)
     (package / "DEBIAN" / "control").write_text(
-        "Package: viaduct-sample\nVersion: 1.0\nArchitecture: all\nMaintainer: t <t@test>\nDescription: sample\n")
+        "Package: viaduct-sample\nVersion: 1.0\nArchitecture: all\nMaintainer: t <t@test>\nDescription: sample\n"
+    )
     (package / "usr/share/viaduct-sample").mkdir(parents=True)
     (package / "usr/share/viaduct-sample/data").write_bytes(os.urandom(1_000_000))
     pool.mkdir()
     world.run("dpkg-deb", "--root-owner-group", "-b", package, pool)
     (pool / "Packages").write_text(world.run("dpkg-scanpackages", "-m", ".", cwd=pool).stdout)
-    for part in ("var/lib/dpkg/info", "var/lib/dpkg/updates", "state/lists/partial", "cache/archives/partial", "log"):
+    for part in (
+        "var/lib/dpkg/info",
+        "var/lib/dpkg/updates",
+        "state/lists/partial",
+        "cache/archives/partial",
+        "log",
+    ):
         (root / part).mkdir(parents=True)
     for part in ("var/lib/dpkg/status", "var/lib/dpkg/available", "var/lib/dpkg/diversions"):
         (root / part).touch()
     target = world.target(pool, tls, kind=FileTarget)
     (root / "sources.list").write_text(f"deb [trusted=yes] {world.url(target)} ./\n")
     settings = {
-        "Dir::Etc::Parts": "/dev/null", "Dir::Etc::Main": "/dev/null", "Dir::Etc::SourceList": root / "sources.list",
-        "Dir::Etc::SourceParts": "/dev/null", "Dir::Etc::PreferencesParts": "/dev/null", "Dir::State": root / "state",
-        "Dir::State::status": root / "var/lib/dpkg/status", "Dir::Cache": root / "cache", "Dir::Log": root / "log",
-        "APT::Sandbox::User": "root", "Acquire::http::Proxy": world.proxy.url, "Acquire::https::Proxy": world.proxy.url,
-        "Acquire::https::CAInfo": world.certs.ca, "Acquire::Retries": "0", "APT::Get::Assume-Yes": "true",
-        "Acquire::Languages": "none", "Dpkg::Use-Pty": "false",
+        "Dir::Etc::Parts": "/dev/null",
+        "Dir::Etc::Main": "/dev/null",
+        "Dir::Etc::SourceList": root / "sources.list",
+        "Dir::Etc::SourceParts": "/dev/null",
+        "Dir::Etc::PreferencesParts": "/dev/null",
+        "Dir::State": root / "state",
+        "Dir::State::status": root / "var/lib/dpkg/status",
+        "Dir::Cache": root / "cache",
+        "Dir::Log": root / "log",
+        "APT::Sandbox::User": "root",
+        "Acquire::http::Proxy": world.proxy.url,
+        "Acquire::https::Proxy": world.proxy.url,
+        "Acquire::https::CAInfo": world.certs.ca,
+        "Acquire::Retries": "0",
+        "APT::Get::Assume-Yes": "true",
+        "Acquire::Languages": "none",
+        "Dpkg::Use-Pty": "false",
     }
     text = "".join(f'{name} "{value}";\n' for name, value in settings.items())
-    text += f'Dpkg::Options {{ "--root={root}"; "--log={root}/log/dpkg.log"; "--force-not-root"; }};\n'
+    text += (
+        f'Dpkg::Options {{ "--root={root}"; "--log={root}/log/dpkg.log"; "--force-not-root"; }};\n'
+    )
     (root / "apt.conf").write_text(text)
     env = {"APT_CONFIG": str(root / "apt.conf"), "DEBIAN_FRONTEND": "noninteractive"}
     world.run("apt-get", "update", env=env)
@@ -230,7 +320,9 @@ opener = u.build_opener(u.ProxyHandler({"http": proxy, "https": proxy}),
 print(len(opener.open(url, timeout=20).read()))
 print(len(opener.open(u.Request(url, data=b"x" * 100000), timeout=20).read()))
 """
-    done = world.run(sys.executable, "-c", program, world.proxy.url, world.url(target), world.certs.ca)
+    done = world.run(
+        sys.executable, "-c", program, world.proxy.url, world.url(target), world.certs.ca
+    )
     assert done.stdout.split() == [str(len(BODY)), "100000"]
     assert world.verdicts() == {"ok"}
 
@@ -238,8 +330,14 @@ print(len(opener.open(u.Request(url, data=b"x" * 100000), timeout=20).read()))
 @BOTH
 def test_nodes_fetch_with_a_proxy_agent(world, tls):
     target = world.target(lambda r: reply(BODY), tls)
-    done = world.run("node", HERE / "fetch.js", world.proxy.url, world.url(target, "/a"), world.url(target, "/b"),
-                     env={"NODE_PATH": "/usr/share/nodejs", "CA": str(world.certs.ca), "NODE_NO_WARNINGS": "1"})
+    done = world.run(
+        "node",
+        HERE / "fetch.js",
+        world.proxy.url,
+        world.url(target, "/a"),
+        world.url(target, "/b"),
+        env={"NODE_PATH": "/usr/share/nodejs", "CA": str(world.certs.ca), "NODE_NO_WARNINGS": "1"},
+    )
     assert done.stdout.split() == ["200", str(len(BODY))] * 2
     assert world.verdicts() == {"ok"}
 
@@ -254,14 +352,32 @@ def test_chromium(world, tls):
             return reply(b"reached by script", "200 OK", "Content-Type: text/plain")
         if request.path == "/":
             return reply(PAGE, "200 OK", "Content-Type: text/html")
-        return reply(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "200 OK", "Content-Type: image/svg+xml")
+        return reply(
+            b"<svg xmlns='http://www.w3.org/2000/svg'/>", "200 OK", "Content-Type: image/svg+xml"
+        )
 
     target = world.target(answer, tls)
     done = world.run(
-        "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-        f"--user-data-dir={world.folder}/profile", f"--ignore-certificate-errors-spki-list={world.certs.spki}",
-        f"--proxy-server={world.proxy.url}", "--proxy-bypass-list=<-loopback>", "--virtual-time-budget=5000",
-        "--dump-dom", world.url(target), seconds=90)
-    assert asked.is_set() and "reached by script" in done.stdout, f"{done.stdout}\n{done.stderr[-2000:]}"
+        "chromium",
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-dev-shm-usage",
+        f"--user-data-dir={world.folder}/profile",
+        f"--ignore-certificate-errors-spki-list={world.certs.spki}",
+        f"--proxy-server={world.proxy.url}",
+        "--proxy-bypass-list=<-loopback>",
+        "--virtual-time-budget=5000",
+        "--dump-dom",
+        world.url(target),
+        seconds=90,
+    )
+    assert (
+        asked.is_set() and "reached by script" in done.stdout
+    ), f"{done.stdout}\n{done.stderr[-2000:]}"
     assert world.verdicts() <= {"ok", "reset-by-client", "client-gone"}

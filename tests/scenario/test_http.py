@@ -15,6 +15,7 @@ from viaduct import Proxy, wait_until
 
 # --- connections
 
+
 def test_keep_alive_and_one_pooled_connection():
     with Proxy(workers=1) as proxy, HttpTarget(lambda r: reply(r.path)) as target:
         with Client(proxy) as client:
@@ -26,7 +27,9 @@ def test_keep_alive_and_one_pooled_connection():
             assert get(proxy, target.url(f"/{i}")).body == f"/{i}".encode()
         assert target.accepts == 1
         flows = proxy.flows(10)
-        assert {flow["verdict"] for flow in flows} == {"ok"} and len({flow["id"] for flow in flows}) == 10
+        assert {flow["verdict"] for flow in flows} == {"ok"} and len(
+            {flow["id"] for flow in flows}
+        ) == 10
         assert len({flow["client"] for flow in flows[:5]}) == 1
 
 
@@ -74,11 +77,13 @@ def test_many_pipelined_requests_in_one_segment(proxy):
 
 def stale_after(count, seen):
     """A target that closes a kept connection as soon as the next request comes, without a byte of answer."""
+
     def script(connection):
         for _ in range(count):
             seen.append(connection.request().method)
             connection.send(reply(b"first"))
         seen.append(connection.request().method)
+
     return script
 
 
@@ -98,7 +103,9 @@ def test_a_request_that_may_have_had_effects_is_not_sent_twice(body):
     seen = []
     with Proxy(workers=1) as proxy, Target(stale_after(1, seen)) as target, Client(proxy) as client:
         assert client.get(target.url()).body == b"first"
-        response = client.ask("POST", target.url(), f"Content-Length: {len(body)}", body=body).response()
+        response = client.ask(
+            "POST", target.url(), f"Content-Length: {len(body)}", body=body
+        ).response()
         if response.status != 200:  # it went on the stale connection; 200: on one of its own
             response.expect(502, "upstream-failed", "connection_terminated")
         assert seen.count("POST") == 1
@@ -116,6 +123,7 @@ def test_a_pooled_connection_that_the_target_closed_is_not_used():
 
 def test_unasked_bytes_spoil_a_pooled_connection():
     """What a target sends after its answer would be taken for the next client's answer."""
+
     def script(connection):
         connection.request()
         connection.send(reply(b"right") + reply(b"smuggled"))
@@ -139,7 +147,9 @@ def test_ntlm_connections_are_not_shared():
 
 
 def test_connection_close_of_either_side(proxy):
-    with HttpTarget(lambda r: reply(b"x", "200 OK", "Connection: close")) as target, Client(proxy) as client:
+    with HttpTarget(lambda r: reply(b"x", "200 OK", "Connection: close")) as target, Client(
+        proxy
+    ) as client:
         assert client.get(target.url()).body == b"x"
         assert client.get(target.url(), "Connection: close").body == b"x"
         assert client.end() == (b"", "fin")
@@ -147,6 +157,7 @@ def test_connection_close_of_either_side(proxy):
 
 
 # --- HTTP/1.0
+
 
 def test_http_10_gets_no_chunks_and_a_close(proxy):
     chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n5\r\nhello\r\n6;a=b\r\n world\r\n0\r\nX: y\r\n\r\n"
@@ -188,17 +199,21 @@ def test_a_target_of_http_10(proxy):
 
 # --- framing
 
+
 def test_chunked_both_ways_with_trailers(proxy):
     def answer(request):
         assert request.trailers == [("X-Sum", "1")], request.trailers
-        return (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"
-                + b"%x;name=value\r\n%s\r\n" % (len(request.body), request.body) + b"0\r\nX-Sum: 2\r\n\r\n")
+        return (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"
+            + b"%x;name=value\r\n%s\r\n" % (len(request.body), request.body)
+            + b"0\r\nX-Sum: 2\r\n\r\n"
+        )
 
     with HttpTarget(answer) as target, Client(proxy) as client:
         for body in (b"small", b"x" * 300_000):
             client.ask("POST", target.url(), "Transfer-Encoding: chunked", "Trailer: X-Sum")
             for i in range(0, len(body), 70_000):
-                piece = body[i:i + 70_000]
+                piece = body[i : i + 70_000]
                 client.send(b"%x\r\n" % len(piece), piece, b"\r\n")
             client.send("0\r\nX-Sum: 1\r\n\r\n")
             response = client.response()
@@ -222,10 +237,29 @@ def test_chunks_in_single_bytes(proxy):
 
 def test_bodies_of_every_size_arrive(proxy):
     with HttpTarget(lambda r: reply(r.body)) as target, Client(proxy) as client:
-        for size in (0, 1, 1023, 1024, 4095, 4096, 16383, 16384, 16385, 65535, 65536, 65537, 262144, 1 << 20, 3333333):
+        for size in (
+            0,
+            1,
+            1023,
+            1024,
+            4095,
+            4096,
+            16383,
+            16384,
+            16385,
+            65535,
+            65536,
+            65537,
+            262144,
+            1 << 20,
+            3333333,
+        ):
             body = hashlib.shake_128(str(size).encode()).digest(size)
-            thread = threading.Thread(target=client.ask, args=("PUT", target.url(), f"Content-Length: {size}"),
-                                      kwargs={"body": body})
+            thread = threading.Thread(
+                target=client.ask,
+                args=("PUT", target.url(), f"Content-Length: {size}"),
+                kwargs={"body": body},
+            )
             thread.start()
             assert client.response().body == body, size
             thread.join()
@@ -249,7 +283,9 @@ def test_answers_without_a_body(proxy):
 
 
 def test_204_has_no_body(proxy):
-    with HttpTarget(lambda r: b"HTTP/1.1 204 No Content\r\n\r\n") as target, Client(proxy) as client:
+    with HttpTarget(lambda r: b"HTTP/1.1 204 No Content\r\n\r\n") as target, Client(
+        proxy
+    ) as client:
         for _ in range(3):
             client.ask("DELETE", target.url())
             assert client.response().status == 204
@@ -272,17 +308,23 @@ def test_an_answer_before_the_upload_is_done(proxy):
 
 def test_big_heads_pass(proxy):
     big = "y" * 12_000
-    with HttpTarget(lambda r: reply(b"", "200 OK", f"X-Big: {r.get('X-Big')}", "Set-Cookie: a", "Set-Cookie: b")) as target:
+    with HttpTarget(
+        lambda r: reply(b"", "200 OK", f"X-Big: {r.get('X-Big')}", "Set-Cookie: a", "Set-Cookie: b")
+    ) as target:
         response = get(proxy, target.url(), f"X-Big: {big}", *[f"X-{i}: {i}" for i in range(60)])
         assert response.get("X-Big") == big and response.all("Set-Cookie") == ["a", "b"]
 
 
 # --- interim answers
 
+
 def test_early_hints_pass(proxy):
     def script(connection):
         connection.head()
-        connection.send("HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n", "HTTP/1.1 102 Processing\r\n\r\n")
+        connection.send(
+            "HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n",
+            "HTTP/1.1 102 Processing\r\n\r\n",
+        )
         time.sleep(0.05)
         connection.send(reply(b"done"))
 
@@ -294,7 +336,9 @@ def test_early_hints_pass(proxy):
 
 
 def test_http_10_gets_no_interim_answers(proxy):
-    with Target(lambda c: (c.head(), c.send("HTTP/1.1 103 Early Hints\r\n\r\n", reply(b"x")))) as target:
+    with Target(
+        lambda c: (c.head(), c.send("HTTP/1.1 103 Early Hints\r\n\r\n", reply(b"x")))
+    ) as target:
         with Client(proxy) as client:
             client.send(f"GET {target.url()} HTTP/1.0\r\n\r\n")
             assert client.head().status == 200
@@ -316,7 +360,9 @@ def test_expect_100_continue(proxy):
 
 
 def test_expect_refused_without_a_body(proxy):
-    with Target(lambda c: (c.head(), c.send(reply(b"", "417 Expectation Failed")))) as target, Client(proxy) as client:
+    with Target(
+        lambda c: (c.head(), c.send(reply(b"", "417 Expectation Failed")))
+    ) as target, Client(proxy) as client:
         client.ask("PUT", target.url(), "Expect: 100-continue", "Content-Length: 5")
         assert client.response().status == 417
     proxy.flow().expect("target-error", status=417, bytes_up=0)
@@ -324,16 +370,27 @@ def test_expect_refused_without_a_body(proxy):
 
 # --- methods
 
+
 def test_upgrade_to_websocket(proxy):
     def script(connection):
         request = connection.request()
-        assert request.get("Upgrade") == "websocket" and "upgrade" in request.get("Connection").lower()
-        connection.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nfirst")
+        assert (
+            request.get("Upgrade") == "websocket" and "upgrade" in request.get("Connection").lower()
+        )
+        connection.send(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nfirst"
+        )
         echo(connection)
 
     with Target(script) as target:
         with Client(proxy) as client:
-            client.ask("GET", target.url(), "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Key: x")
+            client.ask(
+                "GET",
+                target.url(),
+                "Upgrade: websocket",
+                "Connection: Upgrade",
+                "Sec-WebSocket-Key: x",
+            )
             response = client.head()
             assert response.status == 101 and response.get("Upgrade") == "websocket"
             assert "upgrade" in response.get("Connection").lower()
@@ -383,13 +440,32 @@ def test_methods_unknown_to_us(proxy):
 
 # --- fields
 
+
 def test_what_ends_at_this_hop(proxy):
-    answer = reply(b"", "200 OK", "Connection: X-Hop", "X-Hop: 1", "Keep-Alive: timeout=5", "Proxy-Connection: close",
-                   'Proxy-Authenticate: Basic realm="x"', "X-End: 2")
+    answer = reply(
+        b"",
+        "200 OK",
+        "Connection: X-Hop",
+        "X-Hop: 1",
+        "Keep-Alive: timeout=5",
+        "Proxy-Connection: close",
+        'Proxy-Authenticate: Basic realm="x"',
+        "X-End: 2",
+    )
     with HttpTarget(lambda r: answer) as target:
-        response = get(proxy, target.url(), "Connection: X-Mine, Keep-Alive", "X-Mine: 1", "Keep-Alive: 5", "TE: gzip",
-                       "Proxy-Connection: keep-alive", "Proxy-Authorization: Basic bWU6c2VjcmV0", "X-End: 3",
-                       "Authorization: Basic eW91OnRvbw==", "Cookie: a=b")
+        response = get(
+            proxy,
+            target.url(),
+            "Connection: X-Mine, Keep-Alive",
+            "X-Mine: 1",
+            "Keep-Alive: 5",
+            "TE: gzip",
+            "Proxy-Connection: keep-alive",
+            "Proxy-Authorization: Basic bWU6c2VjcmV0",
+            "X-End: 3",
+            "Authorization: Basic eW91OnRvbw==",
+            "Cookie: a=b",
+        )
         request = target.requests[0]
         for name in ("X-Mine", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization"):
             assert not request.all(name), request.head
@@ -412,7 +488,9 @@ def test_te_trailers_is_handed_on(proxy):
 def test_via(proxy):
     with HttpTarget(lambda r: reply(b"", "200 OK", "Via: 1.1 far")) as target:
         response = get(proxy, target.url(), "Via: 1.0 near")
-        assert re.fullmatch(r"1\.0 near, 1\.1 viaduct-[0-9a-z]+", ", ".join(target.requests[0].all("Via")))
+        assert re.fullmatch(
+            r"1\.0 near, 1\.1 viaduct-[0-9a-z]+", ", ".join(target.requests[0].all("Via"))
+        )
         assert re.fullmatch(r"1\.1 far, 1\.1 viaduct-[0-9a-z]+", ", ".join(response.all("Via")))
 
 
@@ -422,28 +500,42 @@ def test_via_off():
         assert not target.requests[0].all("Via") and not response.all("Via")
 
 
-@pytest.mark.parametrize("mode,name,sent,wanted", [
-    ("off", "Forwarded", None, []), ("off", "X-Forwarded-For", "192.0.2.1", ["192.0.2.1"]),
-    ("append", "Forwarded", None, ["for=127.0.0.1"]), ("append", "Forwarded", "for=192.0.2.1", ["for=192.0.2.1", "for=127.0.0.1"]),
-    ("x-forwarded-for", "X-Forwarded-For", None, ["127.0.0.1"]),
-    ("x-forwarded-for", "X-Forwarded-For", "192.0.2.1", ["192.0.2.1", "127.0.0.1"]),
-])
+@pytest.mark.parametrize(
+    "mode,name,sent,wanted",
+    [
+        ("off", "Forwarded", None, []),
+        ("off", "X-Forwarded-For", "192.0.2.1", ["192.0.2.1"]),
+        ("append", "Forwarded", None, ["for=127.0.0.1"]),
+        ("append", "Forwarded", "for=192.0.2.1", ["for=192.0.2.1", "for=127.0.0.1"]),
+        ("x-forwarded-for", "X-Forwarded-For", None, ["127.0.0.1"]),
+        ("x-forwarded-for", "X-Forwarded-For", "192.0.2.1", ["192.0.2.1", "127.0.0.1"]),
+    ],
+)
 def test_forwarded(mode, name, sent, wanted):
     with Proxy(extra=f"forwarded {mode};") as proxy, HttpTarget() as target:
         get(proxy, target.url(), *([f"{name}: {sent}"] if sent else []))
-        found = [part.strip() for value in target.requests[0].all(name) for part in value.split(",")]
+        found = [
+            part.strip() for value in target.requests[0].all(name) for part in value.split(",")
+        ]
         assert [part.split(";")[0].replace('"', "") for part in found] == wanted
 
 
 def test_the_url_wins_over_host(proxy):
     with HttpTarget() as target:
         get(proxy, target.url("/a?b=c"), host="elsewhere.test")
-        assert target.requests[0].get("Host") == target.authority and target.requests[0].path == "/a?b=c"
+        assert (
+            target.requests[0].get("Host") == target.authority
+            and target.requests[0].path == "/a?b=c"
+        )
         get(proxy, target.url("", host="target.test"))
-        assert target.requests[1].get("Host") == f"target.test:{target.port}" and target.requests[1].path == "/"
+        assert (
+            target.requests[1].get("Host") == f"target.test:{target.port}"
+            and target.requests[1].path == "/"
+        )
 
 
 # --- tunnels
+
 
 def test_bytes_that_come_with_connect(proxy):
     with Target(echo) as target, Client(proxy) as client:
@@ -467,7 +559,10 @@ def test_half_close_by_the_client(proxy, size):
         with Client(proxy).connect(target.authority) as client:
             client.send(b"y" * size).shutdown()
             data, how = client.end()
-            assert how == "fin" and data == hashlib.sha256(b"y" * size).hexdigest().encode() + b"x" * size
+            assert (
+                how == "fin"
+                and data == hashlib.sha256(b"y" * size).hexdigest().encode() + b"x" * size
+            )
     proxy.flow().expect("ok", "close", bytes_up=size)
 
 
@@ -527,9 +622,11 @@ def test_small_messages_are_not_held_back(proxy):
 
 def test_urgent_data_loses_no_bytes(proxy):
     wanted = b"".join(b"%d " % i for i in range(2000))
-    with Target(lambda c: c.send(c.to_end())) as target, Client(proxy).connect(target.authority) as client:
+    with Target(lambda c: c.send(c.to_end())) as target, Client(proxy).connect(
+        target.authority
+    ) as client:
         for i in range(0, len(wanted), 500):
-            client.send(wanted[i:i + 500])
+            client.send(wanted[i : i + 500])
             if i % 2000 == 0:
                 client.sock.send(b"!", socket.MSG_OOB)
         client.shutdown()

@@ -21,6 +21,7 @@ from viaduct import OPEN, Proxy, wait_until
 
 # --- stopping
 
+
 def test_stop_without_flows():
     with Proxy() as proxy, HttpTarget() as target, Client(proxy) as idle:
         get(proxy, target.url())
@@ -47,7 +48,11 @@ def test_draining_lets_open_flows_finish():
         assert {"ok", "draining"} <= {flow["verdict"] for flow in flows}
         assert [f["verdict"] for f in flows if f["target"] == target.authority] == ["ok"]
         draining = next(flow for flow in flows if flow["verdict"] == "draining")
-        assert (draining["status"], draining["ended_by"], draining["certainty"]) == (503, "proxy", "seen")
+        assert (draining["status"], draining["ended_by"], draining["certainty"]) == (
+            503,
+            "proxy",
+            "seen",
+        )
 
 
 def refuses(proxy, target):
@@ -92,11 +97,14 @@ def test_sigint_stops_too():
 
 # --- reloading
 
+
 def test_a_bad_file_changes_nothing_and_says_why():
     with Proxy() as proxy, HttpTarget() as target:
         proxy.configure(access=OPEN.replace("allow all", "alow all"), extra="viaa on;")
         proxy.signal(signal.SIGHUP)
-        wait_until(lambda: "alow" in proxy.stderr() and "viaa" in proxy.stderr(), "all errors of the file")
+        wait_until(
+            lambda: "alow" in proxy.stderr() and "viaa" in proxy.stderr(), "all errors of the file"
+        )
         assert re.search(r"viaduct\.conf:\d+:\d+: ", proxy.stderr()), proxy.stderr()
         assert "allow" in proxy.stderr() and "via" in proxy.stderr()
         assert get(proxy, target.url()).status == 200
@@ -104,8 +112,12 @@ def test_a_bad_file_changes_nothing_and_says_why():
 
 def test_a_good_file_applies_and_leaves_open_flows_alone():
     hosts = [("127.0.0.1", "target.test")]
-    with Proxy(hosts=hosts, access=OPEN.replace("allow all { }", "allow before { }")) as proxy, Target(echo) as target:
-        with Client(proxy).connect(target.authority) as tunnel, Client(proxy) as kept, HttpTarget() as http:
+    with Proxy(
+        hosts=hosts, access=OPEN.replace("allow all { }", "allow before { }")
+    ) as proxy, Target(echo) as target:
+        with Client(proxy).connect(target.authority) as tunnel, Client(
+            proxy
+        ) as kept, HttpTarget() as http:
             assert kept.get(http.url()).status == 200
             port = proxy.port
             proxy.configure(access=OPEN.replace("allow all", "deny after"), limits="lifetime 50ms;")
@@ -115,7 +127,9 @@ def test_a_good_file_applies_and_leaves_open_flows_alone():
             kept.get(http.url()).expect(403, "acl-denied", None, "rule after")
             time.sleep(0.2)
             assert tunnel.send("ping").read(4) == b"ping", "an open flow keeps its limits"
-        wait_until(lambda: any('"before"' in line and '"CONNECT"' in line for line in proxy.log_lines()))
+        wait_until(
+            lambda: any('"before"' in line and '"CONNECT"' in line for line in proxy.log_lines())
+        )
 
 
 def test_listeners_come_and_go_with_a_reload():
@@ -158,6 +172,7 @@ def test_reloads_under_load_lose_nothing():
 
 # --- logs
 
+
 def test_sigusr1_reopens_the_log():
     with Proxy() as proxy, HttpTarget() as target:
         get(proxy, target.url())
@@ -182,15 +197,28 @@ def test_the_text_log():
 
 
 def test_squids_log():
-    with Proxy(log_format="squid", access=OPEN.replace("allow all", "deny no { to 192.0.2.1; } allow all")) as proxy:
+    with Proxy(
+        log_format="squid", access=OPEN.replace("allow all", "deny no { to 192.0.2.1; } allow all")
+    ) as proxy:
         with HttpTarget() as target:
             get(proxy, target.url("/path"))
             ask(proxy, "CONNECT", "192.0.2.1:443")
             wait_until(lambda: len(proxy.log_lines()) == 2)
-            native = re.compile(r"(\d{10}\.\d{3}) +(\d+) (\S+) ([A-Z_]+)/(\d{3}) (\d+) ([A-Z]+) (\S+) (\S+) ([A-Z_]+)/(\S+) (\S+)")
-            found = sorted((native.fullmatch(line).groups() for line in proxy.log_lines()), key=lambda g: g[6])
-            assert found[0][2:5] == ("127.0.0.1", "TCP_DENIED", "403") and found[0][7] == "192.0.2.1:443"
-            assert found[1][4] == "200" and found[1][7] == target.url("/path") and found[1][10] == "127.0.0.1"
+            native = re.compile(
+                r"(\d{10}\.\d{3}) +(\d+) (\S+) ([A-Z_]+)/(\d{3}) (\d+) ([A-Z]+) (\S+) (\S+) ([A-Z_]+)/(\S+) (\S+)"
+            )
+            found = sorted(
+                (native.fullmatch(line).groups() for line in proxy.log_lines()), key=lambda g: g[6]
+            )
+            assert (
+                found[0][2:5] == ("127.0.0.1", "TCP_DENIED", "403")
+                and found[0][7] == "192.0.2.1:443"
+            )
+            assert (
+                found[1][4] == "200"
+                and found[1][7] == target.url("/path")
+                and found[1][10] == "127.0.0.1"
+            )
 
 
 def test_the_log_on_stdout():
@@ -208,7 +236,12 @@ def test_no_log():
 
 def test_the_log_holds_no_secrets(proxy):
     with HttpTarget() as target:
-        get(proxy, target.url(), "Proxy-Authorization: Basic c2VjcmV0OnNlY3JldA==", "Authorization: Bearer hush")
+        get(
+            proxy,
+            target.url(),
+            "Proxy-Authorization: Basic c2VjcmV0OnNlY3JldA==",
+            "Authorization: Bearer hush",
+        )
         proxy.flow()
         text = proxy.log_path.read_text() + proxy.stderr()
         assert "c2VjcmV0" not in text and "hush" not in text
@@ -223,10 +256,17 @@ def test_a_log_that_cannot_be_written_does_not_stop_traffic():
 
 # --- starting
 
-@pytest.mark.parametrize("extra,word", [
-    ("viaa on;", "via"), ("via on; via off;", "via"), ("mss 100000;", "mss"), ("via on", ";"),
-    ("authentication { accounts accounts.conf; }", "authentication"),
-])
+
+@pytest.mark.parametrize(
+    "extra,word",
+    [
+        ("viaa on;", "via"),
+        ("via on; via off;", "via"),
+        ("mss 100000;", "mss"),
+        ("via on", ";"),
+        ("authentication { accounts accounts.conf; }", "authentication"),
+    ],
+)
 def test_a_bad_configuration_is_refused_with_its_place(extra, word):
     with Proxy(extra=extra, start=False) as proxy:
         proxy.configure()
@@ -238,8 +278,11 @@ def test_a_bad_configuration_is_refused_with_its_place(extra, word):
 
 
 def test_an_enabled_upstream_is_not_served_yet():
-    with Proxy(extra="upstream up.conf;", start=False,
-               files={"up.conf": "iprep_proxy { PROXY_HOST 192.0.2.1; PROXY_PORT 80; }"}) as proxy:
+    with Proxy(
+        extra="upstream up.conf;",
+        start=False,
+        files={"up.conf": "iprep_proxy { PROXY_HOST 192.0.2.1; PROXY_PORT 80; }"},
+    ) as proxy:
         proxy.configure()
         proxy.launch()
         assert proxy.process.wait(10) == 2
@@ -266,7 +309,9 @@ def test_the_safe_defaults():
         wait_until(proxy.is_listening)
         assert proxy.port == 3128
         with ns.entered():
-            ask(proxy, "CONNECT", "127.0.0.1:443").expect(403, "acl-denied", "destination_ip_prohibited", "rule private")
+            ask(proxy, "CONNECT", "127.0.0.1:443").expect(
+                403, "acl-denied", "destination_ip_prohibited", "rule private"
+            )
             ask(proxy, "CONNECT", "192.0.2.1:443").expect(502, "upstream-unreachable")
         wait_until(lambda: proxy.stdout().count("\n") == 2)
 
@@ -285,7 +330,9 @@ def test_privileges_are_dropped():
         status = pathlib.Path(f"/proc/{proxy.pid}/status").read_text()
         uids = re.search(r"^Uid:\s+(\d+)\s+(\d+)\s+(\d+)", status, re.M).groups()
         assert "0" not in uids, status
-        assert re.search(r"^CapEff:\s+0+$", status, re.M) and re.search(r"^CapPrm:\s+0+$", status, re.M)
+        assert re.search(r"^CapEff:\s+0+$", status, re.M) and re.search(
+            r"^CapPrm:\s+0+$", status, re.M
+        )
         assert "0" not in re.search(r"^Groups:(.*)$", status, re.M)[1].split()
 
 
@@ -307,6 +354,7 @@ def test_an_unknown_account_is_refused():
 
 
 # --- systemd
+
 
 @pytest.fixture
 def notify():
@@ -357,8 +405,10 @@ def test_socket_activation(workers):
     with socket.create_server(("127.0.0.1", 0)) as listener, HttpTarget() as target:
         port = listener.getsockname()[1]
         # what systemd does: the descriptor is number 3, and LISTEN_PID is the proxy's own id
-        launcher = (f"import os, sys; os.dup2({listener.fileno()}, 3); "
-                    "os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid())); os.execvp(sys.argv[1], sys.argv[1:])")
+        launcher = (
+            f"import os, sys; os.dup2({listener.fileno()}, 3); "
+            "os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid())); os.execvp(sys.argv[1], sys.argv[1:])"
+        )
         with Proxy(workers=workers, start=False) as proxy:
             proxy.configure()
             proxy.command, proxy.pass_fds = [sys.executable, "-c", launcher], (listener.fileno(),)
@@ -373,8 +423,12 @@ def test_socket_activation(workers):
 
 # --- listeners
 
+
 def test_a_listener_with_tls(certs):
-    listen = ["127.0.0.1:0", f"127.0.0.1:0 {{ tls-certificate {certs.cert}; tls-key {certs.key}; }}"]
+    listen = [
+        "127.0.0.1:0",
+        f"127.0.0.1:0 {{ tls-certificate {certs.cert}; tls-key {certs.key}; }}",
+    ]
     with Proxy(listen=listen) as proxy, HttpTarget(lambda r: reply(b"x" * 300_000)) as target:
         tls = ("127.0.0.1", proxy.ports[1])
         with Client(tls, tls=certs.client(), server_name="localhost") as client:
@@ -382,7 +436,9 @@ def test_a_listener_with_tls(certs):
                 assert client.get(target.url()).body == b"x" * 300_000
             flow = proxy.flows(3)[0].expect("ok")
             assert flow.phase("proxy-tls")["outcome"] == "ok"
-        with Target(echo) as target, Client(tls, tls=certs.client(), server_name="localhost") as client:
+        with Target(echo) as target, Client(
+            tls, tls=certs.client(), server_name="localhost"
+        ) as client:
             client.connect(target.authority).send("ping")
             assert client.read(4) == b"ping"
             client.sock.unwrap()
@@ -393,14 +449,33 @@ def test_much_through_a_tls_listener(certs):
     """Records, partial writes and half-closes of the outer TLS are not the payload's affair."""
     listen = [f"127.0.0.1:0 {{ tls-certificate {certs.cert}; tls-key {certs.key}; }}"]
     body = os.urandom(5_000_000)
-    with Proxy(listen=listen) as proxy, HttpTarget(lambda r: reply(r.body)) as http, Target(echo, tls=certs.target()) as inner:
+    with Proxy(listen=listen) as proxy, HttpTarget(lambda r: reply(r.body)) as http, Target(
+        echo, tls=certs.target()
+    ) as inner:
         for _ in range(2):
-            done = subprocess.run(["curl", "-sS", "--max-time", "30", "-x", f"https://127.0.0.1:{proxy.port}",
-                                   "--proxy-cacert", certs.ca, "--data-binary", "@-", http.url()], input=body,
-                                  capture_output=True, check=True)
+            done = subprocess.run(
+                [
+                    "curl",
+                    "-sS",
+                    "--max-time",
+                    "30",
+                    "-x",
+                    f"https://127.0.0.1:{proxy.port}",
+                    "--proxy-cacert",
+                    certs.ca,
+                    "--data-binary",
+                    "@-",
+                    http.url(),
+                ],
+                input=body,
+                capture_output=True,
+                check=True,
+            )
             assert done.stdout == body
         proxy.flows(2)
-        with Client(proxy, tls=certs.client(), server_name="localhost") as outer, HttpTarget() as target:
+        with Client(
+            proxy, tls=certs.client(), server_name="localhost"
+        ) as outer, HttpTarget() as target:
             outer.send(*(f"GET {target.url()} HTTP/1.1\r\nHost: x\r\n\r\n" for _ in range(50)))
             for _ in range(50):
                 assert outer.response().body == b"hello"
@@ -435,7 +510,7 @@ class TlsInTls:
 
     def send(self, data):
         for i in range(0, len(data), 16384):
-            self.drive(self.talk.write, data[i:i + 16384])
+            self.drive(self.talk.write, data[i : i + 16384])
 
     def read(self, n):
         found = b""
@@ -446,10 +521,28 @@ class TlsInTls:
 
 def test_curl_through_a_tls_listener(certs):
     listen = [f"127.0.0.1:0 {{ tls-certificate {certs.cert}; tls-key {certs.key}; }}"]
-    with Proxy(listen=listen) as proxy, HttpTarget() as plain, HttpTarget(tls=certs.target()) as secret:
+    with Proxy(listen=listen) as proxy, HttpTarget() as plain, HttpTarget(
+        tls=certs.target()
+    ) as secret:
         for target in (plain, secret):
-            done = subprocess.run(["curl", "-sS", "--max-time", "20", "-x", f"https://127.0.0.1:{proxy.port}", "--proxy-cacert",
-                                   certs.ca, "--cacert", certs.ca, target.url()], capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                [
+                    "curl",
+                    "-sS",
+                    "--max-time",
+                    "20",
+                    "-x",
+                    f"https://127.0.0.1:{proxy.port}",
+                    "--proxy-cacert",
+                    certs.ca,
+                    "--cacert",
+                    certs.ca,
+                    target.url(),
+                ],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
             assert done.stdout == "hello", done
         for flow in proxy.flows(2):
             flow.expect("ok")
@@ -489,7 +582,9 @@ def test_mss_towards_targets():
 
 
 def test_mss_towards_clients():
-    with Proxy(listen=["127.0.0.1:0 { mss 900; }"]) as proxy, HttpTarget() as target, Client(proxy) as client:
+    with Proxy(listen=["127.0.0.1:0 { mss 900; }"]) as proxy, HttpTarget() as target, Client(
+        proxy
+    ) as client:
         assert client.get(target.url()).status == 200
         assert client.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) <= 900
 
@@ -501,5 +596,10 @@ def test_the_workers_share_the_tunnels():
             client.close()
         proxy.flows(60)
         threads = pathlib.Path(f"/proc/{proxy.pid}/task").iterdir()
-        busy = [t for t in threads if int(re.search(r"voluntary_ctxt_switches:\s+(\d+)", (t / "status").read_text())[1]) > 10]
+        busy = [
+            t
+            for t in threads
+            if int(re.search(r"voluntary_ctxt_switches:\s+(\d+)", (t / "status").read_text())[1])
+            > 10
+        ]
         assert len(busy) >= 2

@@ -28,7 +28,9 @@ def test_connections_of_all_clients():
 
 
 def test_connections_of_one_client():
-    with Proxy(limits="connections-per-client 4;") as proxy, Target(echo) as target, HttpTarget() as http:
+    with Proxy(limits="connections-per-client 4;") as proxy, Target(
+        echo
+    ) as target, HttpTarget() as http:
         tunnels = [Client(proxy).connect(target.authority) for _ in range(4)]
         response = get(proxy, http.url())
         response.expect(429, "client-limit", "http_request_error", "connections")
@@ -96,8 +98,10 @@ def test_clients_that_never_read_harm_nobody():
         get(proxy, target.url())
         before = proxy.rss_kib()
         lazy = [Client(proxy, receive_buffer=4096).ask("GET", big.url()) for _ in range(50)]
-        lazy += [Client(proxy, receive_buffer=4096).connect(big.authority).send("GET / HTTP/1.1\r\n\r\n")
-                 for _ in range(50)]
+        lazy += [
+            Client(proxy, receive_buffer=4096).connect(big.authority).send("GET / HTTP/1.1\r\n\r\n")
+            for _ in range(50)
+        ]
         time.sleep(0.3)
         began = time.monotonic()
         for _ in range(50):

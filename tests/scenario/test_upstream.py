@@ -37,20 +37,35 @@ def place(method, host, port):
 
 # --- names
 
+
 @METHODS
-@pytest.mark.parametrize("zone,status,error,word", [
-    ({}, 502, "dns_error", "NXDOMAIN"),
-    ({"name.test": []}, 502, "dns_error", "address"),
-    ({"name.test": "SERVFAIL"}, 502, "dns_error", "SERVFAIL"),
-    ({"name.test": "REFUSED"}, 502, "dns_error", "REFUSED"),
-    ({"name.test": "SILENT"}, 504, "dns_timeout", ""),
-], ids=["nxdomain", "nodata", "servfail", "refused", "silent"])
+@pytest.mark.parametrize(
+    "zone,status,error,word",
+    [
+        ({}, 502, "dns_error", "NXDOMAIN"),
+        ({"name.test": []}, 502, "dns_error", "address"),
+        ({"name.test": "SERVFAIL"}, 502, "dns_error", "SERVFAIL"),
+        ({"name.test": "REFUSED"}, 502, "dns_error", "REFUSED"),
+        ({"name.test": "SILENT"}, 504, "dns_timeout", ""),
+    ],
+    ids=["nxdomain", "nodata", "servfail", "refused", "silent"],
+)
 def test_unresolved(method, zone, status, error, word):
     with proxy_with_dns(zone) as proxy:
         response = ask(proxy, method, place(method, "name.test", 443))
         response.expect(status, "upstream-unresolved", error)
-        flow = proxy.flow().expect("upstream-unresolved", "answer", "network", status=status, target="name.test:443",
-                                   target_address=None).says(word)
+        flow = (
+            proxy.flow()
+            .expect(
+                "upstream-unresolved",
+                "answer",
+                "network",
+                status=status,
+                target="name.test:443",
+                target_address=None,
+            )
+            .says(word)
+        )
         steps = [step["step"] for step in flow.phase("answer")["steps"]]
         assert "resolve" in steps and "dial" not in steps
 
@@ -58,7 +73,9 @@ def test_unresolved(method, zone, status, error, word):
 def test_dns_error_tells_the_rcode():
     with proxy_with_dns({}) as proxy:
         response = get(proxy, "http://name.test/")
-        assert "rcode=" in response.get("Proxy-Status") and "NXDOMAIN" in response.get("Proxy-Status")
+        assert "rcode=" in response.get("Proxy-Status") and "NXDOMAIN" in response.get(
+            "Proxy-Status"
+        )
 
 
 def test_answers_are_cached_negative_ones_too():
@@ -81,7 +98,9 @@ def test_equal_names_at_the_same_time_share_one_query():
 
 
 def test_a_truncated_answer_is_asked_by_tcp():
-    with HttpTarget() as target, proxy_with_dns({"big.test": Answer(["127.0.0.1"], truncate=True)}) as proxy:
+    with HttpTarget() as target, proxy_with_dns(
+        {"big.test": Answer(["127.0.0.1"], truncate=True)}
+    ) as proxy:
         assert get(proxy, target.url(host="big.test")).status == 200
 
 
@@ -97,12 +116,15 @@ def test_hosts_file_and_aliases():
 
 # --- connecting
 
+
 @METHODS
 def test_refused(proxy, method):
     port = free_port()
     response = ask(proxy, method, place(method, "127.0.0.1", port))
     response.expect(502, "upstream-refused", "connection_refused")
-    proxy.flow().expect("upstream-refused", "answer", "target", status=502).says(f"127.0.0.1:{port}")
+    proxy.flow().expect("upstream-refused", "answer", "target", status=502).says(
+        f"127.0.0.1:{port}"
+    )
 
 
 def test_every_address_is_tried_and_told():
@@ -114,7 +136,9 @@ def test_every_address_is_tried_and_told():
 
 
 def test_the_next_address_serves_when_the_first_refuses():
-    with HttpTarget(host="127.0.0.3") as target, proxy_with_dns({"two.test": ["127.0.0.2", "127.0.0.3"]}) as proxy:
+    with HttpTarget(host="127.0.0.3") as target, proxy_with_dns(
+        {"two.test": ["127.0.0.2", "127.0.0.3"]}
+    ) as proxy:
         assert get(proxy, target.url(host="two.test")).status == 200
         proxy.flow().expect("ok", target_address=f"127.0.0.3:{target.port}")
 
@@ -126,7 +150,9 @@ def test_unreachable(method):
         with ns.entered():
             response = ask(proxy, method, place(method, "192.0.2.1", 443))
         response.expect(502, "upstream-unreachable", "destination_ip_unroutable")
-        proxy.flow().expect("upstream-unreachable", "answer", "network", status=502).says("192.0.2.1")
+        proxy.flow().expect("upstream-unreachable", "answer", "network", status=502).says(
+            "192.0.2.1"
+        )
 
 
 @METHODS
@@ -151,18 +177,30 @@ def test_connect_timeout(method):
                 response = ask(proxy, method, place(method, "192.0.2.99", 443))
             assert 0.5 < time.monotonic() - began < 3
             response.expect(504, "upstream-timeout", "connection_timeout")
-            proxy.flow().expect("upstream-timeout", "answer", "target", status=504).says("192.0.2.99")
+            proxy.flow().expect("upstream-timeout", "answer", "target", status=504).says(
+                "192.0.2.99"
+            )
 
 
 def test_mixed_failures_refused_before_timeout_before_unreachable():
     port = free_port()
     with Namespace() as ns:
         ns.add_hole("192.0.2.1/24")
-        hosts = [("192.0.2.99", "a.test"), ("127.0.0.1", "a.test"), ("192.0.2.99", "b.test"),
-                 ("198.51.100.1", "b.test")]
-        with Proxy(command=ns.command, limits="connect-timeout 800ms;", hosts=hosts) as proxy, ns.entered():
-            ask(proxy, "CONNECT", f"a.test:{port}").expect(502, "upstream-refused", "connection_refused")
-            ask(proxy, "CONNECT", f"b.test:{port}").expect(504, "upstream-timeout", "connection_timeout")
+        hosts = [
+            ("192.0.2.99", "a.test"),
+            ("127.0.0.1", "a.test"),
+            ("192.0.2.99", "b.test"),
+            ("198.51.100.1", "b.test"),
+        ]
+        with Proxy(
+            command=ns.command, limits="connect-timeout 800ms;", hosts=hosts
+        ) as proxy, ns.entered():
+            ask(proxy, "CONNECT", f"a.test:{port}").expect(
+                502, "upstream-refused", "connection_refused"
+            )
+            ask(proxy, "CONNECT", f"b.test:{port}").expect(
+                504, "upstream-timeout", "connection_timeout"
+            )
             first, second = proxy.flows(2)
             first.says("192.0.2.99", "127.0.0.1")
             second.says("192.0.2.99", "198.51.100.1")
@@ -180,11 +218,15 @@ def test_happy_eyeballs():
                 began = time.monotonic()
                 assert get(proxy, target.url(host="dual.test")).status == 200
                 assert time.monotonic() - began < 1.5
-            proxy.flow().expect("ok", target_address=f"127.0.0.1:{target.port}").says("2001:db8::99")
+            proxy.flow().expect("ok", target_address=f"127.0.0.1:{target.port}").says(
+                "2001:db8::99"
+            )
 
 
 def test_ipv6():
-    with HttpTarget(host="::1") as target, Proxy(listen=["[::1]:0"], hosts=[("::1", "six.test")]) as proxy:
+    with HttpTarget(host="::1") as target, Proxy(
+        listen=["[::1]:0"], hosts=[("::1", "six.test")]
+    ) as proxy:
         with Client(("::1", proxy.port)) as client:
             assert client.get(target.url()).status == 200
             assert client.get(target.url(host="six.test")).status == 200
@@ -196,8 +238,10 @@ def test_ipv6():
 
 # --- answering
 
+
 def after_request(*steps):
     """A target that reads a request head and then does the steps."""
+
     def script(connection):
         connection.head()
         for step in steps:
@@ -205,6 +249,7 @@ def after_request(*steps):
                 step(connection)
             else:
                 connection.send(step)
+
     return script
 
 
@@ -216,20 +261,39 @@ BAD_ANSWERS = {
     "closes": ([], "connection_terminated"),
     "resets": ([reset], "connection_terminated"),
     "closes inside the head": (["HTTP/1.1 200 OK\r\nContent-Le"], "connection_terminated"),
-    "resets inside the head": (["HTTP/1.1 200 OK\r\nContent-Le", lambda c: time.sleep(0.05), reset],
-                               "connection_terminated"),
+    "resets inside the head": (
+        ["HTTP/1.1 200 OK\r\nContent-Le", lambda c: time.sleep(0.05), reset],
+        "connection_terminated",
+    ),
     "speaks SSH": (["SSH-2.0-OpenSSH_9.2\r\n", silent], "http_protocol_error"),
-    "has a bad status": (["HTTP/1.1 20 OK\r\nContent-Length: 0\r\n\r\n", silent], "http_protocol_error"),
-    "has length and chunks": (["HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", silent],
-                              "http_protocol_error"),
-    "has two lengths": (["HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", silent],
-                        "http_protocol_error"),
-    "folds a field": (["HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 0\r\n\r\n", silent], "http_protocol_error"),
-    "has a bare CR": (["HTTP/1.1 200 OK\r\nX: a\rb\r\nContent-Length: 0\r\n\r\n", silent], "http_protocol_error"),
-    "has an endless head": (["HTTP/1.1 200 OK\r\n", "X: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n" * 20000, silent],
-                            None),
-    "switches unasked": (["HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", silent],
-                         "http_protocol_error"),
+    "has a bad status": (
+        ["HTTP/1.1 20 OK\r\nContent-Length: 0\r\n\r\n", silent],
+        "http_protocol_error",
+    ),
+    "has length and chunks": (
+        ["HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", silent],
+        "http_protocol_error",
+    ),
+    "has two lengths": (
+        ["HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", silent],
+        "http_protocol_error",
+    ),
+    "folds a field": (
+        ["HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 0\r\n\r\n", silent],
+        "http_protocol_error",
+    ),
+    "has a bare CR": (
+        ["HTTP/1.1 200 OK\r\nX: a\rb\r\nContent-Length: 0\r\n\r\n", silent],
+        "http_protocol_error",
+    ),
+    "has an endless head": (
+        ["HTTP/1.1 200 OK\r\n", "X: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n" * 20000, silent],
+        None,
+    ),
+    "switches unasked": (
+        ["HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", silent],
+        "http_protocol_error",
+    ),
 }
 
 
@@ -243,8 +307,13 @@ def test_upstream_failed(proxy, steps, error):
 
 
 def test_a_bad_chunk_midway_is_shown_as_a_cut(proxy):
-    with Target(after_request("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", lambda c: time.sleep(0.1),
-                              "zz\r\nhello\r\n0\r\n\r\n")) as target:
+    with Target(
+        after_request(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+            lambda c: time.sleep(0.1),
+            "zz\r\nhello\r\n0\r\n\r\n",
+        )
+    ) as target:
         with Client(proxy) as client:
             response = client.ask("GET", target.url()).head()
             assert response.status == 200
@@ -253,7 +322,9 @@ def test_a_bad_chunk_midway_is_shown_as_a_cut(proxy):
     proxy.flow().expect("upstream-failed", "transfer", "target", status=200)
 
 
-@pytest.mark.parametrize("script", [silent, after_request(silent)], ids=["never reads", "reads and is silent"])
+@pytest.mark.parametrize(
+    "script", [silent, after_request(silent)], ids=["never reads", "reads and is silent"]
+)
 def test_response_timeout(script):
     with Target(script) as target, Proxy(limits="response-timeout 300ms;") as proxy:
         get(proxy, target.url()).expect(504, "upstream-timeout", "http_response_timeout")
@@ -279,7 +350,9 @@ def test_a_target_error_is_the_targets_own(proxy):
 
 
 def test_a_407_of_a_target_is_no_challenge_of_ours(proxy):
-    with HttpTarget(lambda request: reply(b"", "407 No", 'Proxy-Authenticate: Basic realm="phish"')) as target:
+    with HttpTarget(
+        lambda request: reply(b"", "407 No", 'Proxy-Authenticate: Basic realm="phish"')
+    ) as target:
         response = get(proxy, target.url())
         assert not response.all("Proxy-Authenticate")
     proxy.flow().expect("target-error", status=response.status)
@@ -287,10 +360,13 @@ def test_a_407_of_a_target_is_no_challenge_of_ours(proxy):
 
 # --- loops
 
+
 def test_loop_by_own_listener(proxy):
     for method in ("CONNECT", "GET"):
         for host in ("127.0.0.1", "target.test"):
-            ask(proxy, method, place(method, host, proxy.port)).expect(502, "loop", "proxy_loop_detected")
+            ask(proxy, method, place(method, host, proxy.port)).expect(
+                502, "loop", "proxy_loop_detected"
+            )
             proxy.flow().expect("loop", "answer", "proxy", status=502)
 
 
@@ -329,14 +405,21 @@ def test_two_proxies_in_a_ring_end_it():
 
 def relay_to(proxy, connection):
     """Hands a request to a proxy in absolute-form and its answer back."""
-    head = connection.head().decode().replace("GET /", f"GET http://target.test:{connection.target.port}/", 1)
+    head = (
+        connection.head()
+        .decode()
+        .replace("GET /", f"GET http://target.test:{connection.target.port}/", 1)
+    )
     with Client(proxy) as client:
         client.send(head)
         response = client.response()
-        connection.send(f"HTTP/1.1 {response.status} {response.reason}\r\nContent-Length: 0\r\n\r\n")
+        connection.send(
+            f"HTTP/1.1 {response.status} {response.reason}\r\nContent-Length: 0\r\n\r\n"
+        )
 
 
 # --- clients that leave while all this goes on
+
 
 def test_client_gone_while_a_name_is_looked_up():
     with proxy_with_dns({"slow.test": "SILENT"}, limits="resolve-timeout 5s;") as proxy:
@@ -385,5 +468,3 @@ def wait_for(condition, seconds=5):
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.01)
     return condition()
-
-

@@ -10,7 +10,15 @@ TABLE = HERE.parent.parent / "src" / "flow" / "verdict.def"
 
 # Rows that need what is not served yet (credentials, a parent, the search for a segment size), or a
 # fault of the proxy's own.
-LATER = {"auth-required", "auth-failed", "auth-unsupported", "parent-auth-failed", "mtu-blackhole", "open", "proxy-error"}
+LATER = {
+    "auth-required",
+    "auth-failed",
+    "auth-unsupported",
+    "parent-auth-failed",
+    "mtu-blackhole",
+    "open",
+    "proxy-error",
+}
 
 
 def serves():
@@ -20,7 +28,9 @@ def serves():
 
 @pytest.mark.parametrize("verdict", serves())
 def test_a_scenario_gives(verdict):
-    texts = [path.read_text() for path in HERE.glob("test_*.py") if path.name != "test_vocabulary.py"]
+    texts = [
+        path.read_text() for path in HERE.glob("test_*.py") if path.name != "test_vocabulary.py"
+    ]
     assert any(f'"{verdict}"' in text for text in texts), f"no scenario gives {verdict}"
 
 
