@@ -39,6 +39,24 @@ int sock_listen(const struct endpoint *at, uint32_t mss, bool shared)
     return -err;
 }
 
+int sock_probe_listen(const struct endpoint *at)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = endpoint_to_sockaddr(at, &sa);
+    int fd = socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int err = 0;
+
+    if (fd < 0)
+        return -errno;
+    set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (sa.ss_family == AF_INET6)
+        set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    if (bind(fd, (struct sockaddr *)&sa, len) < 0)
+        err = -errno;
+    close(fd);
+    return err;
+}
+
 int sock_accept(int fd, struct endpoint *client)
 {
     struct sockaddr_storage sa;

@@ -12,6 +12,10 @@
  * towards clients (0: the kernel's).  `shared`: SO_REUSEPORT, one socket a worker. */
 int sock_listen(const struct endpoint *at, uint32_t mss, bool shared);
 
+/* Whether somebody listens at `at` already: 0, or -EADDRINUSE, or why it cannot be bound.  SO_REUSEPORT alone would let
+ * two proxies share a port and each see half of its connections. */
+int sock_probe_listen(const struct endpoint *at);
+
 /* The next connection and its client's address, or -errno (-EAGAIN: none; -EMFILE …). */
 int sock_accept(int fd, struct endpoint *client);
 

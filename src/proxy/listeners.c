@@ -26,6 +26,15 @@ static const struct listeners_one *find_old(const struct listeners *old,
     return NULL;
 }
 
+/* Whether some listener of `old` is on that address, with whatever options. */
+static bool is_address_of(const struct listeners *old, const struct endpoint *at)
+{
+    for (unsigned i = 0; old && i < old->len; i++)
+        if (old->all[i].at.port == at->port && addr_is_equal(&old->all[i].at.addr, &at->addr))
+            return true;
+    return false;
+}
+
 /* Loads the listener's certificate; one that cannot be read any more (privileges were dropped)
  * stays. */
 static bool load_tls(struct listeners_one *one, const struct config_listener *c,
@@ -48,10 +57,26 @@ static bool load_tls(struct listeners_one *one, const struct config_listener *c,
     return false;
 }
 
+/* One socket a worker, all on the port that the first one got.  0 or -errno. */
+static int open_sockets(struct listeners_one *one, unsigned workers, bool is_ours)
+{
+    int err = is_ours ? 0 : sock_probe_listen(&one->at);
+
+    for (unsigned w = 0; err == 0 && w < workers; w++) {
+        one->fds[w] = sock_listen(&one->at, one->mss, true);
+        err = one->fds[w] < 0 ? one->fds[w] : 0;
+        if (err == 0)
+            sock_get_local(one->fds[w], &one->at);
+    }
+    return err;
+}
+
+/* `old` is the same listener before a reload, or NULL; `is_ours`: one of ours is on that address. */
 static bool open_one(struct listeners_one *one, const struct config_listener *c, unsigned workers,
-                     const struct listeners_one *old, struct err *err)
+                     const struct listeners_one *old, bool is_ours, struct err *err)
 {
     char text[ENDPOINT_TEXT_MAX];
+    int failed;
 
     *one = (struct listeners_one){.asked = c->at, .at = c->at, .mss = c->mss};
     one->fds = calloc(workers, sizeof *one->fds);
@@ -68,19 +93,15 @@ static bool open_one(struct listeners_one *one, const struct config_listener *c,
         memcpy(one->fds, old->fds, workers * sizeof *one->fds);
         return true;
     }
-    for (unsigned w = 0; w < workers; w++) {
-        one->fds[w] = sock_listen(&one->at, one->mss, true);
-        if (one->fds[w] < 0) {
-            endpoint_write(&c->at, text);
-            err_set(err, "cannot listen on %s: %s%s", text, strerror(-one->fds[w]),
-                    one->fds[w] == -EADDRINUSE ? " (is another proxy running? `ss -ltnp` tells)"
-                    : one->fds[w] == -EACCES   ? " (ports below 1024 need root)"
-                                               : "");
-            return false;
-        }
-        sock_get_local(one->fds[w], &one->at); /* port 0: the others take the one the kernel gave */
+    failed = open_sockets(one, workers, is_ours);
+    if (failed < 0) {
+        endpoint_write(&c->at, text);
+        err_set(err, "cannot listen on %s: %s%s", text, strerror(-failed),
+                failed == -EADDRINUSE ? " (is another proxy running? `ss -ltnp` tells)"
+                : failed == -EACCES   ? " (ports below 1024 need root)"
+                                      : "");
     }
-    return true;
+    return failed == 0;
 }
 
 /* Takes the i-th inherited socket; the others than worker 0 get none. */
@@ -150,7 +171,8 @@ bool listeners_open(struct listeners *l, const struct config_listener *asked, un
     while (l->len < len) {
         const struct config_listener *c = &asked[l->len++];
 
-        if (!open_one(&l->all[l->len - 1], c, workers, find_old(old, &c->at, c->mss), err))
+        if (!open_one(&l->all[l->len - 1], c, workers, find_old(old, &c->at, c->mss),
+                      is_address_of(old, &c->at), err))
             return give_up(l, old);
     }
     return true;

@@ -115,6 +115,8 @@ def test_clients_that_never_read_harm_nobody():
 def test_a_flood_of_connections_costs_its_own_limit_only():
     with Proxy(limits="connections-per-client 50;") as proxy, HttpTarget() as target:
         flood = [Client(proxy, source="127.0.0.66") for _ in range(50)]
+        for client in flood:  # an answer shows that a worker has accepted and counted it
+            assert client.get(target.url()).status == 200
         answers = []
         for _ in range(100):
             client = Client(proxy, source="127.0.0.66")
