@@ -348,6 +348,12 @@ static void read_leg(struct flow_leg *leg, const struct conn *c)
                              info.mss, info.pmtu,   info.unacked};
 }
 
+static void warn_of_leg(struct flow *f, const struct flow_leg *leg, const char *side)
+{
+    if (leg->known && leg->retransmissions > 0)
+        flow_warn(f, WARNING_RETRANSMISSIONS, "%u segments to the %s", leg->retransmissions, side);
+}
+
 /* A flow that dialled one address notes it only now: an idle tunnel owns no such text. */
 static void note_address(struct flow *f)
 {
@@ -381,6 +387,8 @@ static void finish_flow(struct session *s, enum verdict v, enum side by, enum ce
         read_leg(&s->flow.client_leg, &s->client);
         if (s->link)
             read_leg(&s->flow.upstream_leg, &s->link->conn);
+        warn_of_leg(&s->flow, &s->flow.client_leg, "client");
+        warn_of_leg(&s->flow, &s->flow.upstream_leg, "target");
         recorder_take(shared->recorder, s->worker->number, &s->flow);
     } else {
         flow_fini(&s->flow);

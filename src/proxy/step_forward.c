@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "net/sock.h"
 #include "proxy/worker.h"
+#include "render/date.h"
 #include "wire/http1.h"
 #include "wire/rewrite.h"
 
@@ -20,6 +21,8 @@ static struct conn *target_of(struct session *s)
 {
     return &s->link->conn;
 }
+
+#define SLOW_NS (5 * NS_PER_S) /* a response that begins later earns a warning */
 
 /* Whether the flow was ended, or went on as something else: then the exchange is gone. */
 static bool is_over(const struct session *s)
@@ -420,17 +423,37 @@ static enum step interim(struct session *s, const struct http1_head *h)
     return err < 0 ? client_broke(s, -err) : STEP_AGAIN;
 }
 
+/* "Date: …" with its line end. */
+static void write_date_line(uint64_t wall_ns, char *out, size_t cap)
+{
+    struct pen p;
+
+    pen_init_fixed(&p, out, cap - 1);
+    pen_text(&p, "Date: ");
+    date_write_http(&p, wall_ns);
+    pen_text(&p, "\r\n");
+    out[pen_len(&p)] = '\0';
+}
+
 /* The final response's head, with what already came of its body: one write. */
 static enum step begin_response(struct session *s, const struct http1_head *h, struct span body)
 {
     struct worker *w = s->worker;
     struct exchange *x = s->exchange;
     struct rewrite r;
+    char date[64];
     size_t n, used;
     ssize_t put;
     int err;
 
     plan_response(s, h, &r);
+    if (!(h->seen & 1ull << FIELD_DATE)) { /* the time of receipt stands in for it (RFC 9110 6.6.1) */
+        write_date_line(w->loop.wall_ns, date, sizeof date);
+        r.extra = date;
+    }
+    if (x->sent_ns && session_now(s) - x->sent_ns > SLOW_NS)
+        flow_warn(&s->flow, WARNING_SLOW_TARGET, "the response began %.1f s after the request",
+                  (double)(session_now(s) - x->sent_ns) / 1e9);
     if (s->limits.max_download && x->down.kind == BODY_LENGTH &&
         x->down.total > s->limits.max_download)
         return session_end_as(s, VERDICT_SIZE_LIMIT, SIDE_PROXY, 403, "http_response_body_size",
