@@ -39,7 +39,7 @@ struct server {
     unsigned inherited; /* listening sockets that came from the service manager */
     unsigned started;   /* worker threads */
     int signal_fd, address_fd;
-    uint64_t watchdog_ns, beat_ns;
+    uint64_t watchdog_ns, feed_ns; /* its time; when to feed it next */
     uint64_t *last_beats;
     bool draining, stop;
     uint64_t drain_end_ns;
@@ -363,9 +363,9 @@ static void feed_watchdog(struct server *s)
 {
     bool alive = true;
 
-    if (!s->watchdog_ns || clock_mono_ns() < s->beat_ns)
+    if (!s->watchdog_ns || clock_mono_ns() < s->feed_ns)
         return;
-    s->beat_ns = clock_mono_ns() + s->watchdog_ns / 3;
+    s->feed_ns = clock_mono_ns() + s->watchdog_ns / 3;
     for (unsigned i = 0; i < s->shared.workers_len; i++) {
         uint64_t beats = atomic_load_explicit(&s->shared.workers[i].beats, memory_order_relaxed);
 
@@ -384,7 +384,7 @@ static int poll_ms(const struct server *s)
         return DRAIN_LOOK_MS;
     if (!s->watchdog_ns)
         return -1;
-    return s->beat_ns > now ? (int)((s->beat_ns - now) / NS_PER_MS) + 1 : 0;
+    return s->feed_ns > now ? (int)((s->feed_ns - now) / NS_PER_MS) + 1 : 0;
 }
 
 static void wait_for_the_end(struct server *s)
@@ -451,6 +451,7 @@ static bool start(struct server *s, struct err *err)
     make_pseudonym(&s->shared);
     s->inherited = notify_count_listeners();
     s->watchdog_ns = notify_watchdog_ns();
+    s->shared.beat_ns = s->watchdog_ns / 8; /* more than once between two looks of feed_watchdog */
     s->shared.workers_len = c->workers ? c->workers : count_cpus();
     s->shared.hand_round = s->inherited > 0 && s->shared.workers_len > 1;
     s->shared.connections_max = fit_connections(c);

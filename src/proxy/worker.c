@@ -19,7 +19,6 @@
 #define ACCEPT_PAUSE_NS (50 * NS_PER_MS) /* out of descriptors: when to look again */
 #define WARN_NS (60 * NS_PER_S)          /* the same warning at most that often */
 #define OVER_LIMIT 256                   /* connections above the limit that still get an answer */
-#define BEAT_NS NS_PER_S                 /* a turn at least that often, for the watchdog */
 #define MAILS 256
 
 /* ---- listeners */
@@ -323,8 +322,10 @@ void *worker_run(void *arg)
 {
     struct worker *w = arg;
 
+    uint64_t beat_ns = w->shared->beat_ns;
+
     while (!w->stop)
-        worker_turn(w, w->loop.now_ns + BEAT_NS);
+        worker_turn(w, beat_ns ? w->loop.now_ns + beat_ns : UINT64_MAX);
     return NULL;
 }
 
