@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #define SPLICE_LITTLE 4096 /* a splice that moves less was not worth its second system call */
+#define PIPES_PAUSE 1000   /* wants of a pipe that go without, once the system gave none */
 
 bool pump_init(struct pump *p)
 {
@@ -42,19 +43,21 @@ static struct pump_pipe *pipe_get(struct pump *p)
         p->pooled--;
         return pipe;
     }
-    if (p->no_pipes)
+    if (p->no_pipes) {
+        p->no_pipes--;
         return NULL;
+    }
     pipe = calloc(1, sizeof *pipe); /* a few a worker in its life */
     if (!pipe)
         return NULL;
     if (pipe2(pipe->fds, O_NONBLOCK | O_CLOEXEC) < 0) {
         free(pipe);
-        p->no_pipes = true;
+        p->no_pipes = PIPES_PAUSE;
         return NULL;
     }
     if (fcntl(pipe->fds[1], F_SETPIPE_SZ, (int)PUMP_PIPE) < 0) {
         pipe_close(pipe); /* EPERM: the user's pipes hold all that they may */
-        p->no_pipes = true;
+        p->no_pipes = PIPES_PAUSE;
         return NULL;
     }
     pipe->owner = p;
@@ -63,7 +66,7 @@ static struct pump_pipe *pipe_get(struct pump *p)
 
 static void pipe_put(struct pump *p, struct pump_pipe *pipe)
 {
-    p->no_pipes = false;
+    p->no_pipes = 0;
     if (p->pooled >= PUMP_PIPES_MAX) {
         pipe_close(pipe);
         return;
@@ -201,6 +204,8 @@ enum pump_result pump_move(struct pump *p, struct pump_way *way, struct conn *fr
             return PUMP_WAIT;
         if (limit != UINT64_MAX)
             limit = end - way->moved;
+        if (from->ready & CONN_URGENT)
+            way->splice = false; /* the kernel splices nothing from behind an urgent byte */
         r = way->splice ? move_splice(p, way, from, to, limit)
                         : move_copy(p, way, from, to, limit, see, arg);
         if (r != PUMP_AGAIN)

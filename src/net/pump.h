@@ -29,7 +29,7 @@ struct pump {
     char *buffer;           /* PUMP_BUFFER bytes, aligned to 64 */
     struct pump_pipe *pool; /* empty pipes */
     unsigned pooled;
-    bool no_pipes; /* the system gives none now: copy */
+    uint16_t no_pipes; /* the system gave none: copy, and ask again after that many wants */
 };
 
 bool pump_init(struct pump *p);

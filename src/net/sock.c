@@ -1,9 +1,11 @@
 #include "net/sock.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -147,6 +149,30 @@ bool sock_get_local(int fd, struct endpoint *out)
     return true;
 }
 
+/* tcpi_state while our FIN is on its way: as the kernel counts them, which linux/tcp.h does not name
+ */
+static bool is_fin_unacked(uint8_t state)
+{
+    enum { FIN_WAIT1 = 4, LAST_ACK = 9, CLOSING = 11 };
+
+    return state == FIN_WAIT1 || state == LAST_ACK || state == CLOSING;
+}
+
+/* bytes_sent less bytes_acked would miss a byte: on the end that dialled, bytes_acked counts the
+ * SYN, and on both the FIN.  The queue knows: what is in it and was sent, but for an unacknowledged
+ * FIN. */
+static uint64_t count_unacked(int fd, const struct tcp_info *ti)
+{
+    uint64_t not_sent = ti->tcpi_notsent_bytes;
+    int queued = 0;
+
+    if (ti->tcpi_bytes_sent == 0 || ioctl(fd, SIOCOUTQ, &queued) < 0 || queued <= 0)
+        return 0;
+    if (not_sent == 0 && is_fin_unacked(ti->tcpi_state))
+        not_sent = 1;
+    return (uint64_t)queued > not_sent ? (uint64_t)queued - not_sent : 0;
+}
+
 bool sock_read_info(int fd, struct sock_info *out)
 {
     struct tcp_info ti = {0};
@@ -159,11 +185,8 @@ bool sock_read_info(int fd, struct sock_info *out)
         .retransmissions = ti.tcpi_total_retrans,
         .mss = ti.tcpi_snd_mss,
         .pmtu = ti.tcpi_pmtu,
+        .unacked = count_unacked(fd, &ti),
         .zero_window = ti.tcpi_snd_wnd == 0,
     };
-    /* bytes_acked counts our FIN once it is acknowledged (a byte of sequence space), bytes_sent
-     * never */
-    if (ti.tcpi_bytes_sent > ti.tcpi_bytes_retrans + ti.tcpi_bytes_acked)
-        out->unacked = ti.tcpi_bytes_sent - ti.tcpi_bytes_retrans - ti.tcpi_bytes_acked;
     return true;
 }

@@ -21,7 +21,7 @@ void wheel_init(struct wheel *w, uint64_t now_ns)
 
 static void place(struct wheel *w, struct wheel_timer *t)
 {
-    uint64_t tick = (t->deadline_ns + WHEEL_TICK_NS - 1) / WHEEL_TICK_NS;
+    uint64_t tick = t->deadline_ns / WHEEL_TICK_NS + (t->deadline_ns % WHEEL_TICK_NS > 0);
     uint64_t ahead;
     int level = 0;
     unsigned slot;
@@ -115,8 +115,12 @@ struct wheel_timer *wheel_next_due(struct wheel *w, uint64_t now_ns)
     return NULL;
 }
 
+/* The least of all levels: a timer that was placed long ago may lie in a higher level and yet be
+ * due before one that was placed just now. */
 uint64_t wheel_next_ns(const struct wheel *w)
 {
+    uint64_t least = UINT64_MAX;
+
     for (int level = 0; level < WHEEL_LEVELS; level++) {
         /* a higher level's own slot was emptied on entering it: what lies there is a whole turn
          * away */
@@ -124,10 +128,13 @@ uint64_t wheel_next_ns(const struct wheel *w)
         unsigned at = (unsigned)(base % WHEEL_SLOTS);
         uint64_t used = w->used[level];
         uint64_t turned = at ? used >> at | used << (WHEEL_SLOTS - at) : used;
+        uint64_t at_ns;
 
-        if (turned)
-            return ((base + (uint64_t)__builtin_ctzll(turned)) << (SLOT_BITS * level)) *
-                   WHEEL_TICK_NS;
+        if (!turned)
+            continue;
+        at_ns = ((base + (uint64_t)__builtin_ctzll(turned)) << (SLOT_BITS * level)) * WHEEL_TICK_NS;
+        if (at_ns < least)
+            least = at_ns;
     }
-    return UINT64_MAX;
+    return least;
 }

@@ -4,30 +4,20 @@
  *                                         \-> hello -> tunnel -> (retired)
  *   any of them, before an answer went out: session_end -> answer -> idle or linger
  *
- * session_enter is the only assignment to `state`, session_end and session_end_stream the only ends
- * of a flow.  A session that is retired lives on, deaf, until the worker's turn is over. */
+ * session_enter is the only assignment to `state`, session_end.c holds the only ends of a flow.  A
+ * session that is retired lives on, deaf, until the worker's turn is over. */
 #include "proxy/session.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
-#include "net/sock.h"
 #include "net/tls.h"
-#include "proxy/answer.h"
-#include "proxy/watch.h"
 #include "proxy/worker.h"
 
-#define LINGER_NS (2 * NS_PER_S) /* reading on after an answer: at most this long, */
-#define LINGER_BYTES (64 * 1024) /* and this much (RFC 9112 9.6) */
+#define LINGER_NS (2 * NS_PER_S) /* reading on after an answer (RFC 9112 9.6) */
 #define REFUSED_NS NS_PER_S      /* for a connection that is over a limit to ask its request */
 #define LEFT_NS NS_PER_S         /* patience with a client whose FIN came before the answer */
-#define RETRY_AFTER_S 5          /* what 429 and 503 advise */
 #define SESSION_IN_MAX (192u * 1024)
 
 enum deadline {
@@ -336,247 +326,6 @@ enum step session_end_left(struct session *s)
     return session_end(s, VERDICT_CLIENT_GONE, SIDE_CLIENT, "left before the answer");
 }
 
-/* ---- the end of a flow */
-
-static void read_leg(struct flow_leg *leg, const struct conn *c)
-{
-    struct sock_info info;
-
-    if (c->fd < 0 || !sock_read_info(c->fd, &info))
-        return;
-    *leg = (struct flow_leg){true,     info.rtt_us, info.retransmissions,
-                             info.mss, info.pmtu,   info.unacked};
-}
-
-static void warn_of_leg(struct flow *f, const struct flow_leg *leg, const char *side)
-{
-    if (leg->known && leg->retransmissions > 0)
-        flow_warn(f, WARNING_RETRANSMISSIONS, "%u segments to the %s", leg->retransmissions, side);
-}
-
-/* A flow that dialled one address notes it only now: an idle tunnel owns no such text. */
-static void note_address(struct flow *f)
-{
-    char text[ENDPOINT_TEXT_MAX];
-    uint32_t at = 0;
-    const char *known;
-
-    if (!f->address.addr.family || !f->step_us[STEP_KIND_DIAL])
-        return;
-    endpoint_write(&f->address, text);
-    while ((known = flow_next_note(f, NOTE_EVIDENCE, NULL, &at)))
-        if (strncmp(known, text, strlen(text)) == 0)
-            return;
-    flow_evidence(f, "%s: %s in %.1f ms", text,
-                  *flow_find_note(f, NOTE_STEP, STEP_KIND_DIAL) ? "taken from kept connections"
-                                                                : "connected",
-                  (f->step_us[STEP_KIND_DIAL] - 1) / 1e3);
-}
-
-/* Fixes what the record still lacks and hands it over.  The client's address stays. */
-static void finish_flow(struct session *s, enum verdict v, enum side by, enum certainty c)
-{
-    struct proxy_shared *shared = s->worker->shared;
-    struct endpoint client = s->flow.client, proxy = s->flow.proxy;
-
-    assert(s->has_flow);
-    flow_end(&s->flow, v, by, c, session_now(s));
-    s->has_flow = false;
-    if (recorder_is_on(shared->recorder)) {
-        note_address(&s->flow);
-        read_leg(&s->flow.client_leg, &s->client);
-        if (s->link)
-            read_leg(&s->flow.upstream_leg, &s->link->conn);
-        warn_of_leg(&s->flow, &s->flow.client_leg, "client");
-        warn_of_leg(&s->flow, &s->flow.upstream_leg, "target");
-        recorder_take(shared->recorder, s->worker->number, &s->flow);
-    } else {
-        flow_fini(&s->flow);
-    }
-    s->flow.client = client;
-    s->flow.proxy = proxy;
-}
-
-/* What becomes of the link: for others to use; closed; reset; or kept for this client alone. */
-enum link_fate { LINK_POOL, LINK_CLOSE, LINK_RESET, LINK_BIND };
-
-/* Gives back all that served the flow. */
-static void release(struct session *s, enum link_fate fate)
-{
-    struct worker *w = s->worker;
-
-    step_connect_abandon(s);
-    if (s->query) {
-        resolver_cancel(s->query);
-        s->query = NULL;
-    }
-    if (s->link) {
-        if (fate == LINK_POOL)
-            pool_keep(&w->pool, s->link, session_now(s));
-        else if (fate != LINK_BIND)
-            pool_close(&w->pool, s->link, fate == LINK_RESET);
-        if (fate != LINK_BIND)
-            s->link = NULL;
-    }
-    if (s->exchange) {
-        buf_fini(&s->exchange->head);
-        buf_fini(&s->exchange->response);
-        slab_put(&w->exchanges, s->exchange);
-        s->exchange = NULL;
-    }
-    watch_free(s->watch);
-    s->watch = NULL;
-}
-
-/* After the last byte of an answer: on to the next request, or out. */
-static enum step after_answer(struct session *s)
-{
-    if (conn_has_rest(&s->client))
-        return session_enter(s, STATE_ANSWER);
-    if (!s->closes)
-        return session_enter(s, STATE_IDLE);
-    conn_shutdown(&s->client);
-    return session_enter(s, STATE_LINGER);
-}
-
-static enum step answer_with(struct session *s, struct ending e, const char *bytes, size_t n)
-{
-    bool sent = n > 0 && conn_send(&s->client, bytes, n) == 0;
-
-    finish_flow(s, e.verdict, e.by, e.certainty);
-    release(s, LINK_RESET);
-    return sent ? after_answer(s) : session_retire(s);
-}
-
-enum step session_answer(struct session *s, enum verdict v, const char *bytes, size_t n)
-{
-    return answer_with(s, (struct ending){v, SIDE_PROXY, CERTAINTY_SEEN}, bytes, n);
-}
-
-/* Ends the flow with the verdict's own answer. */
-static enum step end_answered(struct session *s, enum verdict v, enum side by, int status,
-                              const char *error)
-{
-    struct worker *w = s->worker;
-    struct answer a;
-    size_t n;
-
-    /* a body that nobody read would be taken for the next request, and after a refused CONNECT its
-     * client may already speak another protocol (RFC 9110 9.3.6) */
-    if (s->unread || v == VERDICT_BAD_REQUEST || v == VERDICT_REQUEST_TIMEOUT || s->refuse ||
-        w->drain_end_ns || !s->flow.method || strcmp(s->flow.method, "CONNECT") == 0)
-        s->closes = true;
-    a = (struct answer){
-        .verdict = v,
-        .status = status,
-        .error = error,
-        .proxy = w->shared->pseudonym,
-        .format = (enum answer_format)s->answer_format,
-        .language = s->answer_language ? "ja" : "en",
-        .head_only = s->flow.method && strcmp(s->flow.method, "HEAD") == 0,
-        .close = s->closes,
-        .retry_after = v == VERDICT_OVERLOADED || v == VERDICT_DRAINING || v == VERDICT_CLIENT_LIMIT
-                           ? RETRY_AFTER_S
-                           : 0,
-        .wall_ns = w->loop.wall_ns,
-    };
-    s->flow.status = (uint16_t)(status ? status : verdict_get_info(v)->status);
-    s->flow.status_sent = true;
-    n = answer_write(&a, &s->flow, w->out, PUMP_BUFFER);
-    return answer_with(s, (struct ending){v, by, CERTAINTY_SEEN}, w->out, n);
-}
-
-static enum step end_with(struct session *s, enum verdict v, enum side by, int status,
-                          const char *error, const char *fmt, va_list ap)
-{
-    char reason[256];
-
-    if (fmt) {
-        vsnprintf(reason, sizeof reason, fmt, ap);
-        flow_set_text(&s->flow.reason, reason);
-    }
-    if (verdict_get_info(v)->status && !s->flow.status && v != VERDICT_CLIENT_GONE)
-        return end_answered(s, v, by, status, error);
-    return session_end_stream(s, (struct ending){v, by, CERTAINTY_SEEN}, !verdict_is_success(v));
-}
-
-enum step session_end(struct session *s, enum verdict v, enum side by, const char *fmt, ...)
-{
-    enum step next;
-    va_list ap;
-
-    va_start(ap, fmt);
-    next = end_with(s, v, by, 0, NULL, fmt, ap);
-    va_end(ap);
-    return next;
-}
-
-enum step session_end_as(struct session *s, enum verdict v, enum side by, int status,
-                         const char *error, const char *fmt, ...)
-{
-    enum step next;
-    va_list ap;
-
-    va_start(ap, fmt);
-    next = end_with(s, v, by, status, error, fmt, ap);
-    va_end(ap);
-    return next;
-}
-
-enum step session_end_stream(struct session *s, struct ending e, bool cut)
-{
-    finish_flow(s, e.verdict, e.by, e.certainty);
-    release(s, cut ? LINK_RESET : LINK_CLOSE);
-    if (cut)
-        conn_close(&s->client, true);
-    return session_retire(s);
-}
-
-enum step session_end_unfinished(struct session *s, struct ending e)
-{
-    s->closes = true;
-    finish_flow(s, e.verdict, e.by, e.certainty);
-    release(s, LINK_RESET);
-    return after_answer(s);
-}
-
-enum step session_end_exchange(struct session *s, enum verdict v)
-{
-    struct exchange *x = s->exchange;
-    enum link_fate fate = LINK_CLOSE;
-
-    if (x->target_keeps && x->up.done && !x->upstream_gone)
-        fate = x->bind_link ? LINK_BIND : LINK_POOL;
-    if (!x->client_keeps || !x->up.done || s->worker->drain_end_ns)
-        s->closes = true;
-    finish_flow(s, v, SIDE_TARGET, CERTAINTY_SEEN);
-    release(s, fate);
-    return after_answer(s);
-}
-
-enum step session_retire(struct session *s)
-{
-    struct worker *w = s->worker;
-    struct addr client = s->flow.client.addr;
-
-    if (s->retired)
-        return STEP_DONE;
-    if (s->has_flow)
-        finish_flow(s, VERDICT_CLIENT_GONE, SIDE_CLIENT, CERTAINTY_SEEN);
-    release(s, LINK_RESET);
-    flow_fini(&s->flow);
-    wheel_cancel(&s->timer);
-    conn_close(&s->client, false);
-    buf_fini(&s->in);
-    if (s->counted)
-        atomic_fetch_sub_explicit(&w->shared->connections, 1, memory_order_relaxed);
-    if (s->counted_client)
-        limits_clients_leave(w->shared->clients, &client);
-    s->retired = true;
-    worker_retire(w, s);
-    return STEP_DONE;
-}
-
 /* ---- driving */
 
 void session_drive(struct session *s)
@@ -658,38 +407,4 @@ void session_drain(struct session *s, bool now)
     } else if (now) {
         session_retire(s);
     }
-}
-
-/* ---- the steps around an answer of our own */
-
-enum step step_answer(struct session *s)
-{
-    int err;
-
-    if (!(s->client.ready & CONN_OUT))
-        return STEP_WAIT;
-    err = conn_flush(&s->client);
-    if (err == -EAGAIN)
-        return STEP_WAIT;
-    return err < 0 ? session_retire(s) : after_answer(s);
-}
-
-/* Reads and forgets, so that unread bytes do not turn our FIN into a RST that destroys the answer.
- */
-enum step step_linger(struct session *s)
-{
-    struct worker *w = s->worker;
-
-    while (s->client.ready & CONN_IN) {
-        ssize_t n = conn_read(&s->client, w->pump.buffer, PUMP_BUFFER);
-
-        if (n == -EAGAIN)
-            break;
-        if (n <= 0)
-            return session_retire(s);
-        s->flow.bytes_up += (uint64_t)n; /* no flow is open: only this count uses it */
-        if (s->flow.bytes_up > LINGER_BYTES)
-            return session_retire(s);
-    }
-    return s->client.eof ? session_retire(s) : STEP_WAIT;
 }

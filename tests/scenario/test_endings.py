@@ -3,6 +3,7 @@ and a cut is always seen as a cut."""
 
 import os
 import re
+import signal
 import ssl
 import threading
 import time
@@ -81,6 +82,35 @@ def test_a_tls_tunnel_is_described(proxy, certs):
     ] == []
     assert flow["tcp"]["client"]["mss"] > 0 and flow["tcp"]["upstream"]["mss"] > 0
     assert flow["tcp"]["client"]["unacked"] == 0
+
+
+def test_bytes_that_were_spliced_are_no_cut(certs):
+    """A full read turns to splicing, a short rest back to copying: what was not looked at between is no
+    missing piece of a record.  The proxy sleeps while the bytes gather, so that it finds them at once.
+    """
+
+    def script(connection):
+        while True:
+            n = int.from_bytes(connection.read(4), "big")
+            connection.read(n)
+            connection.send("ok")
+
+    def use(proxy, target):
+        with tunnel(proxy, target) as client:
+            client.start_tls(certs.client(), "target.test")
+            for size in [50_000] * 30 + [65_700, 10]:  # the receive window grows by use
+                if size == 65_700:
+                    proxy.signal(signal.SIGSTOP)
+                client.send(size.to_bytes(4, "big"), b"x" * size)
+                proxy.signal(signal.SIGCONT)
+                assert client.read(2) == b"ok"
+            client.sock.unwrap()
+
+    with Proxy(workers=1) as proxy, Target(script, tls=certs.target()) as target:
+        for _ in range(5):
+            use(proxy, target)
+        for flow in proxy.flows(5):
+            flow.expect("ok")
 
 
 def test_reset_after_both_ends_is_ok(proxy):
