@@ -19,7 +19,7 @@ static int run(const struct server_options *options)
     config_report_fini(&report);
     if (!config)
         return EXIT_USAGE;
-    if (!config_refuse_unserved(config, &err)) {
+    if (!config_refuse_unserved(config, &err) || !config_check_user(config, &err)) {
         log_error("%s", err.text);
         config_unref(config);
         return EXIT_USAGE;

@@ -190,3 +190,12 @@ void config_check_files(const struct config *c, struct config_report *report)
         tell(&k, place_of(c, SCOPE_LOG, "history"), c->history, "write",
              try_writable(&k.who, c->history));
 }
+
+bool config_check_user(const struct config *c, struct err *err)
+{
+    if (!c->user_given || getpwnam(c->user))
+        return true;
+    err_set(err, "%s:%d: user %s: no such account (`adduser --system --group %s` makes it)", c->path,
+            values_get_line(c->values, SCOPE_MAIN, "user"), c->user, c->user);
+    return false;
+}

@@ -123,6 +123,9 @@ bool config_refuse_unserved(const struct config *c, struct err *err);
 /* One warning in the log for each of console, history and mtu-healing that the file asks for. */
 void config_warn_unserved(const struct config *c);
 
+/* False, with "file:line: …", when the file names a `user` that this machine does not have. */
+bool config_check_user(const struct config *c, struct err *err);
+
 /* Adds a warning for each file that the proxy, running as `user`, could not read or write.  Set-up
  * code: asks the file system and the account database. */
 void config_check_files(const struct config *c, struct config_report *report);

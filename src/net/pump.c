@@ -144,6 +144,7 @@ static enum pump_result move_splice(struct pump *p, struct pump_way *way, struct
         return PUMP_WAIT;
     }
     way->moved += (uint64_t)n;
+    way->unseen = true;
     if (n < SPLICE_LITTLE)
         way->splice = false;
     pipe->held = (uint32_t)n;

@@ -48,6 +48,7 @@ enum pump_result {
 struct pump_way {
     bool splice;    /* mode */
     bool no_splice; /* stay with copying: bytes are looked at, counted or throttled */
+    bool unseen;    /* set when bytes went by splice: `see` was not asked about them */
     int err;        /* positive errno of a PUMP_…_ERROR */
     uint64_t moved; /* bytes that came from the source */
 };

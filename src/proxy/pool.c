@@ -78,11 +78,20 @@ struct link *pool_find(struct pool *p, const struct endpoint *at)
     return NULL;
 }
 
+/* A body read to its very last byte leaves open whether more came behind it. */
+static bool is_at_rest(struct conn *c)
+{
+    char one;
+
+    if (c->eof || c->ready & (CONN_RDHUP | CONN_ERR))
+        return false;
+    return !(c->ready & CONN_IN) || conn_read(c, &one, 1) == -EAGAIN;
+}
+
 void pool_keep(struct pool *p, struct link *l, uint64_t now_ns)
 {
     l->session = NULL;
-    if (p->idle >= POOL_IDLE_MAX || l->conn.eof ||
-        l->conn.ready & (CONN_IN | CONN_RDHUP | CONN_ERR)) {
+    if (p->idle >= POOL_IDLE_MAX || !is_at_rest(&l->conn)) {
         pool_close(p, l, false);
         return;
     }

@@ -90,8 +90,7 @@ static bool drop_privileges(const struct config *c, struct err *err)
             log_info("there is no account \"%s\": running as nobody", c->user);
     }
     if (!pw) {
-        err_set(err, "user %s: no such account (`adduser --system --group %s` makes it)", c->user,
-                c->user);
+        err_set(err, "user %s: no such account, and no nobody either", c->user);
         return false;
     }
     if (initgroups(pw->pw_name, pw->pw_gid) < 0 || setgid(pw->pw_gid) < 0 ||

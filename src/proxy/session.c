@@ -61,7 +61,7 @@ static void arm(struct session *s)
 {
     uint64_t at = s->deadline_ns < s->wake_ns ? s->deadline_ns : s->wake_ns;
 
-    if (s->left_ns < at)
+    if (s->left_ns < at && s->left_ns > session_now(s)) /* over: the step that is driven sees it */
         at = s->left_ns;
     if (at == UINT64_MAX)
         return;
@@ -262,9 +262,11 @@ static uint64_t rate_allowance(struct session *s, uint64_t moved)
 
     earned = since / NS_PER_S * rate +
              since % NS_PER_S * (rate < 1ull << 33 ? rate : 1ull << 33) / NS_PER_S;
-    if (earned + burst > moved)
+    /* a share worth a system call or nothing: bytes that are taken as they are earned would keep the
+     * worker busy with crumbs */
+    if (earned + burst >= moved + burst / 8)
         return earned + burst - moved;
-    session_set_wake(s, session_now(s) + (moved - earned - burst + burst / 2) * NS_PER_S / rate +
+    session_set_wake(s, session_now(s) + (moved + burst / 2 - earned - burst) * NS_PER_S / rate +
                             NS_PER_MS);
     return 0;
 }

@@ -268,8 +268,10 @@ static enum step dial_addresses(struct session *s, const struct addr *addrs, uns
     l = find_link(s, addrs, len, q.port);
     if (l) {
         flow_note(&s->flow, NOTE_STEP, STEP_KIND_DIAL, "kept connection");
-        if (s->exchange)
-            s->exchange->may_retry = true;
+        if (s->exchange) /* a link of this client alone is taken for other requests, too */
+            s->exchange->may_retry =
+                s->exchange->up.done &&
+                http1_is_idempotent((enum http1_method)s->exchange->method);
         return connected(s, l);
     }
     s->dial = slab_get(&w->dials);
@@ -324,6 +326,7 @@ enum step session_redial(struct session *s)
     struct addr addr = s->link->at.addr;
 
     s->exchange->redialled = true;
+    s->exchange->may_retry = false; /* once: a target that answers nobody is no dead link */
     pool_close(&s->worker->pool, s->link, true);
     s->link = NULL;
     flow_evidence(&s->flow, "a kept connection to the target had gone: asked again on a new one");

@@ -34,7 +34,7 @@ static void note_request(struct session *s, const struct http1_head *h)
     s->answer_format = (uint8_t)answer_pick_format(f ? f->value : SPAN_LIT(""));
     f = http1_find_field(h, FIELD_ACCEPT_LANGUAGE);
     s->answer_language = f && answer_prefers_japanese(f->value);
-    s->closes = !h->keep_alive;
+    s->closes = !h->keep_alive || s->worker->drain_end_ns;
 }
 
 static enum step refuse_head(struct session *s, const struct http1_head *h)
@@ -66,7 +66,8 @@ static enum step serve_page(struct session *s, const struct http1_head *h)
         .language = s->answer_language ? "ja" : "en",
         .wall_ns = w->loop.wall_ns,
     };
-    bool is_root = span_equal(h->target, SPAN_LIT("/")) || span_equal(h->target, SPAN_LIT("*"));
+    struct span query = h->target, path = span_cut(&query, '?');
+    bool is_root = span_equal(path, SPAN_LIT("/")) || span_equal(path, SPAN_LIT("*"));
     size_t n;
 
     endpoint_write(&s->flow.proxy, listener);
@@ -75,7 +76,7 @@ static enum step serve_page(struct session *s, const struct http1_head *h)
     flow_set_text(&s->flow.target, listener);
     s->flow.status = is_root ? 200 : 404;
     s->flow.status_sent = true;
-    n = answer_write_page(h->target, listener, &a, w->out, PUMP_BUFFER);
+    n = answer_write_page(path, listener, &a, w->out, PUMP_BUFFER);
     return session_answer(s, is_root ? VERDICT_OK : VERDICT_NOT_FOUND, w->out, n);
 }
 
@@ -361,8 +362,9 @@ enum step step_request(struct session *s)
 
     if (!(s->client.ready & CONN_IN))
         return STEP_WAIT;
-    room =
-        buf_reserve(&s->in, header_size + 1 - (s->in.len < header_size ? s->in.len : header_size));
+    if (s->in.len > header_size) /* a reload made it smaller */
+        return request_parse_kept(s);
+    room = buf_reserve(&s->in, header_size + 1 - s->in.len);
     if (!room)
         return session_end(s, VERDICT_OVERLOADED, SIDE_PROXY, "out of memory");
     n = conn_read(&s->client, room, header_size + 1 - s->in.len);

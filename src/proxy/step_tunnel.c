@@ -255,7 +255,7 @@ static enum pump_result move(struct session *s, bool up)
     *splice = way.splice;
     if (way.moved > 0) {
         note_moved(s, up, way.moved);
-        if (s->watch && way.splice)
+        if (s->watch && way.unseen)
             *(up ? &s->watch->up.lost : &s->watch->down.lost) = 1;
     }
     if (r == PUMP_SOURCE_ERROR || r == PUMP_TAKER_ERROR)

@@ -96,6 +96,7 @@ static void admit(struct worker *w, unsigned listener, int fd, const struct endp
 
     if (open >= w->shared->connections_max + OVER_LIMIT) {
         sock_reset(fd);
+        w->spare_lent &= !spare;
         return;
     }
     if (spare || open >= w->shared->connections_max)

@@ -39,7 +39,7 @@ struct proxy_shared {
     struct recorder *recorder;
     struct limits_clients *clients;
     _Atomic uint32_t connections; /* open client connections of all workers */
-    uint32_t connections_max;     /* `connections`, lowered to what descriptors allow */
+    _Atomic uint32_t connections_max;     /* `connections`, lowered to what descriptors allow */
     char pseudonym[32]; /* "viaduct-1a2b3c4d": Via and Proxy-Status, unique to each instance */
     uint64_t beat_ns;                /* a worker turns at least that often; 0: only when it must */
     unsigned workers_len;

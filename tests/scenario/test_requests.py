@@ -284,6 +284,8 @@ def test_the_page_for_those_who_take_it_for_a_web_server(proxy):
         assert response.get("Cache-Control") == "no-store" and response.get("Proxy-Status")
         client.send("HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert client.response("HEAD").status == 200
+        client.send("GET /?from=a-bookmark HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert client.response().status == 200
 
 
 def test_other_paths_are_404(proxy):
