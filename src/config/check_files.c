@@ -195,7 +195,7 @@ bool config_check_user(const struct config *c, struct err *err)
 {
     if (!c->user_given || getpwnam(c->user))
         return true;
-    err_set(err, "%s:%d: user %s: no such account (`adduser --system --group %s` makes it)", c->path,
-            values_get_line(c->values, SCOPE_MAIN, "user"), c->user, c->user);
+    err_set(err, "%s:%d: user %s: no such account (`adduser --system --group %s` makes it)",
+            c->path, values_get_line(c->values, SCOPE_MAIN, "user"), c->user, c->user);
     return false;
 }

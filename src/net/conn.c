@@ -25,7 +25,8 @@ void conn_note_events(struct conn *c, uint32_t events)
         c->ready |= CONN_ERR | CONN_IN | CONN_OUT;
     if (events & EPOLLPRI)
         c->ready |= CONN_URGENT;
-    if (c->tls && events & (EPOLLIN | EPOLLOUT)) /* TLS reads may wait for writing, and writes for reading */
+    if (c->tls &&
+        events & (EPOLLIN | EPOLLOUT)) /* TLS reads may wait for writing, and writes for reading */
         c->ready |= CONN_IN | CONN_OUT;
 }
 

@@ -41,7 +41,7 @@ int sock_listen(const struct endpoint *at, uint32_t mss, bool shared)
     return -err;
 }
 
-int sock_probe_listen(const struct endpoint *at)
+int sock_probe_listen(struct endpoint *at)
 {
     struct sockaddr_storage sa;
     socklen_t len = endpoint_to_sockaddr(at, &sa);
@@ -55,6 +55,8 @@ int sock_probe_listen(const struct endpoint *at)
         set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
     if (bind(fd, (struct sockaddr *)&sa, len) < 0)
         err = -errno;
+    else if (at->port == 0)
+        sock_get_local(fd, at);
     close(fd);
     return err;
 }
@@ -149,7 +151,8 @@ bool sock_get_local(int fd, struct endpoint *out)
     return true;
 }
 
-/* tcpi_state while our FIN is on its way: as the kernel counts them, which linux/tcp.h does not name
+/* tcpi_state while our FIN is on its way: as the kernel counts them, which linux/tcp.h does not
+ * name
  */
 static bool is_fin_unacked(uint8_t state)
 {
@@ -186,6 +189,7 @@ bool sock_read_info(int fd, struct sock_info *out)
         .mss = ti.tcpi_snd_mss,
         .pmtu = ti.tcpi_pmtu,
         .unacked = count_unacked(fd, &ti),
+        .acked = ti.tcpi_bytes_acked,
         .zero_window = ti.tcpi_snd_wnd == 0,
     };
     return true;

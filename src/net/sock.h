@@ -12,9 +12,10 @@
  * towards clients (0: the kernel's).  `shared`: SO_REUSEPORT, one socket a worker. */
 int sock_listen(const struct endpoint *at, uint32_t mss, bool shared);
 
-/* Whether somebody listens at `at` already: 0, or -EADDRINUSE, or why it cannot be bound.  SO_REUSEPORT alone would let
- * two proxies share a port and each see half of its connections. */
-int sock_probe_listen(const struct endpoint *at);
+/* Whether somebody listens at `at` already: 0, or -EADDRINUSE, or why it cannot be bound.
+ * SO_REUSEPORT alone would let two proxies share a port and each see half of its connections.  Port
+ * 0 becomes one that is free: with SO_REUSEPORT the kernel may give one that is shared. */
+int sock_probe_listen(struct endpoint *at);
 
 /* The next connection and its client's address, or -errno (-EAGAIN: none; -EMFILE …). */
 int sock_accept(int fd, struct endpoint *client);
@@ -43,7 +44,8 @@ bool sock_get_local(int fd, struct endpoint *out);
 struct sock_info {
     uint32_t rtt_us, retransmissions, mss, pmtu;
     uint64_t
-        unacked; /* bytes sent, less retransmitted, less acknowledged; the FIN counts as none */
+        unacked;    /* bytes sent, less retransmitted, less acknowledged; the FIN counts as none */
+    uint64_t acked; /* bytes acknowledged since the beginning */
     bool zero_window; /* the peer's receive window is closed */
 };
 bool sock_read_info(int fd, struct sock_info *out);

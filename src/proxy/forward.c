@@ -138,6 +138,8 @@ enum step step_forward_timeout(struct session *s)
         forward_set_deadline(s);
         return STEP_AGAIN;
     }
+    if (session_is_delivering(s))
+        return STEP_WAIT;
     if (x->status)
         return forward_end_transfer(s, STREAM_END_IDLE, SIDE_PROXY);
     /* the request stands still: whoever should move it */

@@ -71,7 +71,8 @@ static int open_sockets(struct listeners_one *one, unsigned workers, bool is_our
     return err;
 }
 
-/* `old` is the same listener before a reload, or NULL; `is_ours`: one of ours is on that address. */
+/* `old` is the same listener before a reload, or NULL; `is_ours`: one of ours is on that address.
+ */
 static bool open_one(struct listeners_one *one, const struct config_listener *c, unsigned workers,
                      const struct listeners_one *old, bool is_ours, struct err *err)
 {

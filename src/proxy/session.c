@@ -12,12 +12,14 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "net/sock.h"
 #include "net/tls.h"
 #include "proxy/worker.h"
 
-#define LINGER_NS (2 * NS_PER_S) /* reading on after an answer (RFC 9112 9.6) */
-#define REFUSED_NS NS_PER_S      /* for a connection that is over a limit to ask its request */
-#define LEFT_NS NS_PER_S         /* patience with a client whose FIN came before the answer */
+#define LINGER_NS (2 * NS_PER_S)     /* reading on after an answer (RFC 9112 9.6) */
+#define REFUSED_NS NS_PER_S          /* for a connection that is over a limit to ask its request */
+#define DELIVERING_NS (5 * NS_PER_S) /* in which a slow taker must have taken something */
+#define LEFT_NS NS_PER_S             /* patience with a client whose FIN came before the answer */
 #define SESSION_IN_MAX (192u * 1024)
 
 enum deadline {
@@ -73,6 +75,32 @@ void session_set_deadline(struct session *s, uint64_t deadline_ns)
 {
     s->deadline_ns = deadline_ns;
     arm(s);
+}
+
+bool session_is_delivering(struct session *s)
+{
+    const struct conn *sides[] = {&s->client, &s->link->conn};
+    uint64_t now = session_now(s), at = now + DELIVERING_NS;
+    uint32_t before = s->acked;
+    bool is_owed = false;
+
+    s->acked = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        struct sock_info info;
+
+        if (!sock_read_info(sides[i]->fd, &info))
+            return false;
+        s->acked += (uint32_t)info.acked;
+        is_owed |= info.unacked > 0 || conn_has_rest(sides[i]);
+    }
+    if (!is_owed || s->acked == before)
+        return false;
+    if (s->limits.idle_ns < DELIVERING_NS)
+        at = now + s->limits.idle_ns;
+    if (s->limits.lifetime_ns && s->flow.begin_ns + s->limits.lifetime_ns < at)
+        at = s->flow.begin_ns + s->limits.lifetime_ns;
+    session_set_deadline(s, at);
+    return true;
 }
 
 void session_set_wake(struct session *s, uint64_t wake_ns)
@@ -191,7 +219,7 @@ void session_begin(struct session *s)
     s->limits = w->config->limits.flow;
     s->sni = SNI_OFF;
     s->left_ns = UINT64_MAX;
-    s->asked = 0;
+    s->asked = s->acked = 0;
     s->fin_ns = 0;
     s->unread = s->splice_up = s->splice_down = false;
     flow_skip(&s->flow, PHASE_RESOLVE, OUTCOME_UNKNOWN);
@@ -247,7 +275,10 @@ enum step session_deny(struct session *s, const struct access_decision *d)
         flow_evidence(&s->flow, "no rule matched: what nothing allows is denied");
         return session_end_as(s, VERDICT_ACL_DENIED, SIDE_PROXY, 0, error, "no rule matched");
     }
-    flow_evidence(&s->flow, "%s:%d: deny %s", d->rule->file, d->rule->line, d->rule->name);
+    if (d->rule->line > 0)
+        flow_evidence(&s->flow, "%s:%d: deny %s", d->rule->file, d->rule->line, d->rule->name);
+    else
+        flow_evidence(&s->flow, "%s: deny %s", d->rule->file, d->rule->name);
     return session_end_as(s, VERDICT_ACL_DENIED, SIDE_PROXY, 0, error, "rule %s", d->rule->name);
 }
 
@@ -262,8 +293,8 @@ static uint64_t rate_allowance(struct session *s, uint64_t moved)
 
     earned = since / NS_PER_S * rate +
              since % NS_PER_S * (rate < 1ull << 33 ? rate : 1ull << 33) / NS_PER_S;
-    /* a share worth a system call or nothing: bytes that are taken as they are earned would keep the
-     * worker busy with crumbs */
+    /* a share worth a system call or nothing: bytes that are taken as they are earned would keep
+     * the worker busy with crumbs */
     if (earned + burst >= moved + burst / 8)
         return earned + burst - moved;
     session_set_wake(s, session_now(s) + (moved + burst / 2 - earned - burst) * NS_PER_S / rate +

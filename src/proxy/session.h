@@ -101,6 +101,7 @@ struct session {
     bool counted, counted_client; /* in the shared connection counts */
     bool spare;                   /* sits on the worker's spare descriptor */
     uint32_t asked;               /* bytes of the tunnel up since the last ones down */
+    uint32_t acked;               /* by both sides, when idle time was last over (modulo 2^32) */
     bool closes;                  /* no further request on this connection */
     bool unread;                  /* the request has a body that was not read */
     uint8_t fin_first;            /* enum side whose FIN came first */
@@ -124,6 +125,10 @@ void session_timer(struct session *s);
 
 /* The only way to change state: stamps the flow, rearms the deadline. */
 enum step session_enter(struct session *s, enum session_state next);
+
+/* When idle time is over: whether bytes that were handed on are still being taken, however slowly.
+ * Then the deadline is moved a little, and they are looked at again. */
+bool session_is_delivering(struct session *s);
 
 /* Moves the deadline of the state; wakes the session at `wake_ns` if that is earlier. */
 void session_set_deadline(struct session *s, uint64_t deadline_ns);

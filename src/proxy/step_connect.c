@@ -270,8 +270,7 @@ static enum step dial_addresses(struct session *s, const struct addr *addrs, uns
         flow_note(&s->flow, NOTE_STEP, STEP_KIND_DIAL, "kept connection");
         if (s->exchange) /* a link of this client alone is taken for other requests, too */
             s->exchange->may_retry =
-                s->exchange->up.done &&
-                http1_is_idempotent((enum http1_method)s->exchange->method);
+                s->exchange->up.done && http1_is_idempotent((enum http1_method)s->exchange->method);
         return connected(s, l);
     }
     s->dial = slab_get(&w->dials);

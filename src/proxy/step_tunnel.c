@@ -120,7 +120,7 @@ enum step step_tunnel_timeout(struct session *s)
         return session_end(s, VERDICT_SNI_MISMATCH, SIDE_PROXY, "no ClientHello in time");
     }
     if (now >= idle_deadline(s))
-        return end_tunnel(s, STREAM_END_IDLE, SIDE_PROXY);
+        return session_is_delivering(s) ? STEP_WAIT : end_tunnel(s, STREAM_END_IDLE, SIDE_PROXY);
     set_tunnel_deadline(s);
     return STEP_AGAIN;
 }
@@ -229,13 +229,26 @@ static int send_early(struct session *s)
     return err;
 }
 
+/* Whether the early bytes alone are more than may pass. */
+static bool is_early_over(const struct session *s)
+{
+    return s->limits.max_upload && s->flow.bytes_up + s->in.len > s->limits.max_upload;
+}
+
 /* All that may pass has passed: is there a byte more? */
-static enum pump_result find_more(struct conn *from)
+static enum pump_result find_more(struct session *s, struct conn *from)
 {
     char one;
     ssize_t n = from->ready & CONN_IN ? conn_read(from, &one, 1) : -EAGAIN;
 
-    return n > 0 ? PUMP_LIMIT : n == 0 ? PUMP_EOF : PUMP_WAIT;
+    if (n > 0)
+        return PUMP_LIMIT;
+    if (n == 0)
+        return PUMP_EOF;
+    if (n == -EAGAIN)
+        return PUMP_WAIT;
+    s->broken_err = (uint8_t)-n;
+    return PUMP_SOURCE_ERROR;
 }
 
 static enum pump_result move(struct session *s, bool up)
@@ -246,10 +259,8 @@ static enum pump_result move(struct session *s, bool up)
     uint64_t limit = session_allowance(s, up);
     enum pump_result r;
 
-    if (session_is_full(s, up))
-        return find_more(from);
-    if (limit == 0)
-        return PUMP_WAIT;
+    if (limit == 0 && !conn_has_rest(to)) /* else what was let through goes out first */
+        return session_is_full(s, up) ? find_more(s, from) : PUMP_WAIT;
     r = pump_move(&s->worker->pump, &way, from, to, limit,
                   s->watch ? (up ? see_up : see_down) : NULL, s);
     *splice = way.splice;
@@ -291,6 +302,19 @@ static bool half_closed(struct session *s, struct conn *from, struct conn *to)
     return false;
 }
 
+/* Whether `from` broke while nobody reads it, because `to` does not take what came before: RST goes
+ * on at once, ahead of bytes that wait. */
+static bool broke_unread(struct session *s, struct conn *from, struct conn *to)
+{
+    int err;
+
+    if (!(from->ready & CONN_ERR) || !conn_has_rest(to))
+        return false;
+    err = sock_get_error(from->fd); /* 0: both sides sent FIN, no error */
+    s->broken_err = (uint8_t)err;
+    return err != 0;
+}
+
 /* Moves both ways.  STEP_AGAIN: more to do at once; STEP_DONE: it ended. */
 static enum step move_both(struct session *s)
 {
@@ -312,6 +336,10 @@ static enum step move_both(struct session *s)
         return end_broken(s, false);
     if (half_closed(s, target_of(s), &s->client) | half_closed(s, &s->client, target_of(s)))
         return end_tunnel(s, STREAM_END_FIN, (enum side)s->fin_first);
+    if (broke_unread(s, &s->client, target_of(s)))
+        return end_broken(s, true);
+    if (broke_unread(s, target_of(s), &s->client))
+        return end_broken(s, false);
     return up == PUMP_AGAIN || down == PUMP_AGAIN ? STEP_YIELD : STEP_WAIT;
 }
 
@@ -331,6 +359,8 @@ enum step step_hello(struct session *s)
         if (!s->watch)
             return session_end(s, VERDICT_OVERLOADED, SIDE_PROXY, "out of memory");
     }
+    if (is_early_over(s))
+        return session_end_full(s, true);
     if (send_early(s) < 0) {
         s->broken_err = ECONNRESET;
         return end_broken(s, false);
@@ -365,6 +395,8 @@ enum step session_tunnel_opaque(struct session *s)
     s->active_ns = session_now(s);
     session_enter(s, STATE_TUNNEL);
     set_tunnel_deadline(s);
+    if (is_early_over(s))
+        return session_end_full(s, true);
     if (send_early(s) < 0) {
         s->broken_err = ECONNRESET;
         return end_broken(s, false);

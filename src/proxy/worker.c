@@ -13,6 +13,7 @@
 #include "base/util.h"
 #include "net/sock.h"
 #include "net/tls.h"
+#include "policy/classes.h"
 #include "proxy/session.h"
 
 #define ACCEPTS 16 /* connections taken at one event: the others wait no longer */
@@ -49,18 +50,32 @@ static void take_listeners(struct worker *w, struct worker_listener *fresh, unsi
         listen_on(w, i);
 }
 
+static bool is_unspecified(const struct addr *a)
+{
+    return addr_is_equal(a, &(struct addr){.family = a->family});
+}
+
+/* Whether who dials `a` may reach what listens on `own`. */
+static bool leads_to(const struct addr *a, const struct addr *own)
+{
+    if (addr_is_equal(a, own))
+        return true;
+    if (is_unspecified(a)) /* the kernel dials loopback instead */
+        return is_unspecified(own) || access_classify(own) & CLASS_LOOPBACK;
+    return is_unspecified(own) && access_classify(a) & CLASS_LOOPBACK;
+}
+
 bool worker_is_own(const struct worker *w, const struct endpoint *at)
 {
+    struct classes_forms forms;
+
+    classes_forms_of(&at->addr, &forms);
     for (unsigned i = 0; i < w->listeners_len; i++) {
         const struct endpoint *own = &w->listeners[i].at;
-        struct addr any = {.family = own->addr.family};
 
-        if (own->port != at->port)
-            continue;
-        if (addr_is_equal(&own->addr, &at->addr))
-            return true;
-        if (addr_is_equal(&own->addr, &any) && access_classify(&at->addr) & CLASS_LOOPBACK)
-            return true; /* bound to all of this machine's addresses */
+        for (unsigned k = 0; k < forms.same && own->port == at->port; k++)
+            if (leads_to(&forms.form[k], &own->addr))
+                return true;
     }
     return false;
 }
@@ -283,7 +298,8 @@ static void free_retired(struct worker *w)
         w->spare_lent &= !s->spare;
         slab_put(&w->sessions, s);
     }
-    if (w->spare_fd < 0 && !w->spare_lent) /* another connection may have been quicker: then next time */
+    if (w->spare_fd < 0 &&
+        !w->spare_lent) /* another connection may have been quicker: then next time */
         w->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 

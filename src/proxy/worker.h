@@ -38,10 +38,10 @@ struct worker_listener {
 struct proxy_shared {
     struct recorder *recorder;
     struct limits_clients *clients;
-    _Atomic uint32_t connections; /* open client connections of all workers */
-    _Atomic uint32_t connections_max;     /* `connections`, lowered to what descriptors allow */
+    _Atomic uint32_t connections;     /* open client connections of all workers */
+    _Atomic uint32_t connections_max; /* `connections`, lowered to what descriptors allow */
     char pseudonym[32]; /* "viaduct-1a2b3c4d": Via and Proxy-Status, unique to each instance */
-    uint64_t beat_ns;                /* a worker turns at least that often; 0: only when it must */
+    uint64_t beat_ns;   /* a worker turns at least that often; 0: only when it must */
     unsigned workers_len;
     struct worker *workers;
     bool hand_round; /* one acceptor (worker 0) hands connections to all */
@@ -78,8 +78,8 @@ struct worker {
     struct ring mail, mail_handed;       /* from the server; from worker 0 */
     int mail_fd;
     int spare_fd;             /* given up to answer with when descriptors run out; -1: given up */
-    bool spare_lent;                 /* a session sits on it */
-    uint64_t warned_ns;              /* when the lack of descriptors was last told */
+    bool spare_lent;          /* a session sits on it */
+    uint64_t warned_ns;       /* when the lack of descriptors was last told */
     uint64_t accept_again_ns; /* when paused listeners are tried again; UINT64_MAX: none is */
     uint64_t drain_end_ns;    /* draining until then; 0: not draining */
     bool stop;

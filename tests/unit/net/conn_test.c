@@ -76,7 +76,8 @@ static void events_are_remembered(void **state)
     }
 }
 
-/* What a read leaves in `ready`: a short one means drained, and the end when FIN was told before. */
+/* What a read leaves in `ready`: a short one means drained, and the end when FIN was told before.
+ */
 static void reads_tell_what_is_left(void **state)
 {
     static const struct {

@@ -42,9 +42,16 @@ static void families_take_turns(void **state)
     static const struct {
         const char *given, *order;
     } rows[] = {
-        {"", ""},           {"a", "a"},           {"A", "A"},           {"abc", "abc"},
-        {"ABcd", "AcBd"},   {"abCD", "aCbD"},     {"AcBd", "AcBd"},     {"ABCd", "AdBC"},
-        {"aBCD", "aBCD"},   {"ABCdefgh", "AdBeCfgh"},
+        {"", ""},
+        {"a", "a"},
+        {"A", "A"},
+        {"abc", "abc"},
+        {"ABcd", "AcBd"},
+        {"abCD", "aCbD"},
+        {"AcBd", "AcBd"},
+        {"ABCd", "AdBC"},
+        {"aBCD", "aBCD"},
+        {"ABCdefgh", "AdBeCfgh"},
         {"ABCDEFGHijklmnopqrst", "AiBjCkDlEmFnGoHp"}, /* sixteen are kept */
         {"abcdefghijklmnopQ", "abcdefghijklmnop"},
     };
@@ -120,7 +127,7 @@ static void tries_begin_when_it_is_time(void **state)
         {"a", "n- +60000 -", false, 0},
         {"a", "n +1 0R -", true, ECONNREFUSED},
         {"aB", "n +249 - +1 n- +9999 -", false, 0},
-        {"aB", "n +5 0R n-", false, ECONNREFUSED},     /* a failure: the next at once */
+        {"aB", "n +5 0R n-", false, ECONNREFUSED},           /* a failure: the next at once */
         {"aBc", "n +250 n +100 0R n-", false, ECONNREFUSED}, /* though another is under way */
         {"aBc", "n +250 n +249 - +1 n-", false, 0},
         {"aBc", "n +250 n +20 1. -", false, 0},

@@ -120,10 +120,8 @@ static void sockets_are_told_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(references_come_back_whole),
-        TEST(mistakes_are_told),
-        TEST(what_is_watched_may_change),
-        TEST(a_wait_ends_in_time_and_not_before),
+        TEST(references_come_back_whole), TEST(mistakes_are_told),
+        TEST(what_is_watched_may_change), TEST(a_wait_ends_in_time_and_not_before),
         TEST(sockets_are_told_once),
     };
 

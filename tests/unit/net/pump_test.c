@@ -75,10 +75,8 @@ static void begin(struct relay *r, bool is_unix)
         assert_int_equal(loop_add(&r->loop, fds[1], LOOP_DATA, (struct loop_ref){1, i, 0}), 0);
     }
     for (unsigned i = 0; i < 2; i++)
-        r->ways[i] = (struct way){.in = r->outer[i],
-                                  .out = r->outer[!i],
-                                  .from = &r->conns[i],
-                                  .to = &r->conns[!i]};
+        r->ways[i] = (struct way){
+            .in = r->outer[i], .out = r->outer[!i], .from = &r->conns[i], .to = &r->conns[!i]};
 }
 
 static void end(struct relay *r)
@@ -143,8 +141,7 @@ static bool drain(struct relay *r, struct way *w, uint64_t most)
 static enum pump_result move(struct relay *r, struct way *w, uint64_t limit)
 {
     bool was = w->way.splice;
-    enum pump_result result =
-        pump_move(&r->pump, &w->way, w->from, w->to, limit, NULL, NULL);
+    enum pump_result result = pump_move(&r->pump, &w->way, w->from, w->to, limit, NULL, NULL);
 
     w->splice_seen |= w->way.splice;
     w->copy_after_splice |= was && !w->way.splice;
@@ -154,9 +151,9 @@ static enum pump_result move(struct relay *r, struct way *w, uint64_t limit)
 /* ---- byte for byte */
 
 struct traffic {
-    uint64_t total[2];     /* up, down */
-    uint64_t feed, drain;  /* at most that much at once */
-    uint64_t limit;        /* of a call; 0: none */
+    uint64_t total[2];    /* up, down */
+    uint64_t feed, drain; /* at most that much at once */
+    uint64_t limit;       /* of a call; 0: none */
     bool is_unix, no_splice, no_pipes;
     bool splices; /* expected of the way up */
 };
@@ -222,7 +219,10 @@ static void every_byte_arrives_once_and_in_order(void **state)
         {.total = {6 << 20, 0}, .feed = 1 << 20, .drain = 1 << 20, .splices = true},
         {.total = {6 << 20, 5 << 20}, .feed = 1 << 20, .drain = 100000, .splices = true},
         {.total = {6 << 20, 1000}, .feed = 1 << 20, .drain = 3000, .splices = true},
-        {.total = {3 << 20, 3 << 20}, .feed = 1 << 20, .drain = 1 << 20, .limit = 300000,
+        {.total = {3 << 20, 3 << 20},
+         .feed = 1 << 20,
+         .drain = 1 << 20,
+         .limit = 300000,
          .splices = true},
         {.total = {1 << 20, 1 << 20}, .feed = 70000, .drain = 1 << 20, .limit = 5000},
         {.total = {6 << 20, 6 << 20}, .feed = 1 << 20, .drain = 100000, .no_splice = true},
@@ -595,7 +595,8 @@ static void urgent_data_holds_nothing_up(void **state)
         }
         sock_shutdown(up->in);
         assert_int_equal(outcome(&r, up), PUMP_EOF);
-        assert_int_equal(up->way.moved, up->fed); /* the urgent bytes themselves are not handed on */
+        assert_int_equal(up->way.moved,
+                         up->fed); /* the urgent bytes themselves are not handed on */
         end(&r);
     }
 }

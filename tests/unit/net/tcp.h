@@ -12,7 +12,9 @@
 #include "base/endpoint.h"
 #include "net/sock.h"
 
-enum { TCP_PATIENCE_MS = 20000 }; /* for what is under way already: a test that waits so long failed */
+enum {
+    TCP_PATIENCE_MS = 20000
+}; /* for what is under way already: a test that waits so long failed */
 
 static inline struct endpoint tcp_loopback(uint8_t family)
 {

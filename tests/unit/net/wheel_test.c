@@ -39,11 +39,13 @@ static unsigned follow(struct wheel *w, struct wheel_timer *t, uint64_t now)
 /* Distances around every border of every level, from starts around them too. */
 static void every_distance_is_met(void **state)
 {
-    static const uint64_t starts[] = {0, 1, 62, 63, 64, 4095, 4096, REACH - 1, REACH, 3 * REACH + 77};
-    static const uint64_t distances[] = {0,    1,     2,     62,     63,     64,        65,
-                                         127,  128,   4031,  4032,   4095,   4096,      4097,
-                                         8191, 8192,  65536, 262143, 262144, 262145,    REACH - 1,
-                                         REACH, REACH + 1, 2 * REACH + 5, 5 * REACH};
+    static const uint64_t starts[] = {0,    1,    62,        63,    64,
+                                      4095, 4096, REACH - 1, REACH, 3 * REACH + 77};
+    static const uint64_t distances[] = {
+        0,        1,      2,      62,     63,        64,    65,        127,
+        128,      4031,   4032,   4095,   4096,      4097,  8191,      8192,
+        65536,    262143, 262144, 262145, REACH - 1, REACH, REACH + 1, 2 * REACH + 5,
+        5 * REACH};
     static const uint64_t parts[] = {0, 1, TICK - 1}; /* of a tick */
 
     (void)state;
@@ -57,7 +59,8 @@ static void every_distance_is_met(void **state)
                 wheel_init(&w, now);
                 wheel_arm(&w, &t, (starts[s] + distances[d]) * TICK + parts[p]);
                 assert_true(wheel_is_armed(&t));
-                assert_in_range(follow(&w, &t, now), 1, 64); /* a look a level and turn, not a tick */
+                assert_in_range(follow(&w, &t, now), 1,
+                                64); /* a look a level and turn, not a tick */
                 assert_int_equal(wheel_next_ns(&w), UINT64_MAX);
             }
 }
