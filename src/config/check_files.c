@@ -174,7 +174,8 @@ void config_check_files(const struct config *c, struct config_report *report)
     check_listeners(&k);
     check_lists(&k);
     check_upstream(&k);
-    check_readable(&k, place_of(c, SCOPE_RESOLVER, "hosts"), c->hosts_file);
+    if (values_get_line(c->values, SCOPE_RESOLVER, "hosts") > 0) /* the default one may be absent */
+        check_readable(&k, place_of(c, SCOPE_RESOLVER, "hosts"), c->hosts_file);
     if (c->authentication.present)
         check_readable(&k, place_of(c, SCOPE_AUTHENTICATION, "accounts"),
                        c->authentication.accounts);

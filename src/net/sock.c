@@ -1,6 +1,7 @@
 #include "net/sock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
@@ -14,6 +15,13 @@
 static void set_int(int fd, int level, int option, int value)
 {
     setsockopt(fd, level, option, &value, sizeof value);
+}
+
+/* What accepted connections take over from their listener. */
+static void set_inherited(int fd)
+{
+    set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 }
 
 int sock_listen(const struct endpoint *at, uint32_t mss, bool shared)
@@ -30,8 +38,7 @@ int sock_listen(const struct endpoint *at, uint32_t mss, bool shared)
         set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (sa.ss_family == AF_INET6)
         set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-    set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_inherited(fd);
     if (mss > 0)
         set_int(fd, IPPROTO_TCP, TCP_MAXSEG, (int)mss);
     if (bind(fd, (struct sockaddr *)&sa, len) == 0 && listen(fd, BACKLOG) == 0)
@@ -59,6 +66,22 @@ int sock_probe_listen(struct endpoint *at)
         sock_get_local(fd, at);
     close(fd);
     return err;
+}
+
+int sock_adopt_listener(int fd)
+{
+    struct endpoint at;
+    int listens = 0;
+    socklen_t len = sizeof listens;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0)
+        return -errno;
+    if (!listens || !sock_get_local(fd, &at) || !at.addr.family)
+        return -EINVAL;
+    set_inherited(fd);
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    return 0;
 }
 
 int sock_accept(int fd, struct endpoint *client)

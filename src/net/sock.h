@@ -17,6 +17,10 @@ int sock_listen(const struct endpoint *at, uint32_t mss, bool shared);
  * 0 becomes one that is free: with SO_REUSEPORT the kernel may give one that is shared. */
 int sock_probe_listen(struct endpoint *at);
 
+/* Makes a listening socket that somebody else opened like one of ours: non-blocking, closed on exec,
+ * with what accepted ones inherit.  0; -EINVAL: it does not listen, or not for TCP; -errno. */
+int sock_adopt_listener(int fd);
+
 /* The next connection and its client's address, or -errno (-EAGAIN: none; -EMFILE …). */
 int sock_accept(int fd, struct endpoint *client);
 

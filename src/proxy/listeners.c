@@ -1,7 +1,6 @@
 #include "proxy/listeners.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -110,15 +109,17 @@ static bool inherit_one(struct listeners_one *one, int fd, const struct config_l
                         unsigned len, unsigned workers, struct err *err)
 {
     *one = (struct listeners_one){.fds = calloc(workers, sizeof *one->fds)};
-    if (!one->fds || !sock_get_local(fd, &one->at)) {
-        err_set(err, "descriptor %d from the service manager is no listening socket", fd);
+    if (!one->fds) {
+        err_set(err, "out of memory");
+        return false;
+    }
+    for (unsigned w = 0; w < workers; w++)
+        one->fds[w] = w == 0 ? fd : -1;
+    if (sock_adopt_listener(fd) < 0 || !sock_get_local(fd, &one->at)) {
+        err_set(err, "descriptor %d from the service manager is no listening TCP socket", fd);
         return false;
     }
     one->asked = one->at;
-    for (unsigned w = 0; w < workers; w++)
-        one->fds[w] = w == 0 ? fd : -1;
-    fcntl(fd, F_SETFD, FD_CLOEXEC);
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     for (unsigned k = 0; k < len; k++)
         if (asked[k].at.port == one->at.port)
             return load_tls(one, &asked[k], NULL, err);

@@ -88,6 +88,7 @@ static enum step serve_last_hop(struct session *s, const struct http1_head *h)
     char *out = w->out;
     int n;
 
+    s->closes = s->closes || s->unread; /* a body that nobody reads is no next request */
     buf_init(&body, PUMP_BUFFER / 2);
     if (h->method == METHOD_TRACE) {
         /* what may hold secrets is left out, as 9.3.8 asks of senders */

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-enum { RECORD_ALERT = 21, RECORD_DATA = 23, ALERT_CLOSE_NOTIFY = 0 };
+enum { RECORD_CIPHER_CHANGE = 20, RECORD_ALERT = 21, RECORD_DATA = 23, ALERT_CLOSE_NOTIFY = 0 };
 
 /* An encrypted TLS 1.3 alert: two bytes, the inner type, and the tag of every common cipher. */
 #define ALERT_13_LEN 19
@@ -99,6 +99,22 @@ static enum stream_frame frame_of(const struct watch *w, const struct tlsrec *t,
     return STREAM_FRAME_BOUNDARY;
 }
 
+/* Whether the client went on after the target's hello.  An alert in place of its Finished is the
+ * handshake's end, not what follows it; the empty cipher change of TLS 1.3 may stand before
+ * either. */
+static bool has_gone_on(const struct watch *w)
+{
+    const struct tlsrec *t = &w->up;
+
+    if (!w->hello_target || t->lost)
+        return w->hello_target;
+    if (t->last_type == RECORD_CIPHER_CHANGE)
+        return false;
+    if (tlsrec_is_boundary(t))
+        return frame_of(w, t, true) != STREAM_FRAME_ALERT;
+    return t->left > 0 && t->last_type != RECORD_ALERT && t->last_len != ALERT_13_LEN;
+}
+
 void watch_see_up(struct watch *w, struct span bytes, struct flow *f)
 {
     struct tls_hello h;
@@ -121,9 +137,7 @@ void watch_see_up(struct watch *w, struct span bytes, struct flow *f)
         }
     }
     tlsrec_follow(&w->up, bytes);
-    /* an alert in place of the client's Finished is the handshake's end, not what follows it */
-    if (w->hello_target && frame_of(w, &w->up, true) != STREAM_FRAME_ALERT)
-        w->through = true;
+    w->through = w->through || has_gone_on(w);
 }
 
 void watch_see_down(struct watch *w, struct span bytes, struct flow *f)

@@ -198,6 +198,7 @@ static void what_does_not_fit_waits_in_order(void **state)
 
     for (size_t i = 0; i < sizeof piece; i++)
         piece[i] = (char)(i % 251);
+    p->conn.ready = CONN_OUT;
     sent = fill(&p->conn, piece, sizeof piece);
     assert_false(p->conn.ready & CONN_OUT);
     assert_int_equal(conn_send(&p->conn, piece, sizeof piece), 0); /* behind what waits */

@@ -2,6 +2,8 @@
  * target that this program plays itself, over loopback.  The clock is ours: time passes when a
  * story says so.  Each story is told twice, the second time with the client's bytes one by one. */
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -182,6 +184,8 @@ static void hear(struct actor *a)
         n = sock_read(a->fd, a->got + a->len, a->cap - a->len);
         a->len += n > 0 ? (size_t)n : 0;
     } while (n > 0);
+    /* a delayed acknowledgement would be late by a jump of our clock */
+    setsockopt(a->fd, IPPROTO_TCP, TCP_QUICKACK, &(int){1}, sizeof(int));
     if (n != -EAGAIN)
         a->end = n == 0 ? 1 : 2;
 }
@@ -498,7 +502,7 @@ static void tunnels(void **state)
          NULL,
          {">CONNECT 127.0.0.9:443 HTTP/1.1\r\nHost: a\r\n\r\n",
           "<HTTP/1.1 403 Forbidden (acl-denied: rule blocked)*"
-          "\r\nProxy-Status: viaduct-test; error=*Connection: close\r\n*\r\n\r\n",
+          "\r\nProxy-Status: viaduct-test; error=*Connection: close\r\n\r\n",
           "=acl-denied answer proxy 403"}},
         {"it was idle for too long",
          NULL,
@@ -642,7 +646,7 @@ static void clients_that_leave(void **state)
         {"by half, and the answer does not begin",
          NULL,
          NULL,
-         {">" GET, GOT, "cF", "+500", "=none", "+2000", "=client-gone answer client 0", "cE",
+         {">" GET, GOT, "cF", "+500", "=none", "+2000", "=client-gone answer client 0", "cX",
           "tX"}},
         {"and the head never ends",
          NULL,
@@ -673,7 +677,7 @@ static void refusals(void **state)
          NULL,
          NULL,
          {">CONNECT a.example:0 HTTP/1.1\r\nHost: a\r\n\r\n", "<HTTP/1.1 400 *\r\n\r\n", "cF",
-          "=bad-request request proxy 400"}},
+          "=bad-request answer proxy 400"}},
         {"a head without end",
          NULL,
          "header-size 1k;",
@@ -687,8 +691,8 @@ static void refusals(void **state)
         {"the way is said to be closed",
          NULL,
          NULL,
-         {">GET http://127.0.0.9/ HTTP/1.0\r\n\r\n",
-          "<HTTP/1.1 403 *Connection: close\r\n*\r\n\r\n", "=acl-denied answer proxy 403"}},
+         {">GET http://127.0.0.9/ HTTP/1.0\r\n\r\n", "<HTTP/1.1 403 *Connection: close\r\n\r\n",
+          "=acl-denied answer proxy 403"}},
         {"a denied request leaves the connection",
          NULL,
          NULL,
