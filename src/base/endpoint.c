@@ -34,8 +34,35 @@ bool addr_is_equal(const struct addr *a, const struct addr *b)
     return a->family == b->family && memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
 }
 
+/* Decimal digits of a small number; log lines are full of them. */
+static char *put_number(char *at, unsigned n)
+{
+    char digits[10];
+    unsigned len = 0;
+
+    do
+        digits[len++] = (char)('0' + n % 10);
+    while (n /= 10);
+    while (len > 0)
+        *at++ = digits[--len];
+    return at;
+}
+
+static char *put_ipv4(char *at, const uint8_t bytes[4])
+{
+    for (int i = 0; i < 4; i++) {
+        if (i > 0)
+            *at++ = '.';
+        at = put_number(at, bytes[i]);
+    }
+    *at = '\0';
+    return at;
+}
+
 size_t addr_write(const struct addr *a, char out[ENDPOINT_TEXT_MAX])
 {
+    if (a->family == AF_INET)
+        return (size_t)(put_ipv4(out, a->bytes) - out);
     if (!a->family || !inet_ntop(a->family, a->bytes, out, ENDPOINT_TEXT_MAX))
         out[0] = '\0';
     return strlen(out);
@@ -71,11 +98,17 @@ size_t endpoint_write(const struct endpoint *e, char out[ENDPOINT_TEXT_MAX])
     char host[ENDPOINT_TEXT_MAX];
     int n = 0;
 
+    if (e->addr.family == AF_INET) {
+        char *at = put_ipv4(out, e->addr.bytes);
+
+        *at++ = ':';
+        at = put_number(at, e->port);
+        *at = '\0';
+        return (size_t)(at - out);
+    }
     addr_write(&e->addr, host);
     out[0] = '\0';
-    if (e->addr.family == AF_INET)
-        n = snprintf(out, ENDPOINT_TEXT_MAX, "%s:%u", host, e->port);
-    else if (e->addr.family == AF_INET6 && e->scope)
+    if (e->addr.family == AF_INET6 && e->scope)
         n = snprintf(out, ENDPOINT_TEXT_MAX, "[%s%%%u]:%u", host, e->scope, e->port);
     else if (e->addr.family == AF_INET6)
         n = snprintf(out, ENDPOINT_TEXT_MAX, "[%s]:%u", host, e->port);

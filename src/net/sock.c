@@ -174,13 +174,12 @@ bool sock_get_local(int fd, struct endpoint *out)
     return true;
 }
 
-/* tcpi_state while our FIN is on its way: as the kernel counts them, which linux/tcp.h does not
- * name
- */
+/* Some of tcpi_state, as the kernel counts them: linux/tcp.h does not name them. */
+enum { FIN_WAIT1 = 4, CLOSED = 7, LAST_ACK = 9, CLOSING = 11 };
+
+/* While our FIN is on its way. */
 static bool is_fin_unacked(uint8_t state)
 {
-    enum { FIN_WAIT1 = 4, LAST_ACK = 9, CLOSING = 11 };
-
     return state == FIN_WAIT1 || state == LAST_ACK || state == CLOSING;
 }
 
@@ -192,11 +191,22 @@ static uint64_t count_unacked(int fd, const struct tcp_info *ti)
     uint64_t not_sent = ti->tcpi_notsent_bytes;
     int queued = 0;
 
+    /* the usual case costs no call; but a socket that was reset forgets its segments */
+    if (ti->tcpi_unacked == 0 && not_sent == 0 && ti->tcpi_state != CLOSED)
+        return 0;
     if (ti->tcpi_bytes_sent == 0 || ioctl(fd, SIOCOUTQ, &queued) < 0 || queued <= 0)
         return 0;
     if (not_sent == 0 && is_fin_unacked(ti->tcpi_state))
         not_sent = 1;
     return (uint64_t)queued > not_sent ? (uint64_t)queued - not_sent : 0;
+}
+
+/* What the peer's closed window keeps here, but for a FIN behind it. */
+static uint64_t count_unsent(const struct tcp_info *ti)
+{
+    uint64_t not_sent = ti->tcpi_notsent_bytes;
+
+    return not_sent > 0 && is_fin_unacked(ti->tcpi_state) ? not_sent - 1 : not_sent;
 }
 
 bool sock_read_info(int fd, struct sock_info *out)
@@ -212,6 +222,7 @@ bool sock_read_info(int fd, struct sock_info *out)
         .mss = ti.tcpi_snd_mss,
         .pmtu = ti.tcpi_pmtu,
         .unacked = count_unacked(fd, &ti),
+        .unsent = count_unsent(&ti),
         .acked = ti.tcpi_bytes_acked,
         .zero_window = ti.tcpi_snd_wnd == 0,
     };

@@ -17,8 +17,9 @@ int sock_listen(const struct endpoint *at, uint32_t mss, bool shared);
  * 0 becomes one that is free: with SO_REUSEPORT the kernel may give one that is shared. */
 int sock_probe_listen(struct endpoint *at);
 
-/* Makes a listening socket that somebody else opened like one of ours: non-blocking, closed on exec,
- * with what accepted ones inherit.  0; -EINVAL: it does not listen, or not for TCP; -errno. */
+/* Makes a listening socket that somebody else opened like one of ours: non-blocking, closed on
+ * exec, with what accepted ones inherit.  0; -EINVAL: it does not listen, or not for TCP; -errno.
+ */
 int sock_adopt_listener(int fd);
 
 /* The next connection and its client's address, or -errno (-EAGAIN: none; -EMFILE …). */
@@ -48,8 +49,10 @@ bool sock_get_local(int fd, struct endpoint *out);
 struct sock_info {
     uint32_t rtt_us, retransmissions, mss, pmtu;
     uint64_t
-        unacked;    /* bytes sent, less retransmitted, less acknowledged; the FIN counts as none */
-    uint64_t acked; /* bytes acknowledged since the beginning */
+        unacked; /* bytes sent, less retransmitted, less acknowledged; the FIN counts as none */
+    uint64_t
+        unsent; /* written by us, kept by the kernel: the peer's window; the FIN counts as none */
+    uint64_t acked;   /* bytes acknowledged since the beginning */
     bool zero_window; /* the peer's receive window is closed */
 };
 bool sock_read_info(int fd, struct sock_info *out);

@@ -91,7 +91,7 @@ bool session_is_delivering(struct session *s)
         if (!sock_read_info(sides[i]->fd, &info))
             return false;
         s->acked += (uint32_t)info.acked;
-        is_owed |= info.unacked > 0 || conn_has_rest(sides[i]);
+        is_owed |= info.unacked + info.unsent > 0 || conn_has_rest(sides[i]);
     }
     if (!is_owed || s->acked == before)
         return false;

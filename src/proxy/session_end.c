@@ -45,10 +45,11 @@ static void note_address(struct flow *f)
     while ((known = flow_next_note(f, NOTE_EVIDENCE, NULL, &at)))
         if (strncmp(known, text, strlen(text)) == 0)
             return;
-    flow_evidence(f, "%s: %s in %.1f ms", text,
-                  *flow_find_note(f, NOTE_STEP, STEP_KIND_DIAL) ? "taken from kept connections"
-                                                                : "connected",
-                  (f->step_us[STEP_KIND_DIAL] - 1) / 1e3);
+    if (*flow_find_note(f, NOTE_STEP, STEP_KIND_DIAL))
+        flow_evidence(f, "%s: a kept connection", text);
+    else
+        flow_evidence(f, "%s: connected in %u.%u ms", text, (f->step_us[STEP_KIND_DIAL] - 1) / 1000,
+                      (f->step_us[STEP_KIND_DIAL] - 1) / 100 % 10);
 }
 
 /* Fixes what the record still lacks and hands it over.  The client's address stays. */

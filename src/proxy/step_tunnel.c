@@ -81,10 +81,14 @@ static void gather(struct session *s, struct symptoms *y)
     y->held_target = target_of(s)->rest.len + (target_of(s)->pipe ? target_of(s)->pipe->held : 0);
     y->idle_ns = session_now(s) - s->active_ns;
     if (y->end == STREAM_END_IDLE || y->end == STREAM_END_LOST) {
-        if (sock_read_info(s->client.fd, &info))
+        if (sock_read_info(s->client.fd, &info)) {
             y->unacked_client = info.unacked;
-        if (sock_read_info(target_of(s)->fd, &info))
+            y->held_client += info.unsent;
+        }
+        if (sock_read_info(target_of(s)->fd, &info)) {
             y->unacked_target = info.unacked;
+            y->held_target += info.unsent;
+        }
     }
     if (s->watch)
         watch_gather(s->watch, y);

@@ -37,7 +37,7 @@ static inline void jsonw_close(struct jsonw *w, char bracket)
 }
 
 /* The name of a member, of our own: written as it is. */
-static inline void jsonw_key(struct jsonw *w, const char *name)
+__attribute__((always_inline)) static inline void jsonw_key(struct jsonw *w, const char *name)
 {
     jsonw_next(w);
     pen_char(w->pen, '"');

@@ -177,7 +177,7 @@ def test_a_slow_taker_is_not_idle():
 
     with Proxy(limits="idle-timeout 1s;") as proxy, Target(script) as target:
         with Client(proxy, receive_buffer=2048).connect(target.authority) as client:
-            left, begin = size, time.monotonic()
+            left, begin = size - len(client.buffer), time.monotonic()
             while left:
                 data = client.sock.recv(min(left, 4096))
                 assert data, f"{left} bytes are missing"
@@ -185,6 +185,17 @@ def test_a_slow_taker_is_not_idle():
                 time.sleep(0.05)
             assert time.monotonic() - begin > 1.5, "too fast to show anything"
             proxy.flow().expect("ok")
+
+
+@pytest.mark.parametrize("size", [60_000, 1_000_000])
+def test_bytes_that_only_the_kernel_holds_are_owed_too(size):
+    def script(connection):
+        connection.send(b"x" * size)
+        connection.hold()
+
+    with Proxy(limits="idle-timeout 500ms;") as proxy, Target(script) as target:
+        with Client(proxy, receive_buffer=2048).connect(target.authority):
+            proxy.flow().expect("stalled", "transfer", "client")
 
 
 def test_our_own_page_does_not_hold_up_a_stop():

@@ -34,6 +34,47 @@ row 2 '^viaduct: no command "confg" (did you mean "config"?)$' help confg
 row 2 '^viaduct help: one command at a time$' help serve config
 row 2 '^viaduct: no command "--bogus"$' --bogus
 
+row 2 '^viaduct serve: "-x": no such option, or its value is missing$' serve -x
+row 2 '^viaduct serve: -l here: not an address with its port' serve -l here
+
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+echo 'user no-such-account;' >"$folder/user.conf"
+echo 'authentication { }' >"$folder/authentication.conf"
+row 2 'user.conf:1: user no-such-account: no such account' config check -c "$folder/user.conf"
+row 0 'authentication.conf:1: authentication is not served .*: serve will not start' \
+    config check -c "$folder/authentication.conf"
+
+# What is turned off is not missed.
+printf 'console off; mtu-healing off;\nlisten 192.0.2.1:1;\n' >"$folder/off.conf"
+n=$((n + 1))
+if "$viaduct" serve -c "$folder/off.conf" 2>&1 | grep 'not served by this version'; then
+    echo "not ok $n - nobody is warned of what the file turns off"
+else
+    echo "ok $n - nobody is warned of what the file turns off"
+fi
+
+# A closed stream's number never goes to a socket: the log would be written into it.
+mkfifo "$folder/stderr"
+n=$((n + 1))
+"$viaduct" serve -c /dev/null -l 127.0.0.1:0 >&- 2>"$folder/stderr" &
+pid=$!
+stdout=
+while read -r line; do
+    case $line in
+    *"listening on"*)
+        stdout=$(readlink "/proc/$pid/fd/1")
+        kill "$pid"
+        ;;
+    esac
+done <"$folder/stderr"
+wait "$pid"
+if [ "$stdout" = /dev/null ]; then
+    echo "ok $n - a closed standard output stays closed to sockets"
+else
+    echo "not ok $n - a closed standard output became $stdout"
+fi
+
 n=$((n + 1))
 "$viaduct" help >/dev/full 2>/dev/null
 if [ $? -eq 3 ]; then
