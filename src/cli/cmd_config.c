@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "config/config.h"
+#include "proxy/listeners.h"
 
 static void print_problems(const struct config_report *r)
 {
@@ -23,18 +24,25 @@ static int check(const char *path)
     const char *name = path ? path : "built-in defaults";
     struct config_report report = {0};
     struct config *c = config_load(path, NULL, &report);
-    int status = c ? EXIT_OK : EXIT_USAGE;
+    struct err refusal;
+    bool known = c && config_check_user(c, &refusal) &&
+                 listeners_check(c->listeners, c->listeners_len, &refusal);
+    unsigned errors = report.errors + (c && !known);
 
-    if (c)
+    if (known)
         config_check_files(c, &report);
     print_problems(&report);
-    if (c)
+    if (c && !known)
+        fprintf(stderr, "%s\n", refusal.text);
+    else if (c && !config_refuse_unserved(c, &refusal))
+        fprintf(stderr, "warning: %s: serve will not start\n", refusal.text);
+    if (errors == 0)
         printf("%s: ok\n", name);
     else
-        fprintf(stderr, "%s: %u error%s\n", name, report.errors, report.errors == 1 ? "" : "s");
+        fprintf(stderr, "%s: %u error%s\n", name, errors, errors == 1 ? "" : "s");
     config_unref(c);
     config_report_fini(&report);
-    return status;
+    return errors == 0 ? EXIT_OK : EXIT_USAGE;
 }
 
 static int show(const char *path)

@@ -3,9 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/endpoint.h"
 #include "base/log.h"
+#include "base/num.h"
 #include "cli/command.h"
 #include "config/config.h"
+#include "proxy/listeners.h"
 #include "proxy/server.h"
 
 static int run(const struct server_options *options)
@@ -19,7 +22,8 @@ static int run(const struct server_options *options)
     config_report_fini(&report);
     if (!config)
         return EXIT_USAGE;
-    if (!config_refuse_unserved(config, &err) || !config_check_user(config, &err)) {
+    if (!config_refuse_unserved(config, &err) || !config_check_user(config, &err) ||
+        !listeners_check(config->listeners, config->listeners_len, &err)) {
         log_error("%s", err.text);
         config_unref(config);
         return EXIT_USAGE;
@@ -29,6 +33,15 @@ static int run(const struct server_options *options)
         return EXIT_OK;
     log_error("%s", err.text);
     return EXIT_SYSTEM;
+}
+
+/* What the server takes for -l; a mistake in it is the user's, not the system's. */
+static bool is_listen_address(const char *text)
+{
+    struct endpoint at;
+    uint64_t port;
+
+    return num_parse_u64(span_of(text), UINT16_MAX, &port) || endpoint_parse(span_of(text), &at);
 }
 
 static int serve_run(int argc, char **argv)
@@ -42,6 +55,7 @@ static int serve_run(int argc, char **argv)
     struct server_options options = {.config_path = config_default_path()};
     int c;
 
+    opterr = 0;
     while ((c = getopt_long(argc, argv, "c:l:h", longs, NULL)) >= 0) {
         switch (c) {
         case 'c':
@@ -54,11 +68,17 @@ static int serve_run(int argc, char **argv)
             command_print_help(&cmd_serve);
             return EXIT_OK;
         default:
-            return command_usage_error(&cmd_serve, "unknown option, or its value is missing");
+            return command_usage_error(
+                &cmd_serve, "\"%s\": no such option, or its value is missing", argv[optind - 1]);
         }
     }
     if (optind < argc)
         return command_usage_error(&cmd_serve, "unexpected argument \"%s\"", argv[optind]);
+    if (options.listen && !is_listen_address(options.listen))
+        return command_usage_error(&cmd_serve,
+                                   "-l %s: not an address with its port, like 127.0.0.1:3128 or "
+                                   "[::1]:3128",
+                                   options.listen);
     return run(&options);
 }
 

@@ -1,8 +1,10 @@
 /* cli/main.c - finds the command and hands over. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/command.h"
 #include "flow/words.h"
@@ -20,6 +22,19 @@ static bool asks_help(int argc, char **argv)
             return true;
     }
     return false;
+}
+
+/* A standard stream that was closed gets a descriptor of its own, or the first socket would take
+ * its number and the access log would be written into it.  Each is opened the wrong way round, so
+ * that its use still fails as it would have. */
+static bool fill_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 &&
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            return false;
+    }
+    return true;
 }
 
 static int run(int argc, char **argv)
@@ -51,6 +66,8 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    if (!fill_standard_streams())
+        return EXIT_SYSTEM; /* and nowhere to say why */
     words_init();
     int status = run(argc - 1, argv + 1);
     if (fflush(stdout) != 0 || ferror(stdout)) {

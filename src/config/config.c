@@ -191,15 +191,18 @@ bool config_refuse_unserved(const struct config *c, struct err *err)
 
 void config_warn_unserved(const struct config *c)
 {
-    static const struct {
+    const struct {
         enum scope scope;
         const char *name;
-    } rows[] = {{SCOPE_MAIN, "console"}, {SCOPE_LOG, "history"}, {SCOPE_MAIN, "mtu-healing"}};
+        bool wanted; /* who turns it off gets what the file says */
+    } rows[] = {{SCOPE_MAIN, "console", c->console.on},
+                {SCOPE_LOG, "history", true},
+                {SCOPE_MAIN, "mtu-healing", c->mtu_healing}};
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         int line = values_get_line(c->values, rows[i].scope, rows[i].name);
 
-        if (line > 0)
+        if (line > 0 && rows[i].wanted)
             log_warning("%s:%d: %s is not served by this version", c->path, line, rows[i].name);
     }
 }

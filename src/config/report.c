@@ -7,7 +7,8 @@
 #include "base/nearest.h"
 
 /* "file:line:column: text" on the heap, NULL when memory is out. */
-static char *place_text(struct place at, const char *fmt, va_list args)
+__attribute__((format(printf, 2, 0))) static char *place_text(struct place at, const char *fmt,
+                                                              va_list args)
 {
     char *text = NULL;
     size_t len = 0;
@@ -32,8 +33,8 @@ static char *place_text(struct place at, const char *fmt, va_list args)
     return text;
 }
 
-static void add(struct config_report *r, struct place at, bool warning, const char *fmt,
-                va_list args)
+__attribute__((format(printf, 4, 0))) static void add(struct config_report *r, struct place at,
+                                                      bool warning, const char *fmt, va_list args)
 {
     r->errors += !warning;
     if (r->len == REPORT_ITEMS_MAX)

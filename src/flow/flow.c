@@ -101,7 +101,8 @@ static size_t cut_length(const char *text, size_t len, size_t max)
     return len;
 }
 
-static void note(struct flow *f, enum note_kind kind, unsigned index, const char *fmt, va_list ap)
+__attribute__((format(printf, 4, 0))) static void note(struct flow *f, enum note_kind kind,
+                                                       unsigned index, const char *fmt, va_list ap)
 {
     char text[NOTE_TEXT_MAX + 2]; /* one byte beyond the cut says what it cuts through */
     int n = vsnprintf(text, sizeof text, fmt, ap);

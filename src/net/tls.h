@@ -2,8 +2,8 @@
  *
  * One struct tls a connection, non-blocking over a file descriptor that the caller owns.  Calls
  * answer like sock_read and sock_write: bytes, 0 at an end (close_notify, or FIN alone), -EAGAIN
- * (tls_wants_write says for which direction), -EPROTO for a TLS fault, -errno.  The process ignores SIGPIPE.  A context may be shared by threads, a
- * struct tls belongs to one. */
+ * (tls_wants_write says for which direction), -EPROTO for a TLS fault, -errno.  The process ignores
+ * SIGPIPE.  A context may be shared by threads, a struct tls belongs to one. */
 #pragma once
 
 #include <stdbool.h>

@@ -25,6 +25,23 @@ static const struct listeners_one *find_old(const struct listeners *old,
     return NULL;
 }
 
+bool listeners_check(const struct config_listener *asked, unsigned len, struct err *err)
+{
+    for (unsigned i = 0; i < len; i++) {
+        struct tls_context *tls;
+
+        if (!asked[i].tls_certificate)
+            continue;
+        tls = tls_context_new_listener(asked[i].tls_certificate, asked[i].tls_key, err);
+        if (!tls) {
+            err_prefix(err, "%s:%d", asked[i].file, asked[i].line);
+            return false;
+        }
+        tls_context_unref(tls);
+    }
+    return true;
+}
+
 /* Whether some listener of `old` is on that address, with whatever options. */
 static bool is_address_of(const struct listeners *old, const struct endpoint *at)
 {

@@ -23,6 +23,10 @@ struct listeners {
     unsigned len, workers;
 };
 
+/* Whether every certificate and key can be used: false with *err naming file, line and the nearest
+ * fix. */
+bool listeners_check(const struct config_listener *asked, unsigned len, struct err *err);
+
 /* Opens the listeners asked for, sharing what is the same in `old` (may be NULL).  On failure
  * nothing was opened, `old` is untouched and *err says why. */
 bool listeners_open(struct listeners *l, const struct config_listener *asked, unsigned len,

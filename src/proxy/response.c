@@ -147,8 +147,7 @@ static enum step interim(struct session *s, const struct http1_head *h)
     return err < 0 ? forward_client_broke(s, -err) : STEP_AGAIN;
 }
 
-/* "Date: …" with its line end. */
-static void write_date_line(uint64_t wall_ns, char *out, size_t cap)
+void response_write_date(uint64_t wall_ns, char *out, size_t cap)
 {
     struct pen p;
 
@@ -165,7 +164,7 @@ static enum step begin_response(struct session *s, const struct http1_head *h, s
     struct worker *w = s->worker;
     struct exchange *x = s->exchange;
     struct rewrite r;
-    char date[64];
+    char date[RESPONSE_DATE_MAX];
     size_t n, used;
     ssize_t put;
     int err;
@@ -173,7 +172,7 @@ static enum step begin_response(struct session *s, const struct http1_head *h, s
     plan_response(s, h, &r);
     if (!(h->seen &
           1ull << FIELD_DATE)) { /* the time of receipt stands in for it (RFC 9110 6.6.1) */
-        write_date_line(w->loop.wall_ns, date, sizeof date);
+        response_write_date(w->loop.wall_ns, date, sizeof date);
         r.extra = date;
     }
     if (x->sent_ns && session_now(s) - x->sent_ns > SLOW_NS)

@@ -165,8 +165,10 @@ static enum step end_answered(struct session *s, enum verdict v, enum side by, i
     return answer_with(s, (struct ending){v, by, CERTAINTY_SEEN}, w->out, n);
 }
 
-static enum step end_with(struct session *s, enum verdict v, enum side by, int status,
-                          const char *error, const char *fmt, va_list ap)
+__attribute__((format(printf, 6, 0))) static enum step end_with(struct session *s, enum verdict v,
+                                                                enum side by, int status,
+                                                                const char *error, const char *fmt,
+                                                                va_list ap)
 {
     char reason[256];
 

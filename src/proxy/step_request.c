@@ -11,6 +11,7 @@
 #include "base/num.h"
 #include "net/tls.h"
 #include "proxy/answer.h"
+#include "proxy/response.h"
 #include "proxy/worker.h"
 #include "wire/rewrite.h"
 
@@ -44,11 +45,22 @@ static enum step refuse_head(struct session *s, const struct http1_head *h)
                           h->bad_what, h->bad_offset);
 }
 
+/* A URL that cannot be taken apart may hold a user name and password: no log gets to see them. */
+static void hide_userinfo(char *url)
+{
+    char *from = url ? strstr(url, "://") : NULL;
+    char *to = from ? strrchr(from, '@') : NULL;
+
+    if (to)
+        memmove(from + 3, to, strlen(to) + 1);
+}
+
 static enum step refuse_target(struct session *s, const struct http1_head *h,
                                const struct authority *a)
 {
     size_t at = (size_t)(h->target.ptr - h->method_text.ptr) + a->bad_offset;
 
+    hide_userinfo(s->flow.url);
     flow_evidence(&s->flow, "byte %zu of the request head: %s", at, a->bad_what);
     return session_end(s, VERDICT_BAD_REQUEST, SIDE_PROXY, "%s at byte %zu", a->bad_what, at);
 }
@@ -86,6 +98,7 @@ static enum step serve_last_hop(struct session *s, const struct http1_head *h)
     struct worker *w = s->worker;
     struct buf body;
     char *out = w->out;
+    char date[RESPONSE_DATE_MAX];
     int n;
 
     s->closes = s->closes || s->unread; /* a body that nobody reads is no next request */
@@ -105,9 +118,11 @@ static enum step serve_last_hop(struct session *s, const struct http1_head *h)
         }
         buf_append(&body, "\r\n", 2);
     }
+    response_write_date(w->loop.wall_ns, date, sizeof date);
     n = snprintf(out, PUMP_BUFFER / 2,
-                 "HTTP/1.1 200 OK\r\nProxy-Status: %s\r\n%sContent-Length: %u\r\n%s\r\n",
-                 w->shared->pseudonym,
+                 "HTTP/1.1 200 OK\r\nProxy-Status: %s\r\n%s%sContent-Length: %u\r\n"
+                 "Cache-Control: no-store\r\n%s\r\n",
+                 w->shared->pseudonym, date,
                  h->method == METHOD_TRACE
                      ? "Content-Type: message/http\r\n"
                      : "Allow: CONNECT, GET, HEAD, POST, PUT, DELETE, OPTIONS, TRACE, PATCH\r\n",

@@ -323,6 +323,7 @@ static bool broke_unread(struct session *s, struct conn *from, struct conn *to)
 static enum step move_both(struct session *s)
 {
     enum pump_result up, down;
+    bool over;
 
     up = move(s, true);
     if (up == PUMP_LIMIT)
@@ -338,7 +339,9 @@ static enum step move_both(struct session *s)
         return end_broken(s, true);
     if (up == PUMP_TAKER_ERROR)
         return end_broken(s, false);
-    if (half_closed(s, target_of(s), &s->client) | half_closed(s, &s->client, target_of(s)))
+    over = half_closed(s, target_of(s), &s->client);
+    over = half_closed(s, &s->client, target_of(s)) || over;
+    if (over)
         return end_tunnel(s, STREAM_END_FIN, (enum side)s->fin_first);
     if (broke_unread(s, &s->client, target_of(s)))
         return end_broken(s, true);

@@ -411,6 +411,7 @@ def test_upgrade_that_is_not_granted(proxy):
 def test_max_forwards(proxy, method):
     with HttpTarget(lambda r: reply(b"", "200 OK", f"X-Left: {r.get('Max-Forwards')}")) as target:
         response = ask(proxy, method, target.url(), "Max-Forwards: 0", "X-Secret: tell")
+        assert response.get("Date") and response.get("Cache-Control") == "no-store"
         assert response.status == 200 and target.accepts == 0
         if method == "TRACE":
             assert response.get("Content-Type").startswith("message/http")

@@ -450,8 +450,9 @@ static void test_answers(void **state)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         char detail[256];
 
-        snprintf(detail, sizeof detail, rows[i].detail[0] ? "%s127.0.0.1:%u" : "", rows[i].detail,
-                 f->server.port);
+        detail[0] = '\0';
+        if (rows[i].detail[0])
+            snprintf(detail, sizeof detail, "%s127.0.0.1:%u", rows[i].detail, f->server.port);
         ask(f, rows[i].name);
         assert_string_equal(f->detail, detail);
         assert_int_equal(f->answer.status, rows[i].status);

@@ -460,7 +460,8 @@ void syslog(int priority, const char *format, ...) __attribute__((format(printf,
 void __syslog_chk(int priority, int flag, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-static void add_logged(int priority, const char *format, va_list ap)
+__attribute__((format(printf, 2, 0))) static void add_logged(int priority, const char *format,
+                                                             va_list ap)
 {
     size_t len = strlen(logged);
 
