@@ -8,8 +8,8 @@
 
 #include "base/util.h"
 
-#define HMAC_BLOCK 64  /* bytes that SHA-256 takes at a time */
-#define HMAC_PARTS 8u  /* of a message, at most */
+#define HMAC_BLOCK 64 /* bytes that SHA-256 takes at a time */
+#define HMAC_PARTS 8u /* of a message, at most */
 
 static const struct {
     const char *name, *openssl;

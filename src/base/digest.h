@@ -1,4 +1,5 @@
-/* base/digest.h - the hashes of RFC 7616 and 7617, HMAC, hex and base64, comparison in constant time.
+/* base/digest.h - the hashes of RFC 7616 and 7617, HMAC, hex and base64, comparison in constant
+ * time.
  *
  * The hash functions are fetched from OpenSSL once a process, and each thread keeps one context:
  * hashing allocates nothing but the first time.  Any thread. */

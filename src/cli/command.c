@@ -9,7 +9,8 @@
 #include "base/util.h"
 
 const struct command *const commands[] = {
-    &cmd_serve, &cmd_access, &cmd_config, &cmd_help, NULL,
+    &cmd_serve,  &cmd_access,      &cmd_account, &cmd_clients,
+    &cmd_config, &cmd_connections, &cmd_help,    NULL,
 };
 
 const struct command *command_find(const char *name)
@@ -73,7 +74,7 @@ void command_print_overview(FILE *out)
           "viaduct is an HTTP proxy that explains itself.\n\n",
           out);
     for (size_t i = 0; commands[i]; i++)
-        fprintf(out, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+        fprintf(out, "  %-11s %s\n", commands[i]->name, commands[i]->summary);
     fputs("\n`viaduct help COMMAND` or `viaduct COMMAND -h` says more of one; --version prints the "
           "version.\n"
           "Exit status: 0 done, 1 some verdict is a failure, 2 usage or configuration error, 3 "

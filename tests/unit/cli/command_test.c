@@ -57,7 +57,7 @@ static void overview_and_manual_have_every_command(void **state)
     for (size_t i = 0; commands[i]; i++) {
         char row[64];
 
-        snprintf(row, sizeof row, "\n  %-8s %.20s", commands[i]->name, commands[i]->summary);
+        snprintf(row, sizeof row, "\n  %-11s %.20s", commands[i]->name, commands[i]->summary);
         assert_non_null(strstr(overview, row));
         snprintf(row, sizeof row, "\n.It Ic %s", commands[i]->name);
         assert_non_null(strstr(manual, row));
