@@ -43,7 +43,11 @@ class World:
 
     def run(self, *command, env=None, seconds=60, check=True, cwd=None):
         clean = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
-        clean.update({"HOME": str(self.folder), "LC_ALL": "C.UTF-8", **(env or {})})
+        # what this machine's own files say of proxies is no part of the tests
+        nothing = self.folder / "nothing"
+        nothing.touch()
+        own = {"HOME": self.folder, "SYSTEM_WGETRC": nothing, "GIT_CONFIG_SYSTEM": nothing, "LC_ALL": "C.UTF-8"}
+        clean.update({**{name: str(value) for name, value in own.items()}, **(env or {})})
         done = subprocess.run(
             [*self.ns.command, *map(str, command)],
             capture_output=True,
