@@ -140,7 +140,8 @@ static uint64_t deadline_of(const struct session *s, enum deadline which)
         ns = LINGER_NS;
         break;
     }
-    if (s->refuse && ns > REFUSED_NS)
+    /* whoever is only to hear 503 may not hold up a stop, or others, by saying nothing */
+    if ((s->refuse || (which == DEADLINE_KEEPALIVE && s->worker->drain_end_ns)) && ns > REFUSED_NS)
         ns = REFUSED_NS;
     return ns ? session_now(s) + ns : UINT64_MAX;
 }
@@ -167,24 +168,26 @@ static struct worker_listener *listener_of(struct session *s)
     return &w->listeners[s->listener < w->listeners_len ? s->listener : 0];
 }
 
-void session_accept(struct worker *w, unsigned listener, int fd, const struct endpoint *client,
+bool session_accept(struct worker *w, unsigned listener, int fd, const struct endpoint *client,
                     enum verdict refuse, bool spare)
 {
-    struct session *s = slab_get(&w->sessions);
+    bool short_of_memory;
+    struct session *s = worker_get_session(w, &short_of_memory);
     struct slab_slot slot;
     struct conn c;
 
     conn_init(&c, fd, NODELAY_SET); /* inherited from the listener */
     if (!s) {
         conn_close(&c, true);
-        return;
+        return false;
     }
     slot = slab_slot_of(s);
     s->worker = w;
     s->client = c;
     s->client.ready = CONN_IN | CONN_OUT;
     s->listener = (uint8_t)listener;
-    s->refuse = (uint8_t)refuse;
+    s->refuse = (uint8_t)(short_of_memory ? VERDICT_OVERLOADED : refuse);
+    s->no_memory = short_of_memory;
     s->spare = spare;
     s->flow.client = *client;
     s->flow.proxy = listener_of(s)->at;
@@ -204,10 +207,11 @@ void session_accept(struct worker *w, unsigned listener, int fd, const struct en
         loop_add(&w->loop, fd, LOOP_DATA,
                  (struct loop_ref){REF_CLIENT, slot.number, slot.generation}) < 0) {
         session_retire(s);
-        return;
+        return true;
     }
     session_enter(s, STATE_IDLE);
     session_drive(s);
+    return true;
 }
 
 void session_begin(struct session *s)

@@ -100,6 +100,7 @@ struct session {
     bool has_flow, queued, retired;
     bool counted, counted_client; /* in the shared connection counts */
     bool spare;                   /* sits on the worker's spare descriptor */
+    bool no_memory;               /* one of the worker's reserve: there is no memory for another */
     uint32_t asked;               /* bytes of the tunnel up since the last ones down */
     uint32_t acked;               /* by both sides, when idle time was last over (modulo 2^32) */
     bool closes;                  /* no further request on this connection */
@@ -110,9 +111,9 @@ struct session {
     struct flow flow;
 };
 
-/* Makes the session of an accepted connection and drives it.  Without memory the connection is
- * closed. */
-void session_accept(struct worker *w, unsigned listener, int fd, const struct endpoint *client,
+/* Makes the session of an accepted connection and drives it.  Short of memory it gets its 503;
+ * false when not even that can be had: the connection was reset. */
+bool session_accept(struct worker *w, unsigned listener, int fd, const struct endpoint *client,
                     enum verdict refuse, bool spare);
 
 /* Runs steps until the session waits, yields or is retired. */

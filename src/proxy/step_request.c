@@ -165,6 +165,10 @@ static bool read_target(struct session *s, const struct http1_head *h, struct au
     }
     authority_write(a, target);
     flow_set_text(&s->flow.target, target);
+    if (!s->flow.target || !s->flow.method) { /* rules would be asked about something else */
+        *next = session_end(s, VERDICT_OVERLOADED, SIDE_PROXY, "out of memory");
+        return false;
+    }
     if (h->method != METHOD_CONNECT && !span_equal_nocase(a->scheme, SPAN_LIT("http"))) {
         bool tls = span_equal_nocase(a->scheme, SPAN_LIT("https"));
 
@@ -189,7 +193,9 @@ static bool refuse_early(struct session *s, const struct http1_head *h, enum ste
     }
     if (s->refuse) {
         *next = session_end(s, VERDICT_OVERLOADED, SIDE_PROXY, "%s",
-                            s->spare ? "out of descriptors" : "limit of connections reached");
+                            s->spare       ? "out of descriptors"
+                            : s->no_memory ? "out of memory"
+                                           : "limit of connections reached");
         return true;
     }
     if (w->drain_end_ns) {

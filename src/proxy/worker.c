@@ -80,9 +80,35 @@ bool worker_is_own(const struct worker *w, const struct endpoint *at)
     return false;
 }
 
+/* ---- sessions in reserve */
+
+/* Those in reserve count as retired: nobody drives, drains or retires them. */
+static void fill_reserve(struct worker *w)
+{
+    struct session *s;
+
+    while (w->reserve_len < WORKER_RESERVE && (s = slab_get(&w->sessions))) {
+        s->retired = true;
+        w->reserve[w->reserve_len++] = s;
+    }
+}
+
+struct session *worker_get_session(struct worker *w, bool *short_of_memory)
+{
+    struct session *s = slab_get(&w->sessions);
+
+    *short_of_memory = !s;
+    if (!s && w->reserve_len > 0) {
+        s = w->reserve[--w->reserve_len];
+        s->retired = false;
+    }
+    return s;
+}
+
 /* ---- accepting */
 
-static void pause_listeners(struct worker *w)
+/* `err`: why no connection can be taken now (positive errno). */
+static void pause_listeners(struct worker *w, int err)
 {
     if (w->accept_again_ns != UINT64_MAX)
         return;
@@ -91,7 +117,7 @@ static void pause_listeners(struct worker *w)
             loop_remove(&w->loop, w->listeners[i].fd);
     w->accept_again_ns = w->loop.now_ns + ACCEPT_PAUSE_NS;
     if (w->loop.now_ns - w->warned_ns > WARN_NS || !w->warned_ns) {
-        log_warning("out of descriptors: new connections wait");
+        log_warning("%s: new connections wait", strerror(err));
         w->warned_ns = w->loop.now_ns;
     }
 }
@@ -116,7 +142,10 @@ static void admit(struct worker *w, unsigned listener, int fd, const struct endp
     }
     if (spare || open >= w->shared->connections_max)
         refuse = VERDICT_OVERLOADED;
-    session_accept(w, listener, fd, client, refuse, spare);
+    if (session_accept(w, listener, fd, client, refuse, spare))
+        return;
+    w->spare_lent &= !spare;
+    pause_listeners(w, ENOMEM);
 }
 
 /* With one socket for all, each worker has its turn. */
@@ -150,7 +179,15 @@ static void accept_some(struct worker *w, unsigned listener)
     for (int i = 0; i < ACCEPTS; i++) {
         struct endpoint client;
         bool spare = false;
-        int fd = sock_accept(w->listeners[listener].fd, &client);
+        int fd;
+
+        if (w->reserve_len == 0)
+            fill_reserve(w);
+        if (w->reserve_len == 0) { /* not even a 503 could be said: they wait where they are */
+            pause_listeners(w, ENOMEM);
+            return;
+        }
+        fd = sock_accept(w->listeners[listener].fd, &client);
 
         if ((fd == -EMFILE || fd == -ENFILE) && w->spare_fd >= 0) {
             close(w->spare_fd); /* one descriptor, to tell the next client what is wrong */
@@ -162,7 +199,7 @@ static void accept_some(struct worker *w, unsigned listener)
             if (spare)
                 w->spare_lent = false; /* nobody was there */
             if (fd != -EAGAIN)
-                pause_listeners(w);
+                pause_listeners(w, -fd);
             return;
         }
         if (w->shared->hand_round && !spare)
@@ -298,6 +335,7 @@ static void free_retired(struct worker *w)
         w->spare_lent &= !s->spare;
         slab_put(&w->sessions, s);
     }
+    fill_reserve(w);
     if (w->spare_fd < 0 &&
         !w->spare_lent) /* another connection may have been quicker: then next time */
         w->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -435,8 +473,9 @@ int worker_init(struct worker *w, struct proxy_shared *shared, unsigned number,
     w->resolver = resolver_new(&r, watch_fd, w);
     w->mail_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     w->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (!w->out || !pump_init(&w->pump) || !w->resolver || !ring_init(&w->mail, MAILS) ||
-        !ring_init(&w->mail_handed, 4096))
+    fill_reserve(w);
+    if (w->reserve_len < WORKER_RESERVE || !w->out || !pump_init(&w->pump) || !w->resolver ||
+        !ring_init(&w->mail, MAILS) || !ring_init(&w->mail_handed, 4096))
         return -ENOMEM;
     if (w->mail_fd < 0 || w->spare_fd < 0)
         return -errno;

@@ -60,6 +60,8 @@ struct mail {
     uint64_t at_ns;         /* DRAIN: monotonic end of patience */
 };
 
+#define WORKER_RESERVE 4
+
 struct worker {
     unsigned number;
     pthread_t thread;
@@ -77,8 +79,10 @@ struct worker {
     unsigned listeners_len, next_worker; /* next_worker: whose turn when handing round */
     struct ring mail, mail_handed;       /* from the server; from worker 0 */
     int mail_fd;
-    int spare_fd;             /* given up to answer with when descriptors run out; -1: given up */
-    bool spare_lent;          /* a session sits on it */
+    int spare_fd;    /* given up to answer with when descriptors run out; -1: given up */
+    bool spare_lent; /* a session sits on it */
+    struct session *reserve[WORKER_RESERVE]; /* sessions to answer with when memory runs out */
+    unsigned reserve_len;
     uint64_t warned_ns;       /* when the lack of descriptors was last told */
     uint64_t accept_again_ns; /* when paused listeners are tried again; UINT64_MAX: none is */
     uint64_t drain_end_ns;    /* draining until then; 0: not draining */
@@ -108,6 +112,10 @@ void worker_turn(struct worker *w, uint64_t until_ns);
 
 /* From other threads: false when the mailbox is full (the message is still the caller's). */
 bool worker_send(struct worker *w, struct mail *mail);
+
+/* A zeroed session for a new connection; *short_of_memory: the last ones, to say 503 with.  NULL
+ * when those are lent too. */
+struct session *worker_get_session(struct worker *w, bool *short_of_memory);
 
 /* For sessions: to be driven again in this turn; to be given back after it. */
 void worker_queue(struct worker *w, struct session *s);

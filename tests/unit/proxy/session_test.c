@@ -145,7 +145,7 @@ static void close_stage(struct stage *g)
 
     send_mail(g, (struct mail){.kind = MAIL_STOP});
     assert_int_equal(atomic_load(&g->shared.connections), 0);
-    assert_int_equal(w->sessions.used, 0);
+    assert_int_equal(w->sessions.used, w->reserve_len);
     assert_int_equal(w->exchanges.used, 0);
     assert_int_equal(w->dials.used, 0);
     assert_int_equal(w->pool.links.used, w->pool.idle);
@@ -759,6 +759,32 @@ static void a_client_has_its_own_limit(void **state)
     close_stage(&g);
 }
 
+/* Without memory for a session the reserve says so; the listener rests once that is used up. */
+static void memory_runs_out(void **state)
+{
+    struct stage g = {.story = "memory runs out", .step = "503"};
+    uint32_t max;
+
+    (void)state;
+    open_stage(&g, NULL, NULL);
+    max = g.worker.sessions.max;
+    g.worker.sessions.max = g.worker.sessions.used;
+    say(&g, client_of(&g), "CONNECT @ HTTP/1.1\r\nHost: @\r\n\r\n", false);
+    expect(&g, &g.client, "HTTP/1.1 503 *(overloaded: out of memory)\r\n");
+    leave(&g.client);
+    for (unsigned i = g.worker.reserve_len; i > 0; i--) { /* each of the others holds one */
+        join_client(&g);
+        turn(&g);
+        g.peer.fd = g.client.fd;
+        g.client.fd = -1;
+        leave(&g.peer);
+    }
+    g.worker.sessions.max = max;
+    say(&g, client_of(&g), "CONNECT @ HTTP/1.1\r\nHost: @\r\n\r\n", false);
+    expect(&g, &g.client, "HTTP/1.1 200 ");
+    close_stage(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -767,6 +793,7 @@ int main(void)
         cmocka_unit_test(clients_that_leave),
         cmocka_unit_test(refusals),
         cmocka_unit_test(a_client_has_its_own_limit),
+        cmocka_unit_test(memory_runs_out),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
