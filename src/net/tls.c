@@ -2,34 +2,14 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/ssl.h>
-
-#include "base/log.h"
-#include "base/span.h"
-
-/* A struct tls_context is an SSL_CTX under another name: OpenSSL counts the references. */
-static SSL_CTX *ctx_of(struct tls_context *c)
-{
-    return (SSL_CTX *)(void *)c;
-}
-
-struct tls {
-    SSL *ssl;
-    const char *reason; /* static; of the first failure */
-    bool wants_write;   /* what the last -EAGAIN waits for */
-    bool failed;        /* a fault: OpenSSL forbids further calls */
-};
+#include "net/tls_private.h"
 
 /* --- contexts --- */
 
-/* Why OpenSSL failed: the first cause in its queue, which is emptied. */
-static const char *take_reason(void)
+const char *tls_take_reason(void)
 {
     const char *reason = ERR_reason_error_string(ERR_peek_error());
 
@@ -37,187 +17,74 @@ static const char *take_reason(void)
     return reason ? reason : "unknown reason";
 }
 
-/* The label of the first PEM block of a file, or "" when it has none. */
-static void find_pem_label(const char *file, char *out, size_t size)
+SSL_CTX *tls_new_ctx(const SSL_METHOD *method)
 {
-    FILE *f = fopen(file, "re");
-    char line[128];
-
-    out[0] = '\0';
-    while (f && !out[0] && fgets(line, sizeof line, f)) {
-        if (strncmp(line, "-----BEGIN ", 11) != 0)
-            continue;
-        line[strcspn(line, "\r\n")] = '\0';
-        snprintf(out, size, "%.*s", (int)strcspn(line + 11, "-"), line + 11);
-    }
-    if (f)
-        fclose(f);
-}
-
-/* Says why a file did not load: what it holds tells more than OpenSSL's error.  `what` it should
- * hold
- * ("certificate"), `label` ends the label of such a PEM block, `command` makes PEM of DER. */
-static void explain_file(const char *file, const char *what, const char *label, const char *command,
-                         struct err *err)
-{
-    const char *reason = take_reason();
-    char found[64];
-
-    find_pem_label(file, found, sizeof found);
-    if (!found[0])
-        err_set(err, "%s: no PEM file; if it is DER: openssl %s -inform DER -in %s -out NEW.pem",
-                file, command, file);
-    else if (!span_ends_with(span_of(found), span_of(label)))
-        err_set(err, "%s: holds a %s, no %s: are tls-certificate and tls-key swapped?", file, found,
-                what);
-    else
-        err_set(err, "%s: no usable %s: %s", file, what, reason);
-}
-
-static bool can_read(const char *file, const char *directive, struct err *err)
-{
-    FILE *f = fopen(file, "re");
-    int c, e = errno;
-
-    if (!f) {
-        err_set(err, "%s: %s (%s)", file, e == ENOENT ? "no such file" : strerrordesc_np(e),
-                directive);
-        return false;
-    }
-    errno = 0;
-    c = fgetc(f);
-    e = errno;
-    fclose(f);
-    if (c == EOF)
-        err_set(err, "%s: %s (%s)", file, e ? strerrordesc_np(e) : "the file is empty", directive);
-    return c != EOF;
-}
-
-/* Warns of dates that do not include now. */
-static void check_dates(const char *file, const X509 *cert)
-{
-    if (X509_cmp_current_time(X509_get0_notAfter(cert)) < 0)
-        log_warning("%s: the certificate has expired: clients will refuse it", file);
-    else if (X509_cmp_current_time(X509_get0_notBefore(cert)) > 0)
-        log_warning("%s: the certificate is not valid yet: clients will refuse it", file);
-}
-
-static bool use_certificate(SSL_CTX *ctx, const char *file, struct err *err)
-{
-    if (!can_read(file, "tls-certificate", err))
-        return false;
-    if (SSL_CTX_use_certificate_chain_file(ctx, file) != 1) {
-        explain_file(file, "certificate", "CERTIFICATE", "x509", err);
-        return false;
-    }
-    check_dates(file, SSL_CTX_get0_certificate(ctx));
-    return true;
-}
-
-/* OpenSSL asks for a passphrase: there is nobody to type one. */
-static int on_passphrase(char *out, int size, int writing, void *asked)
-{
-    *(bool *)asked = true;
-    return -1;
-}
-
-static bool use_key(SSL_CTX *ctx, const char *certificate, const char *file, struct err *err)
-{
-    bool asked = false, ok;
-
-    if (!can_read(file, "tls-key", err))
-        return false;
-    SSL_CTX_set_default_passwd_cb(ctx, on_passphrase);
-    SSL_CTX_set_default_passwd_cb_userdata(ctx, &asked);
-    ok = SSL_CTX_use_PrivateKey_file(ctx, file, SSL_FILETYPE_PEM) == 1 &&
-         SSL_CTX_check_private_key(ctx) == 1;
-    SSL_CTX_set_default_passwd_cb_userdata(ctx, NULL);
-    if (ok)
-        return true;
-    if (asked)
-        err_set(err, "%s: the key is encrypted; decrypt it: openssl pkey -in %s -out NEW.key", file,
-                file);
-    else if (ERR_GET_LIB(ERR_peek_last_error()) == ERR_LIB_X509)
-        err_set(err, "%s: the key does not belong to the certificate in %s", file, certificate);
-    else
-        explain_file(file, "private key", "PRIVATE KEY", "pkey", err);
-    ERR_clear_error();
-    return false;
-}
-
-/* RFC 7301 3.2: http/1.1 or, when the client offers others only, the alert that says so. */
-static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
-                   const unsigned char *in, unsigned in_len, void *arg)
-{
-    static const unsigned char ours[] = "\x08http/1.1";
-    unsigned char *picked;
-
-    if (SSL_select_next_proto(&picked, out_len, ours, sizeof ours - 1, in, in_len) !=
-        OPENSSL_NPN_NEGOTIATED)
-        return SSL_TLSEXT_ERR_ALERT_FATAL;
-    *out = picked;
-    return SSL_TLSEXT_ERR_OK;
-}
-
-static SSL_CTX *new_ctx(void)
-{
-    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+    SSL_CTX *ctx = SSL_CTX_new(method);
 
     if (!ctx)
         return NULL;
     SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
-    /* FIN without close_notify is how many clients close; what was promised has a framing of its
+    /* FIN without close_notify is how many peers close; what was promised has a framing of its
      * own */
-    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |
-                                 SSL_OP_PRIORITIZE_CHACHA | SSL_OP_IGNORE_UNEXPECTED_EOF);
+    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets need no memory here */
-    SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
     return ctx;
-}
-
-struct tls_context *tls_context_new_listener(const char *certificate, const char *key,
-                                             struct err *err)
-{
-    SSL_CTX *ctx;
-
-    ERR_clear_error();
-    ctx = new_ctx();
-    if (!ctx) {
-        err_set(err, "TLS does not start: %s", take_reason());
-        return NULL;
-    }
-    if (use_certificate(ctx, certificate, err) && use_key(ctx, certificate, key, err))
-        return (struct tls_context *)(void *)ctx;
-    SSL_CTX_free(ctx);
-    return NULL;
 }
 
 struct tls_context *tls_context_ref(struct tls_context *c)
 {
     if (!c)
         return NULL;
-    SSL_CTX_up_ref(ctx_of(c));
+    SSL_CTX_up_ref(tls_ctx_of(c));
     return c;
 }
 
 void tls_context_unref(struct tls_context *c)
 {
-    SSL_CTX_free(ctx_of(c));
+    SSL_CTX_free(tls_ctx_of(c));
 }
 
 /* --- connections --- */
 
-struct tls *tls_new(struct tls_context *c, int fd)
+/* Remembers the first fatal alert, whoever sent it. */
+static void on_info(const SSL *ssl, int where, int value)
+{
+    struct tls *t = SSL_get_app_data(ssl);
+
+    if (!(where & SSL_CB_ALERT) || value >> 8 != SSL3_AL_FATAL || t->alert >= 0)
+        return;
+    t->alert = value & 0xff;
+    t->alert_ours = where & SSL_CB_WRITE;
+}
+
+struct tls *tls_alloc(struct tls_context *c)
 {
     struct tls *t = calloc(1, sizeof *t);
 
     if (!t)
         return NULL;
     t->reason = "";
-    t->ssl = SSL_new(ctx_of(c));
-    if (!t->ssl || SSL_set_fd(t->ssl, fd) != 1) {
+    t->alert = -1;
+    t->ssl = SSL_new(tls_ctx_of(c));
+    if (!t->ssl) {
+        ERR_clear_error();
+        free(t);
+        return NULL;
+    }
+    SSL_set_app_data(t->ssl, t);
+    SSL_set_info_callback(t->ssl, on_info);
+    return t;
+}
+
+struct tls *tls_new(struct tls_context *c, int fd)
+{
+    struct tls *t = tls_alloc(c);
+
+    if (!t)
+        return NULL;
+    if (SSL_set_fd(t->ssl, fd) != 1) {
         ERR_clear_error();
         tls_free(t);
         return NULL;
@@ -323,4 +190,33 @@ bool tls_has_pending(const struct tls *t)
 const char *tls_reason(const struct tls *t)
 {
     return t->reason;
+}
+
+int tls_get_alert(const struct tls *t, bool *ours)
+{
+    *ours = t->alert_ours;
+    return t->alert;
+}
+
+/* What passed through the socket, after the call that moved it. */
+static long on_bytes(BIO *bio, int op, const char *bytes, size_t len, int argi, long argl, int ret,
+                     size_t *done)
+{
+    struct tls *t = (struct tls *)(void *)BIO_get_callback_arg(bio);
+
+    if (op == (BIO_CB_READ | BIO_CB_RETURN) && ret > 0)
+        t->tap(t->tap_owner, false, bytes, *done);
+    else if (op == (BIO_CB_WRITE | BIO_CB_RETURN) && ret > 0)
+        t->tap(t->tap_owner, true, bytes, *done);
+    return ret;
+}
+
+void tls_set_tap(struct tls *t, tls_tap_fn tap, void *owner)
+{
+    BIO *bio = SSL_get_rbio(t->ssl);
+
+    t->tap = tap;
+    t->tap_owner = owner;
+    BIO_set_callback_arg(bio, (char *)(void *)t);
+    BIO_set_callback_ex(bio, on_bytes);
 }
