@@ -141,7 +141,3 @@ size_t authn_write_info(const struct authn_info *i, char *out, size_t cap);
 
 /* False when it is malformed. */
 bool authn_parse_info(struct span value, struct authn_info *out);
-
-/* Whether rspauth proves that the other side knows `ha1`.  `p` is the proof we sent; its method is
- * not used, its body is that of the answer. */
-bool authn_check_rspauth(const struct authn_info *i, const struct authn_proof *p, struct span ha1);

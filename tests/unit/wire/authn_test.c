@@ -267,36 +267,23 @@ static void basic_is_written(void **state)
     assert_int_equal(authn_write_basic(SPAN_LIT("a:b"), SPAN_LIT("c"), out, 64), 0);
 }
 
-static void rspauth_proves_the_other_side(void **state)
+static void info_is_read_as_it_was_meant(void **state)
 {
-    struct authn_proof p = {.algorithm = DIGEST_SHA256,
-                            .qop = AUTHN_QOP_AUTH,
-                            .uri = SPAN_LIT("a:1"),
-                            .nonce = SPAN_LIT("n"),
-                            .cnonce = SPAN_LIT("c"),
-                            .nc = SPAN_LIT("00000001")};
     struct authn_info i, back;
-    char ha1[DIGEST_HEX_MAX], hex[DIGEST_HEX_MAX], out[512];
-    struct span h = {ha1,
-                     authn_ha1(DIGEST_SHA256, SPAN_LIT("u"), SPAN_LIT("r"), SPAN_LIT("p"), ha1)};
+    char out[512];
 
     (void)state;
     memset(&i, 0, sizeof i);
-    i.nextnonce = SPAN_LIT("m");
-    i.rspauth = (struct span){hex, authn_prove(&p, h, hex)};
-    i.cnonce = p.cnonce;
-    i.nc = p.nc;
-    i.qop = p.qop;
+    i.nextnonce = SPAN_LIT("m\"");
+    i.rspauth = SPAN_LIT("00ff");
+    i.cnonce = SPAN_LIT("c");
+    i.nc = SPAN_LIT("00000001");
+    i.qop = AUTHN_QOP_AUTH;
     size_t len = authn_write_info(&i, out, sizeof out);
     assert_true(authn_parse_info((struct span){out, len}, &back));
-    assert_true(span_equal(back.nextnonce, SPAN_LIT("m")));
-    p.method = SPAN_LIT("CONNECT");
-    assert_true(authn_check_rspauth(&back, &p, h));
-    p.cnonce = SPAN_LIT("d");
-    assert_false(authn_check_rspauth(&back, &p, h));
-    p.cnonce = SPAN_LIT("c");
-    ha1[0] ^= 1;
-    assert_false(authn_check_rspauth(&back, &p, h));
+    assert_true(span_equal(back.nextnonce, i.nextnonce));
+    assert_true(span_equal(back.rspauth, i.rspauth) && back.qop == i.qop);
+    assert_true(span_equal(back.cnonce, i.cnonce) && span_equal(back.nc, i.nc));
     assert_false(authn_parse_info(SPAN_LIT("nextnonce=\"m"), &back));
 }
 
@@ -312,7 +299,7 @@ int main(void)
         cmocka_unit_test(an_offer_is_read_as_it_was_meant),
         cmocka_unit_test(an_answer_is_read_as_it_was_meant),
         cmocka_unit_test(basic_is_written),
-        cmocka_unit_test(rspauth_proves_the_other_side),
+        cmocka_unit_test(info_is_read_as_it_was_meant),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
