@@ -1,9 +1,11 @@
 /* Header fields of authentication from outside: every span lies in the text or the store; what our
- * own writer makes of a challenge is read again. */
+ * own writer makes of a challenge is read again; a login comes to an end. */
 #include <assert.h>
 
+#include <stdio.h>
+
 #include "fuzz.h"
-#include "wire/authn.h"
+#include "policy/login.h"
 
 static void check_credentials(struct span text)
 {
@@ -55,6 +57,37 @@ static void check_challenges(struct span rest)
     }
 }
 
+/* A proxy that says the same again and again is given up, whatever it says. */
+static void check_login(struct span text)
+{
+    static char bytes[32768];
+    static struct http1_head h;
+    char what[32], out[4096];
+    struct login_try t = {0};
+    enum login_next next;
+    struct login l;
+    int n = snprintf(bytes, sizeof bytes,
+                     "HTTP/1.1 407 No\r\nProxy-Authenticate: %.*s\r\n"
+                     "Proxy-Authentication-Info: %.*s\r\n\r\n",
+                     (int)text.len, text.ptr, (int)text.len, text.ptr);
+
+    http1_head_reset(&h);
+    if (n >= (int)sizeof bytes ||
+        http1_parse_response((struct span){bytes, (size_t)n}, &h) != PARSE_OK)
+        return;
+    assert(login_init(&l, "u", "p", LOGIN_ANY));
+    for (int i = 0; i < 10; i++) {
+        login_write(&l, &t, SPAN_LIT("CONNECT"), SPAN_LIT("a:1"), 1, out, sizeof out);
+        login_take_info(&l, &t, &h);
+        next = login_take_challenges(&l, &t, &h, 1, what, sizeof what);
+        assert(strlen(what) < sizeof what);
+        if (next != LOGIN_AGAIN)
+            break;
+    }
+    assert(next != LOGIN_AGAIN);
+    login_fini(&l);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct span text = {(const char *)data, size};
@@ -63,5 +96,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_credentials(text);
     check_challenges(text);
     authn_parse_info(text, &info);
+    check_login(text);
     return 0;
 }
