@@ -13,6 +13,8 @@
 #include "base/clock.h"
 #include "base/endpoint.h"
 #include "base/util.h"
+#include "flow/outside.h"
+#include "wire/http1.h"
 
 #define WALL_NS (1795410000 * NS_PER_S) /* 2026-11-23T05:00:00Z */
 #define CAP 16384
@@ -407,9 +409,58 @@ static void the_page_says_how_to_use_it(void **state)
     }
 }
 
+/* Seen from outside, each answer comes out as the verdict it was made from. */
+static void reads_back(enum outside_asked asked, enum verdict want)
+{
+    struct span bytes = {out, strlen(out)};
+    struct outside_answer seen = {.asked = asked, .is_http = true};
+    struct outside_verdict got;
+    struct http1_head h;
+    struct flow f = {0};
+
+    http1_head_reset(&h);
+    assert_int_equal(http1_parse_response(bytes, &h), PARSE_OK);
+    seen.status = h.status;
+    seen.reason = h.reason;
+    seen.body = (struct span){out + h.head_len, bytes.len - h.head_len};
+    for (unsigned i = 0; i < h.fields_len; i++)
+        outside_add_field(&seen, h.fields[i].name, h.fields[i].value);
+    got = outside_judge(&seen, &f);
+    assert_string_equal(verdict_get_info(got.verdict)->name, verdict_get_info(want)->name);
+    assert_int_equal(got.certainty, CERTAINTY_SEEN);
+    assert_string_equal(got.product, "viaduct");
+    if (seen.reason.len > 0)
+        assert_string_equal(got.reason, "rule a (b): c");
+    seen.reason = SPAN_LIT(""); /* lost on the way: the body says it too */
+    assert_int_equal(outside_judge(&seen, &f).verdict, want);
+    flow_fini(&f);
+}
+
+static void each_answer_is_read_back_from_outside(void **state)
+{
+    (void)state;
+    for (unsigned v = 0; v < VERDICT_COUNT; v++) {
+        const struct verdict_info *info = verdict_get_info((enum verdict)v);
+
+        if (!(info->sources & SOURCE_BIT_SERVE) || info->status < 400)
+            continue;
+        for (unsigned format = ANSWER_TEXT; format <= ANSWER_HTML; format++) {
+            struct answer a = {.verdict = (enum verdict)v, .format = (enum answer_format)format};
+            struct flow f;
+
+            begin(&f, "rule a (b): c");
+            assert_true(write_answer(&a, &f) > 0);
+            reads_back(OUTSIDE_CONNECT, (enum verdict)v);
+            reads_back(OUTSIDE_ABSOLUTE, (enum verdict)v);
+            flow_fini(&f);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_answer_is_read_back_from_outside),
         cmocka_unit_test(the_status_line_says_why),
         cmocka_unit_test(a_long_reason_is_cut),
         cmocka_unit_test(the_fields_are_those_promised),
