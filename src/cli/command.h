@@ -19,8 +19,8 @@ struct command {
     int (*run)(int argc, char **argv); /* argv[0] is "viaduct serve"; returns an exit status */
 };
 
-extern const struct command cmd_access, cmd_account, cmd_clients, cmd_config, cmd_connections,
-    cmd_help, cmd_serve;
+extern const struct command cmd_access, cmd_account, cmd_check, cmd_clients, cmd_config,
+    cmd_connections, cmd_help, cmd_serve;
 
 /* All commands, ended by NULL. */
 extern const struct command *const commands[];

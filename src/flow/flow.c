@@ -156,6 +156,15 @@ void flow_end(struct flow *f, enum verdict v, enum side by, enum certainty c, ui
     f->ended = true;
 }
 
+void flow_revise(struct flow *f, enum verdict v, enum side by, enum certainty c, const char *reason)
+{
+    assert(f->ended && v < VERDICT_COUNT);
+    f->verdict = (uint8_t)v;
+    f->ended_by = (uint8_t)by;
+    f->certainty = (uint8_t)c;
+    flow_set_text(&f->reason, reason);
+}
+
 void flow_set_text(char **field, const char *text)
 {
     char *copy = text ? strdup(text) : NULL;

@@ -130,6 +130,11 @@ void flow_warn(struct flow *f, enum warning w, const char *fmt, ...)
  */
 void flow_end(struct flow *f, enum verdict v, enum side by, enum certainty c, uint64_t at_ns);
 
+/* Another verdict for a flow that has ended, where more was learnt since.  When and in which phase
+ * stay. */
+void flow_revise(struct flow *f, enum verdict v, enum side by, enum certainty c,
+                 const char *reason);
+
 /* Replaces a heap text of the record by a copy (NULL: by nothing). */
 void flow_set_text(char **field, const char *text);
 void flow_set_span(char **field, struct span text);

@@ -225,6 +225,8 @@ bool sock_read_info(int fd, struct sock_info *out)
         .unsent = count_unsent(&ti),
         .acked = ti.tcpi_bytes_acked,
         .zero_window = ti.tcpi_snd_wnd == 0,
+        .backoffs = ti.tcpi_retransmits,
+        .out_of_order = ti.tcpi_rcv_ooopack,
     };
     return true;
 }

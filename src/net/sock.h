@@ -52,7 +52,9 @@ struct sock_info {
         unacked; /* bytes sent, less retransmitted, less acknowledged; the FIN counts as none */
     uint64_t
         unsent; /* written by us, kept by the kernel: the peer's window; the FIN counts as none */
-    uint64_t acked;   /* bytes acknowledged since the beginning */
-    bool zero_window; /* the peer's receive window is closed */
+    uint64_t acked;        /* bytes acknowledged since the beginning */
+    bool zero_window;      /* the peer's receive window is closed */
+    uint32_t backoffs;     /* retransmission time-outs in a row, now */
+    uint32_t out_of_order; /* segments that came from behind a hole, ever */
 };
 bool sock_read_info(int fd, struct sock_info *out);

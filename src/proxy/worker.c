@@ -400,12 +400,7 @@ void worker_retire(struct worker *w, struct session *s)
 
 uint64_t worker_next_id(struct worker *w)
 {
-    uint64_t z = w->id_state += 0x9e3779b97f4a7c15ull; /* SplitMix64: every id once in 2^64 */
-
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-    z ^= z >> 31;
-    return z ? z : worker_next_id(w);
+    return hash_next_id(&w->id_state);
 }
 
 void worker_tell_time(struct worker *w)

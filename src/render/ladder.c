@@ -157,7 +157,8 @@ static void write_phase(struct ladder *l, enum phase phase)
 {
     const struct flow *f = l->flow;
     enum outcome outcome = f->outcomes[phase];
-    bool timed = outcome == OUTCOME_OK || outcome == OUTCOME_FAILED;
+    bool is_open = f->phase_open && f->phase == phase && !f->ended;
+    bool timed = outcome == OUTCOME_OK || outcome == OUTCOME_FAILED || is_open;
 
     write_name(l, 2, phase_name(phase));
     if (timed) {
@@ -167,7 +168,9 @@ static void write_phase(struct ladder *l, enum phase phase)
         pen_text(l->pen, l->unit);
         write_bar(l, &f->phases[phase], outcome);
     }
-    if (outcome != OUTCOME_OK) {
+    if (is_open) {
+        pen_text(l->pen, " ...");
+    } else if (outcome != OUTCOME_OK) {
         ink(l, outcome == OUTCOME_FAILED ? INK_BAD : INK_FAINT);
         pen_text(l->pen, timed ? " " : "");
         pen_text(l->pen, phase_outcome_name(outcome));
@@ -181,8 +184,10 @@ static void write_phase(struct ladder *l, enum phase phase)
 
 static void write_phases(struct ladder *l)
 {
+    const struct flow *f = l->flow;
+
     for (unsigned i = 0; i < PHASE_COUNT; i++)
-        if (l->flow->outcomes[i] != OUTCOME_NONE)
+        if (f->outcomes[i] != OUTCOME_NONE || (f->phase_open && !f->ended && f->phase == i))
             write_phase(l, i);
     pen_char(l->pen, '\n');
 }
@@ -287,5 +292,23 @@ bool render_ladder(struct buf *out, const struct flow *f, bool colour)
     write_phases(&l);
     write_noticed(&l);
     write_ending(&l);
+    return pen_end_draft(&pen, out);
+}
+
+bool render_ladder_so_far(struct buf *out, const struct flow *f, uint64_t now_ns, bool colour)
+{
+    struct flow so_far = *f; /* borrows its texts */
+    struct phase_time *open = &so_far.phases[f->phase];
+    struct pen pen;
+    struct ladder l = {
+        .pen = &pen, .flow = &so_far, .unit_ns = NS_PER_US, .unit = " ms", .colour = colour};
+
+    so_far.duration_ns = now_ns > f->begin_ns ? now_ns - f->begin_ns : 0;
+    if (f->phase_open && so_far.duration_ns > open->start_ns)
+        open->duration_ns = so_far.duration_ns - open->start_ns;
+    pen_init_draft(&pen, out);
+    write_header(&l);
+    write_moment(&l);
+    write_phases(&l);
     return pen_end_draft(&pen, out);
 }

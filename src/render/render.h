@@ -24,3 +24,7 @@ bool render_squid(struct buf *out, const struct flow *f);
 /* The text ladder: phases with start, duration and bars, steps, evidence, warnings, cause and
  * advice. */
 bool render_ladder(struct buf *out, const struct flow *f, bool colour);
+
+/* The same of a flow that is still under way at `now_ns`, on its own clock: its header and the
+ * phases so far, the open one last. */
+bool render_ladder_so_far(struct buf *out, const struct flow *f, uint64_t now_ns, bool colour);

@@ -1,0 +1,398 @@
+/* The checker: its loop, its jobs (one a URL) and what becomes of a probe that ended: its flow is
+ * handed out, a redirect is followed, or a second probe explains the first one's failure. */
+#include "check/check.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/util.h"
+#include "check/intercepted.h"
+#include "check/internal.h"
+#include "check/second.h"
+#include "net/tls.h"
+
+#define TIMEOUT_NS (30 * NS_PER_S)
+#define RESOLVE_TRY_NS (2 * NS_PER_S)
+#define RESOLVE_NS (5 * NS_PER_S)
+#define HELLO_NS (10 * NS_PER_S) /* for a ClientHello to be answered */
+#define HELLO_LEN 1700           /* bytes: a browser's, with its post-quantum key share */
+#define SECOND_MIN_NS NS_PER_S   /* a second probe wants at least that */
+#define STOP_LOOK_NS (100 * NS_PER_MS)
+#define HOPS_MAX 10
+#define TRIES_BITS 3 /* of a reference: which of a probe's sockets */
+
+enum ref { REF_RESOLVER = 1, REF_PROBE };
+
+/* One URL, and where it leads. */
+struct job {
+    struct check *check;
+    unsigned number;
+    struct url url;
+    struct probe probe;
+    uint64_t deadline_ns;
+    unsigned hops; /* redirects that were followed */
+    bool running, ended, done;
+    struct second second; /* the first probe's outcome, while a second one explains it */
+};
+
+/* ---- what the probes ask for */
+
+void check_queue(struct probe *p)
+{
+    struct check *c = p->check;
+
+    if (p->queued)
+        return;
+    p->queued = true;
+    list_push_back(&c->run, &p->node);
+}
+
+int check_watch(struct probe *p, unsigned which, int fd)
+{
+    return loop_add(&p->check->loop, fd, LOOP_DATA,
+                    (struct loop_ref){REF_PROBE, p->number << TRIES_BITS | which, p->generation});
+}
+
+uint64_t check_next_id(struct check *c)
+{
+    return hash_next_id(&c->id_state);
+}
+
+uint64_t check_hello_patience(const struct check *c)
+{
+    return c->options.timeout_ns / 3 < HELLO_NS ? c->options.timeout_ns / 3 : HELLO_NS;
+}
+
+void check_tap_open(struct probe *p, const struct endpoint *to)
+{
+}
+
+void check_tap_bytes(struct probe *p, bool sent, const void *bytes, size_t n)
+{
+}
+
+void check_tap_close(struct probe *p, bool reset)
+{
+}
+
+/* ---- jobs */
+
+static void on_end(struct probe *p)
+{
+    struct job *j = p->owner;
+
+    j->ended = true; /* looked at once the probe has come to rest */
+}
+
+static void begin_probe(struct job *j, struct probe_wish wish)
+{
+    struct probe *p = &j->probe;
+    uint32_t generation = p->generation + 1;
+
+    *p = (struct probe){.check = j->check,
+                        .number = j->number,
+                        .url_number = j->number,
+                        .generation = generation,
+                        .url = &j->url,
+                        .wish = wish,
+                        .deadline_ns = j->deadline_ns,
+                        .on_end = on_end,
+                        .owner = j};
+    j->running = true;
+    j->ended = false;
+    probe_start(p);
+}
+
+static void begin_job(struct job *j)
+{
+    j->deadline_ns = j->check->loop.now_ns + j->check->options.timeout_ns;
+    begin_probe(j, (struct probe_wish){0});
+}
+
+static void tell(struct check *c, unsigned number, struct flow *f)
+{
+    if (c->options.on_flow)
+        c->options.on_flow(c->options.owner, number, f);
+    flow_fini(f);
+}
+
+/* Hands a flow out, or keeps it until those of the other URLs are there: together they may show
+ * more. */
+static void hand_out(struct job *j, struct flow *f, const struct certificate *certificate)
+{
+    struct check *c = j->check;
+    struct check_result *more =
+        c->together ? reallocarray(c->results, c->results_len + 1, sizeof *more) : NULL;
+
+    if (!more) {
+        tell(c, j->number, f);
+        return;
+    }
+    c->results = more;
+    c->results[c->results_len++] = (struct check_result){j->number, *f, *certificate};
+    *f = (struct flow){0};
+}
+
+static void hand_out_all(struct check *c, unsigned len)
+{
+    intercepted_judge(c->results, c->results_len);
+    for (unsigned number = 0; number < len; number++)
+        for (unsigned i = 0; i < c->results_len; i++)
+            if (c->results[i].number == number)
+                tell(c, number, &c->results[i].flow);
+    free(c->results);
+}
+
+/* On to where the redirect leads; false when that is not wanted or not possible. */
+static bool follow(struct job *j, const char *location, struct flow *f)
+{
+    struct url next;
+    struct err err;
+
+    if (!j->check->options.follow || !location || f->verdict != VERDICT_OK)
+        return false;
+    if (j->hops == HOPS_MAX) {
+        flow_evidence(f, "more than %u redirects: not followed", HOPS_MAX);
+        return false;
+    }
+    if (!url_join(&next, &j->url, span_of(location), &err)) {
+        flow_evidence(f, "not followed: %s", err.text);
+        return false;
+    }
+    url_fini(&j->url);
+    j->url = next;
+    j->hops++;
+    return true;
+}
+
+/* A probe ended: what now? */
+static void go_on(struct job *j)
+{
+    struct check *c = j->check;
+    struct probe *p = &j->probe;
+    struct probe_wish wish;
+    struct flow flow;
+    char *location;
+    bool more;
+
+    j->running = false;
+    if (j->second.why == SECOND_NONE && !c->stopped &&
+        c->loop.now_ns + SECOND_MIN_NS < j->deadline_ns && second_is_wanted(p, &wish)) {
+        second_begin(&j->second, p);
+        probe_fini(p);
+        begin_probe(j, wish);
+        return;
+    }
+    if (j->second.why != SECOND_NONE)
+        second_explain(&j->second, p);
+    flow = p->flow;
+    p->flow = (struct flow){0};
+    if (!c->options.cacert)
+        intercepted_judge_one(&flow, &p->certificate);
+    location = p->location;
+    p->location = NULL;
+    more = !c->stopped && follow(j, location, &flow);
+    hand_out(j, &flow, &p->certificate);
+    probe_fini(p);
+    free(location);
+    if (more)
+        begin_job(j);
+    else
+        j->done = true;
+}
+
+/* ---- the loop */
+
+static void watch_fd(void *owner, int fd, unsigned want)
+{
+    struct check *c = owner;
+    uint32_t events = (want & 1 ? (uint32_t)EPOLLIN : 0) | (want & 2 ? (uint32_t)EPOLLOUT : 0);
+    struct loop_ref ref = {REF_RESOLVER, (uint32_t)fd, 0};
+
+    if (want == 0)
+        loop_remove(&c->loop, fd);
+    else if (loop_change(&c->loop, fd, events, ref) < 0)
+        loop_add(&c->loop, fd, events, ref);
+}
+
+static void dispatch(struct check *c, struct job *jobs, struct loop_ref ref, uint32_t events)
+{
+    struct probe *p;
+
+    if (ref.kind == REF_RESOLVER) {
+        resolver_event(c->resolver, (int)ref.slot,
+                       (events & EPOLLOUT ? 2u : 0u) | (events & ~(uint32_t)EPOLLOUT ? 1u : 0u),
+                       c->loop.now_ns);
+        return;
+    }
+    p = &jobs[ref.slot >> TRIES_BITS].probe;
+    if (p->generation == ref.generation && p->state != PROBE_ENDED)
+        probe_event(p, ref.slot & ((1u << TRIES_BITS) - 1), events);
+}
+
+static void run_queue(struct check *c)
+{
+    while (!list_is_empty(&c->run)) {
+        struct probe *p = CONTAINER_OF(c->run.next, struct probe, node);
+
+        list_remove(&p->node);
+        p->queued = false;
+        if (p->state != PROBE_ENDED)
+            probe_drive(p);
+    }
+}
+
+static void turn(struct check *c, struct job *jobs)
+{
+    uint64_t until = wheel_next_ns(&c->wheel), dns = resolver_deadline_ns(c->resolver);
+    struct wheel_timer *t;
+    int n;
+
+    if (dns < until)
+        until = dns;
+    if (c->loop.now_ns + STOP_LOOK_NS < until)
+        until = c->loop.now_ns + STOP_LOOK_NS;
+    n = loop_wait(&c->loop, list_is_empty(&c->run) ? until : 0);
+    for (int i = 0; i < n; i++) {
+        loop_touch(&c->loop);
+        dispatch(c, jobs, loop_get_ref(&c->loop, i), loop_get_events(&c->loop, i));
+    }
+    while ((t = wheel_next_due(&c->wheel, c->loop.now_ns)))
+        probe_timer(CONTAINER_OF(t, struct probe, timer));
+    resolver_tick(c->resolver, c->loop.now_ns);
+    run_queue(c);
+}
+
+static void run(struct check *c, struct job *jobs, unsigned len, const volatile int *stop)
+{
+    unsigned begun = 0, running = 0, done = 0;
+
+    loop_touch(&c->loop);
+    while (done < len) {
+        while (begun < len && running < CHECK_AT_ONCE && !c->stopped) {
+            begin_job(&jobs[begun++]);
+            running++;
+        }
+        turn(c, jobs);
+        if (stop && *stop)
+            c->stopped = true;
+        for (unsigned i = 0; i < begun; i++) {
+            struct job *j = &jobs[i];
+
+            if (c->stopped && j->running && !j->ended)
+                probe_stop(&j->probe);
+            if (!j->running || !j->ended)
+                continue;
+            go_on(j);
+            running -= j->done;
+            done += j->done;
+            if (j->done && c->options.on_done)
+                c->options.on_done(c->options.owner, done, len);
+        }
+        if (c->stopped && done == begun)
+            return;
+    }
+}
+
+/* ---- before and after */
+
+static bool make_contexts(struct check *c, bool any_tls, struct err *err)
+{
+    const struct check_proxy *proxy = c->options.proxy;
+    struct tls_client_options o = {
+        .alpn = "http/1.1", .hello_len = HELLO_LEN, .ca = c->options.cacert};
+
+    if (proxy && proxy->tls) {
+        c->proxy_tls = tls_context_new_client(
+            &(struct tls_client_options){.ca = proxy->ca, .alpn = "http/1.1"}, err);
+        if (!c->proxy_tls)
+            return false;
+    }
+    if (any_tls)
+        c->target_tls = tls_context_new_client(&o, err);
+    return !any_tls || c->target_tls;
+}
+
+struct tls_context *check_get_small_tls(struct check *c)
+{
+    struct err err;
+
+    if (!c->small_tls)
+        c->small_tls = tls_context_new_client(&(struct tls_client_options){.alpn = "http/1.1",
+                                                                           .small = true,
+                                                                           .ca = c->options.cacert},
+                                              &err);
+    return c->small_tls;
+}
+
+static bool prepare(struct check *c, bool any_tls, struct err *err)
+{
+    const struct check_proxy *proxy = c->options.proxy;
+    struct resolve_config r = {.hosts_file = "/etc/hosts",
+                               .timeout_ns = RESOLVE_TRY_NS,
+                               .total_ns = RESOLVE_NS,
+                               .cache = 256};
+    int failed = loop_init(&c->loop);
+
+    if (failed < 0) {
+        err_set(err, "epoll: %s", strerror(-failed));
+        return false;
+    }
+    wheel_init(&c->wheel, c->loop.now_ns);
+    list_init(&c->run);
+    hash_random(&c->id_state, sizeof c->id_state);
+    c->resolver = resolver_new(&r, watch_fd, c);
+    c->buffer = malloc(CHECK_BUFFER);
+    if (!c->resolver || !c->buffer ||
+        !login_init(&c->login, proxy ? proxy->user : NULL, proxy ? proxy->password : NULL,
+                    proxy ? proxy->wish : LOGIN_ANY)) {
+        err_set(err, "out of memory");
+        return false;
+    }
+    return make_contexts(c, any_tls, err);
+}
+
+static void finish(struct check *c)
+{
+    login_fini(&c->login);
+    tls_context_unref(c->proxy_tls);
+    tls_context_unref(c->target_tls);
+    tls_context_unref(c->small_tls);
+    if (c->resolver)
+        resolver_free(c->resolver);
+    free(c->buffer);
+    loop_fini(&c->loop);
+}
+
+bool check_run(const struct check_options *o, const char *const *urls, unsigned len,
+               const volatile int *stop, struct err *err)
+{
+    struct check c = {.options = *o, .loop.fd = -1};
+    struct job *jobs = calloc(len ? len : 1, sizeof *jobs);
+    bool any_tls = o->follow, ok = jobs != NULL;
+
+    if (!jobs)
+        err_set(err, "out of memory");
+    if (!c.options.timeout_ns)
+        c.options.timeout_ns = TIMEOUT_NS;
+    c.together = len > 1;
+    for (unsigned i = 0; ok && i < len; i++) {
+        jobs[i].check = &c;
+        jobs[i].number = i;
+        ok = url_parse(&jobs[i].url, span_of(urls[i]), err);
+        any_tls |= ok && jobs[i].url.tls;
+    }
+    ok = ok && prepare(&c, any_tls, err);
+    if (ok) {
+        run(&c, jobs, len, stop);
+        hand_out_all(&c, len);
+    }
+    for (unsigned i = 0; jobs && i < len; i++)
+        url_fini(&jobs[i].url);
+    free(jobs);
+    finish(&c);
+    return ok;
+}

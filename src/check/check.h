@@ -1,0 +1,49 @@
+/* check/check.h - goes the way to URLs, phase by phase, and makes a flow of each.
+ *
+ * Through a proxy or direct; one probe a URL, more where another one explains what the first met (a
+ * ClientHello that hangs, a transfer that is cut, a redirect that is followed).  Many URLs go side
+ * by side on the caller's thread.  Knows flows, not how they are shown. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/endpoint.h"
+#include "base/err.h"
+#include "flow/flow.h"
+#include "policy/login.h"
+
+struct check_proxy {
+    bool tls;         /* https:// */
+    const char *host; /* name or address, without brackets */
+    uint16_t port;
+    const char *user, *password; /* NULL: none */
+    enum login_wish wish;
+    const char *ca; /* PEM file, for the proxy itself; NULL: the system's */
+};
+
+#define CHECK_AT_ONCE 64
+
+struct check_options {
+    const struct check_proxy *proxy; /* NULL: direct */
+    /* Targets that are reached without the proxy all the same; NULL: none.  `addr` has family 0
+     * unless the host is an address. */
+    bool (*is_direct)(void *owner, const char *host, const struct addr *addr);
+    uint64_t timeout_ns; /* a URL; 0: 30 s */
+    bool follow, insecure;
+    const char *cacert; /* PEM file, for targets; NULL: the system's */
+    /* What the caller hears of; each may be NULL.  `url` is the number of the URL. */
+    void *owner;
+    void (*on_phase)(void *owner, unsigned url, const struct flow *f); /* another phase began */
+    void (*on_bytes)(void *owner, unsigned url, uint64_t bytes,
+                     uint64_t total);                           /* total 0: unknown */
+    void (*on_done)(void *owner, unsigned done, unsigned len);  /* so many URLs are done */
+    void (*on_flow)(void *owner, unsigned url, struct flow *f); /* it ended; zero it to keep it */
+};
+
+/* Goes to each URL, and returns when all flows were handed out: those of one URL in their order.
+ * *stop (may be NULL) is looked at: once it is set, by a signal handler, flows end where they
+ * stand. False with *err when it cannot begin: a URL is no URL, a CA file cannot be read, no
+ * memory. */
+bool check_run(const struct check_options *o, const char *const *urls, unsigned len,
+               const volatile int *stop, struct err *err);

@@ -1,0 +1,541 @@
+/* The walk: look up, dial, and what every state shares: entering, ending, reading, time.  The table
+ * of states says in which phase each lies, which step drives it and what it means when time is
+ * over. */
+#include "check/probe.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/util.h"
+#include "check/internal.h"
+#include "net/tls.h"
+
+#define DIAL_NS (10 * NS_PER_S)   /* for one address to answer, as long as there is that time */
+#define LOOK_NS (250 * NS_PER_MS) /* how often TCP_INFO is read while nothing comes */
+#define SILENT_NS (5 * NS_PER_S)  /* less is slow, more is silent */
+#define HOLE_NS (3 * NS_PER_S)    /* a hole in what comes is no reordering any more */
+#define RETRANSMITTED 3           /* times the same segment, with back-off */
+#define FULL_SEGMENT 1200         /* bytes: smaller ones pass nearly everywhere */
+#define SLOW_DNS_NS NS_PER_S
+#define IN_MAX (PROBE_HEAD_MAX * 2)
+
+static enum probe_next step_resolve(struct probe *p);
+static enum probe_next step_dial(struct probe *p);
+static enum probe_next resolve_late(struct probe *p);
+static enum probe_next dial_late(struct probe *p);
+
+static const struct state_info {
+    int phase; /* enum phase; -1: as it is */
+    enum probe_next (*step)(struct probe *p);
+    enum probe_next (*late)(struct probe *p); /* the deadline is over */
+} states[] = {
+    [PROBE_RESOLVE] = {PHASE_RESOLVE, step_resolve, resolve_late},
+    [PROBE_DIAL] = {PHASE_CONNECT, step_dial, dial_late},
+    [PROBE_HELLO] = {PHASE_PROXY_TLS, probe_step_hello, probe_tls_late},
+    [PROBE_ASK] = {PHASE_REQUEST, probe_step_ask, probe_http_late},
+    [PROBE_ANSWER] = {PHASE_ANSWER, probe_step_answer, probe_http_late},
+    [PROBE_TLS] = {PHASE_TLS, probe_step_tls, probe_tls_late},
+    [PROBE_EXCHANGE] = {PHASE_EXCHANGE, probe_step_exchange, probe_http_late},
+    [PROBE_REFUSAL] = {-1, probe_step_refusal, probe_http_late},
+    [PROBE_TRANSFER] = {PHASE_TRANSFER, probe_step_transfer, probe_http_late},
+    [PROBE_CLOSE] = {PHASE_CLOSE, probe_step_close, probe_http_late},
+    [PROBE_ENDED] = {-1, NULL, NULL},
+};
+static_assert(ARRAY_LEN(states) == PROBE_STATES, "a state has no row");
+
+uint64_t probe_now(const struct probe *p)
+{
+    return p->check->loop.now_ns;
+}
+
+enum side probe_far(const struct probe *p)
+{
+    return p->through_proxy ? SIDE_PROXY : SIDE_TARGET;
+}
+
+/* ---- time */
+
+/* While nothing comes, the socket is looked at now and then. */
+static void arm(struct probe *p)
+{
+    uint64_t at = p->deadline_ns;
+
+    if (p->state == PROBE_DIAL && p->dial.next_ns < at)
+        at = p->dial.next_ns;
+    if (p->state > PROBE_DIAL && p->state < PROBE_ENDED && probe_now(p) + LOOK_NS < at)
+        at = probe_now(p) + LOOK_NS;
+    if (p->state == PROBE_CLOSE && p->state_ns + PROBE_CLOSE_NS < at)
+        at = p->state_ns + PROBE_CLOSE_NS;
+    if (p->state == PROBE_DIAL && p->state_ns + DIAL_NS < at)
+        at = p->state_ns + DIAL_NS;
+    wheel_arm(&p->check->wheel, &p->timer, at);
+}
+
+enum probe_next probe_enter(struct probe *p, enum probe_state next)
+{
+    const struct state_info *to = &states[next];
+
+    assert(p->state != PROBE_ENDED && next != PROBE_ENDED);
+    loop_touch(&p->check->loop);
+    p->state = (uint8_t)next;
+    p->state_ns = probe_now(p);
+    /* a round of logging in is part of the answer, new connection and all */
+    if (to->phase >= 0 && !(p->rounds && to->phase < PHASE_ANSWER)) {
+        flow_phase(&p->flow, (enum phase)to->phase, probe_now(p));
+        if (p->check->options.on_phase)
+            p->check->options.on_phase(p->check->options.owner, p->url_number, &p->flow);
+    }
+    arm(p);
+    return PROBE_AGAIN;
+}
+
+/* ---- the end */
+
+static void read_leg(struct probe *p)
+{
+    struct flow_leg *leg = p->through_proxy ? &p->flow.client_leg : &p->flow.upstream_leg;
+
+    if (p->conn.fd < 0 || !sock_read_info(p->conn.fd, &p->info))
+        return;
+    *leg = (struct flow_leg){true,        p->info.rtt_us, p->info.retransmissions,
+                             p->info.mss, p->info.pmtu,   p->info.unacked};
+    if (leg->retransmissions > 0)
+        flow_warn(&p->flow, WARNING_RETRANSMISSIONS, "%u segments to the %s", leg->retransmissions,
+                  verdict_side_name(probe_far(p)));
+    if (leg->mss && leg->mss < FULL_SEGMENT && !p->wish.mss)
+        flow_warn(&p->flow, WARNING_SMALL_MSS, "%u bytes to the %s", leg->mss,
+                  verdict_side_name(probe_far(p)));
+}
+
+static void close_tries(struct probe *p)
+{
+    for (unsigned i = 0; i < PROBE_TRIES; i++)
+        conn_close(&p->tries[i], true);
+}
+
+void probe_hang_up(struct probe *p, bool reset)
+{
+    if (p->conn.fd >= 0)
+        check_tap_close(p, reset);
+    conn_close(&p->conn, reset);
+    tls_free(p->outer);
+    p->outer = NULL;
+    buf_fini(&p->in);
+    p->heard_ns = 0;
+    p->generation++;
+}
+
+enum probe_next probe_end_as(struct probe *p, struct ending e)
+{
+    assert(p->state != PROBE_ENDED);
+    loop_touch(&p->check->loop);
+    read_leg(p);
+    flow_end(&p->flow, e.verdict, e.by, e.certainty, probe_now(p));
+    if (p->query)
+        resolver_cancel(p->query);
+    p->query = NULL;
+    wheel_cancel(&p->timer);
+    close_tries(p);
+    probe_hang_up(p, !p->finishing);
+    p->state = PROBE_ENDED;
+    p->on_end(p);
+    return PROBE_WAIT;
+}
+
+enum probe_next probe_end(struct probe *p, enum verdict v, enum side by, enum certainty c,
+                          const char *fmt, ...)
+{
+    char reason[256];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(reason, sizeof reason, fmt, ap);
+    va_end(ap);
+    flow_set_text(&p->flow.reason, reason);
+    return probe_end_as(p, (struct ending){v, by, c});
+}
+
+void probe_stop(struct probe *p)
+{
+    if (p->state != PROBE_ENDED)
+        probe_end(p, VERDICT_OPEN, SIDE_NOBODY, CERTAINTY_SEEN, "stopped by the user");
+}
+
+void probe_fini(struct probe *p)
+{
+    if (p->query)
+        resolver_cancel(p->query);
+    p->query = NULL;
+    wheel_cancel(&p->timer);
+    close_tries(p);
+    probe_hang_up(p, true);
+    buf_fini(&p->refusal);
+    buf_fini(&p->head);
+    free(p->location);
+    p->location = NULL;
+    flow_fini(&p->flow);
+}
+
+/* ---- bytes */
+
+ssize_t probe_read(struct probe *p)
+{
+    struct check *c = p->check;
+    ssize_t n = conn_read(&p->conn, c->buffer, CHECK_BUFFER);
+
+    if (n <= 0)
+        return n;
+    if (!p->conn.tls)
+        check_tap_bytes(p, false, c->buffer, (size_t)n);
+    p->heard_ns = probe_now(p);
+    return buf_append(&p->in, c->buffer, (size_t)n) ? n : -ENOBUFS;
+}
+
+int probe_send(struct probe *p, const char *bytes, size_t n)
+{
+    if (!p->conn.tls)
+        check_tap_bytes(p, true, bytes, n);
+    p->sent_ns = probe_now(p);
+    return conn_send(&p->conn, bytes, n);
+}
+
+/* ---- resolve */
+
+static enum probe_next dial(struct probe *p, const struct addr *addrs, unsigned len)
+{
+    dial_init(&p->dial, addrs, len);
+    return probe_enter(p, PROBE_DIAL);
+}
+
+static enum probe_next end_unresolved(struct probe *p, const struct resolve_answer *a)
+{
+    enum verdict v = p->through_proxy ? VERDICT_PROXY_UNRESOLVED : VERDICT_UPSTREAM_UNRESOLVED;
+
+    if (a->detail && *a->detail)
+        flow_evidence(&p->flow, "dns: %s", a->detail);
+    if (a->status == RESOLVE_FAILED)
+        return probe_end(p, v, SIDE_CLIENT, CERTAINTY_SEEN, "the resolver cannot be asked");
+    return probe_end(p, v, SIDE_NETWORK, CERTAINTY_SEEN, "%s: %s",
+                     p->through_proxy ? p->check->options.proxy->host : p->url->at.host,
+                     a->status == RESOLVE_TIMEOUT    ? "no answer from DNS"
+                     : a->status == RESOLVE_NXDOMAIN ? "NXDOMAIN"
+                     : a->status == RESOLVE_NODATA   ? "the name has no address"
+                                                     : "SERVFAIL");
+}
+
+static enum probe_next take_addresses(struct probe *p, const struct resolve_answer *a)
+{
+    uint64_t took = probe_now(p) - p->state_ns;
+
+    if (a->status != RESOLVE_OK)
+        return end_unresolved(p, a);
+    if (took > SLOW_DNS_NS)
+        flow_warn(&p->flow, WARNING_SLOW_DNS, "the look-up took %.1f s", (double)took / 1e9);
+    flow_note(&p->flow, NOTE_PHASE, PHASE_RESOLVE, "%u address%s from %s", a->len,
+              a->len == 1 ? "" : "es", a->source);
+    return dial(p, a->addrs, a->len);
+}
+
+static void resolved(void *arg, const struct resolve_answer *a)
+{
+    struct probe *p = arg;
+
+    p->query = NULL;
+    take_addresses(p, a);
+    check_queue(p);
+}
+
+static enum probe_next resolve(struct probe *p)
+{
+    const char *host = p->through_proxy ? p->check->options.proxy->host : p->url->at.host;
+    struct resolve_answer answer = {0};
+    struct addr addr;
+    char name[AUTHORITY_HOST_MAX];
+    size_t len = strlen(host);
+
+    probe_enter(p, PROBE_RESOLVE);
+    if (addr_parse(span_of(host), &addr)) {
+        flow_note(&p->flow, NOTE_PHASE, PHASE_RESOLVE, "an address already");
+        return dial(p, &addr, 1);
+    }
+    if (len > 0 && host[len - 1] == '.')
+        len--;
+    if (len >= sizeof name)
+        return probe_end(p, VERDICT_PROXY_UNRESOLVED, SIDE_CLIENT, CERTAINTY_SEEN,
+                         "a name of %zu characters", len);
+    for (size_t i = 0; i < len; i++)
+        name[i] = span_lower(host[i]);
+    if (resolver_find(p->check->resolver, (struct span){name, len}, probe_now(p), resolved, p,
+                      &p->query, &answer) == RESOLVE_WAIT)
+        return PROBE_WAIT;
+    return take_addresses(p, &answer);
+}
+
+static enum probe_next step_resolve(struct probe *p)
+{
+    return p->query ? PROBE_WAIT : resolve(p);
+}
+
+static enum probe_next resolve_late(struct probe *p)
+{
+    return end_unresolved(p, &(struct resolve_answer){.status = RESOLVE_TIMEOUT});
+}
+
+/* ---- dial */
+
+static uint16_t port_of(const struct probe *p)
+{
+    return p->through_proxy ? p->check->options.proxy->port : p->url->at.port;
+}
+
+static void note_tries(struct probe *p)
+{
+    for (unsigned i = 0; i < p->dial.len; i++) {
+        const struct dial_try *t = &p->dial.tries[i];
+        char text[ENDPOINT_TEXT_MAX];
+        double ms = (double)(t->end_ns - t->start_ns) / 1e6;
+
+        endpoint_write(&(struct endpoint){.addr = t->addr, .port = port_of(p)}, text);
+        if (t->state == DIAL_FAILED)
+            flow_evidence(&p->flow, "%s: %s after %.1f ms", text, strerror(t->err), ms);
+        else if (t->state == DIAL_DONE)
+            flow_evidence(&p->flow, "%s: connected in %.1f ms", text, ms);
+        else if (t->state == DIAL_TRYING)
+            flow_evidence(&p->flow, "%s: no answer", text);
+        else
+            flow_evidence(&p->flow, "%s: not tried", text);
+    }
+}
+
+static enum probe_next end_undialled(struct probe *p, int err)
+{
+    enum verdict v = verdict_from_errno(SIDE_TARGET, err);
+    enum side by = v == VERDICT_UPSTREAM_REFUSED ? probe_far(p) : SIDE_NETWORK;
+
+    note_tries(p);
+    if (v == VERDICT_OVERLOADED || v == VERDICT_PROXY_ERROR) /* a fault of this machine */
+        return probe_end(p, p->through_proxy ? VERDICT_PROXY_UNREACHABLE : VERDICT_UPSTREAM_FAILED,
+                         SIDE_CLIENT, CERTAINTY_SEEN, "%s", strerror(err));
+    if (p->through_proxy)
+        v = v == VERDICT_UPSTREAM_REFUSED ? VERDICT_PROXY_REFUSED : VERDICT_PROXY_UNREACHABLE;
+    return probe_end(p, v, by, CERTAINTY_SEEN, "%s",
+                     err == ETIMEDOUT ? "no answer to the connection" : strerror(err));
+}
+
+static enum probe_next connected(struct probe *p, unsigned slot)
+{
+    struct endpoint at = {.addr = p->dial.tries[p->try_numbers[slot]].addr, .port = port_of(p)};
+
+    dial_end(&p->dial, p->try_numbers[slot], 0, probe_now(p));
+    p->conn = p->tries[slot];
+    p->tries[slot] = (struct conn){.fd = -1};
+    p->chosen = slot;
+    close_tries(p);
+    if (p->dial.len > 1 && !p->rounds)
+        note_tries(p);
+    sock_get_local(p->conn.fd, &p->flow.client);
+    if (p->through_proxy)
+        p->flow.proxy = at;
+    else
+        p->flow.address = at;
+    if (sock_read_info(p->conn.fd, &p->info))
+        flow_note(&p->flow, NOTE_PHASE, PHASE_CONNECT, "mss %u", p->info.mss);
+    check_tap_open(p, &at);
+    if (p->through_proxy && (p->check->options.proxy->tls || p->wish.proxy_tls))
+        return probe_enter(p, PROBE_HELLO);
+    if (!p->rounds)
+        flow_skip(&p->flow, PHASE_PROXY_TLS, OUTCOME_SKIPPED);
+    if (p->through_proxy)
+        return probe_enter(p, PROBE_ASK);
+    flow_skip(&p->flow, PHASE_REQUEST, OUTCOME_SKIPPED);
+    flow_skip(&p->flow, PHASE_ANSWER, OUTCOME_SKIPPED);
+    if (p->url->tls)
+        return probe_enter(p, PROBE_TLS);
+    flow_skip(&p->flow, PHASE_TLS, OUTCOME_SKIPPED);
+    return probe_enter(p, PROBE_EXCHANGE);
+}
+
+/* Opens one more connection for try `i`; false when it cannot even begin. */
+static void open_try(struct probe *p, unsigned i)
+{
+    struct endpoint at = {.addr = p->dial.tries[i].addr, .port = port_of(p)};
+    unsigned slot = 0;
+    int fd = sock_connect(&at, p->wish.mss), failed = fd;
+
+    while (p->tries[slot].fd >= 0)
+        slot++;
+    if (fd >= 0) {
+        conn_init(&p->tries[slot], fd, NODELAY_AFTER_FIRST_WRITE);
+        p->try_numbers[slot] = (uint8_t)i;
+        failed = check_watch(p, slot, fd);
+        if (failed < 0)
+            conn_close(&p->tries[slot], true);
+    }
+    if (failed < 0)
+        dial_end(&p->dial, i, -failed, probe_now(p));
+}
+
+static enum probe_next dial_more(struct probe *p)
+{
+    int i;
+
+    while (p->dial.trying < PROBE_TRIES && (i = dial_next(&p->dial, probe_now(p))) >= 0)
+        open_try(p, (unsigned)i);
+    if (dial_is_over(&p->dial))
+        return end_undialled(p, dial_worst(&p->dial));
+    arm(p);
+    return PROBE_WAIT;
+}
+
+static enum probe_next step_dial(struct probe *p)
+{
+    for (unsigned i = 0; i < PROBE_TRIES; i++) {
+        struct conn *c = &p->tries[i];
+        int err = 0;
+
+        if (c->fd < 0 || !(c->ready & (CONN_OUT | CONN_ERR)))
+            continue;
+        if (c->ready & CONN_ERR)
+            err = sock_get_error(c->fd);
+        if (!err && c->ready & CONN_OUT)
+            return connected(p, i);
+        conn_close(c, true);
+        dial_end(&p->dial, p->try_numbers[i], err ? err : ECONNRESET, probe_now(p));
+    }
+    return dial_more(p);
+}
+
+static enum probe_next dial_late(struct probe *p)
+{
+    for (unsigned i = 0; i < PROBE_TRIES; i++)
+        if (p->tries[i].fd >= 0) {
+            conn_close(&p->tries[i], true);
+            dial_end(&p->dial, p->try_numbers[i], ETIMEDOUT, probe_now(p));
+        }
+    return end_undialled(p, dial_worst(&p->dial) ? dial_worst(&p->dial) : ETIMEDOUT);
+}
+
+/* The proxy closed after its 407: the same address again. */
+enum probe_next probe_redial(struct probe *p)
+{
+    struct addr addr = p->flow.proxy.addr;
+
+    probe_hang_up(p, false);
+    return dial(p, &addr, 1);
+}
+
+/* ---- signs of a black hole */
+
+/* What TCP_INFO tells while nothing comes: full segments of ours that nobody acknowledges, or
+ * something that is here behind a hole (FACTS: `rcv_ooopack`).  True when it is enough to give
+ * up waiting. */
+static bool look(struct probe *p)
+{
+    uint64_t quiet = probe_now(p) - (p->heard_ns > p->sent_ns ? p->heard_ns : p->sent_ns);
+
+    if (p->conn.fd < 0 || !sock_read_info(p->conn.fd, &p->info))
+        return false;
+    p->signs.segment = p->info.mss;
+    if (p->info.unacked > 0 && p->info.backoffs >= RETRANSMITTED)
+        p->signs.hole_up = p->info.unacked >= FULL_SEGMENT && p->info.mss >= FULL_SEGMENT;
+    if (p->info.out_of_order > 0 && quiet >= HOLE_NS)
+        p->signs.hole_down = true;
+    return p->signs.hole_up || p->signs.hole_down ||
+           (p->info.unacked > 0 && p->info.backoffs >= RETRANSMITTED && !p->heard_ns);
+}
+
+bool probe_note_hole(struct probe *p)
+{
+    if (p->signs.hole_up)
+        flow_evidence(&p->flow,
+                      "%llu bytes up are not acknowledged, sent again %u times in segments of %u",
+                      (unsigned long long)p->info.unacked, p->info.backoffs, p->info.mss);
+    if (p->signs.hole_down)
+        flow_evidence(&p->flow, "%u segments came from behind a hole that nobody fills",
+                      p->info.out_of_order);
+    return p->signs.hole_up || p->signs.hole_down;
+}
+
+bool probe_is_silent(const struct probe *p)
+{
+    uint64_t last = p->heard_ns > p->sent_ns ? p->heard_ns : p->sent_ns;
+
+    return probe_now(p) - last >= SILENT_NS;
+}
+
+/* ---- driving */
+
+void probe_drive(struct probe *p)
+{
+    enum probe_next next = PROBE_AGAIN;
+
+    while (next == PROBE_AGAIN && p->state != PROBE_ENDED) {
+        loop_touch(&p->check->loop); /* phases are told to the microsecond */
+        next = states[p->state].step(p);
+    }
+}
+
+void probe_start(struct probe *p)
+{
+    struct check *c = p->check;
+    char target[AUTHORITY_TEXT_MAX];
+    uint64_t id = check_next_id(c);
+
+    p->conn.fd = -1;
+    for (unsigned i = 0; i < PROBE_TRIES; i++)
+        p->tries[i].fd = -1;
+    p->through_proxy = c->options.proxy &&
+                       !(c->options.is_direct &&
+                         c->options.is_direct(c->options.owner, p->url->at.host, &p->url->at.addr));
+    buf_init(&p->in, IN_MAX);
+    buf_init(&p->refusal, PROBE_REFUSAL_MAX);
+    flow_begin(&p->flow, SOURCE_CHECK, id, c->loop.now_ns, c->loop.wall_ns);
+    url_write_target(p->url, target);
+    flow_set_text(&p->flow.target, target);
+    flow_set_text(&p->flow.method, p->through_proxy && p->url->tls ? "CONNECT" : "GET");
+    flow_set_text(&p->flow.url, p->url->text);
+    if (p->through_proxy && c->options.proxy->user)
+        flow_set_text(&p->flow.user, c->options.proxy->user);
+    resolve(p);
+    check_queue(p);
+}
+
+void probe_event(struct probe *p, unsigned which, uint32_t events)
+{
+    if (p->state == PROBE_DIAL && p->tries[which].fd >= 0)
+        conn_note_events(&p->tries[which], events);
+    else if (p->state > PROBE_DIAL && which == p->chosen)
+        conn_note_events(&p->conn, events);
+    else
+        return;
+    probe_drive(p);
+}
+
+void probe_timer(struct probe *p)
+{
+    uint64_t now = probe_now(p);
+    bool late = now >= p->deadline_ns;
+
+    if (p->state == PROBE_ENDED)
+        return;
+    if (p->state == PROBE_CLOSE)
+        late |= now >= p->state_ns + PROBE_CLOSE_NS;
+    else if (p->state == PROBE_DIAL)
+        late |= now >= p->state_ns + DIAL_NS && p->dial.next == p->dial.len;
+    else if (p->state > PROBE_DIAL)
+        late |= look(p);
+    if (p->state == PROBE_TLS || p->state == PROBE_HELLO)
+        late |= !p->heard_ns && now >= p->state_ns + check_hello_patience(p->check);
+    if (late)
+        states[p->state].late(p);
+    else
+        arm(p);
+    if (p->state != PROBE_ENDED)
+        probe_drive(p);
+}

@@ -1,0 +1,548 @@
+/* What is asked and what is answered: CONNECT or an absolute-form request to the proxy, the request
+ * inside the tunnel, the bodies, and the close. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "check/internal.h"
+#include "check/refusal.h"
+#include "flow/greeting.h"
+#include "net/tls.h"
+
+#define REQUEST_MAX 16384
+#define REFUSAL_NS (2 * NS_PER_S)  /* for the body of a refusal to come */
+#define DRAIN_MAX 65536            /* bytes of a 407's body that are worth the connection */
+#define SLOW_NS (5 * NS_PER_S)     /* a target that begins later earns a warning */
+#define INSPECTED_MIN (64u * 1024) /* bytes: a smaller body says nothing about inspection */
+
+#define AGENT "User-Agent: viaduct/" VIADUCT_VERSION "\r\nAccept: */*\r\n"
+
+static struct span path_of(const struct url *u)
+{
+    return u->at.path;
+}
+
+/* ---- requests */
+
+/* The target of the request to the proxy. */
+static size_t write_uri(const struct probe *p, char *out, size_t cap)
+{
+    char host[AUTHORITY_TEXT_MAX];
+    struct span path = path_of(p->url);
+    int n;
+
+    if (p->url->tls)
+        return url_write_target(p->url, out);
+    url_write_host(p->url, host);
+    n = snprintf(out, cap, "http://%s%s%.*s", host, path.ptr[0] == '/' ? "" : "/", (int)path.len,
+                 path.ptr);
+    return n > 0 && (size_t)n < cap ? (size_t)n : 0;
+}
+
+static int ask_proxy(struct probe *p)
+{
+    struct check *c = p->check;
+    char request[REQUEST_MAX], uri[REQUEST_MAX / 2], host[AUTHORITY_TEXT_MAX];
+    size_t uri_len = write_uri(p, uri, sizeof uri), n, login;
+    const char *method = p->url->tls ? "CONNECT" : "GET";
+
+    if (p->url->tls)
+        url_write_target(p->url, host);
+    else
+        url_write_host(p->url, host);
+    n = (size_t)snprintf(request, sizeof request, "%s %s HTTP/1.1\r\nHost: %s\r\n" AGENT "%s",
+                         method, uri, host, p->url->tls ? "Proxy-Connection: keep-alive\r\n" : "");
+    if (uri_len == 0 || n >= sizeof request)
+        return -EMSGSIZE;
+    login = login_write(&c->login, &p->login, span_of(method), (struct span){uri, uri_len},
+                        probe_now(p), request + n, sizeof request - n - 2);
+    if (p->login.sent && p->login.scheme == AUTHN_BASIC && !c->options.proxy->tls &&
+        !(p->flow.warnings & 1u << WARNING_WEAK_AUTH))
+        flow_warn(&p->flow, WARNING_WEAK_AUTH, "Basic to the proxy, without TLS");
+    n += login;
+    memcpy(request + n, "\r\n", 2);
+    return probe_send(p, request, n + 2);
+}
+
+static int ask_target(struct probe *p)
+{
+    char request[REQUEST_MAX], host[AUTHORITY_TEXT_MAX];
+    struct span path = path_of(p->url);
+    int n;
+
+    url_write_host(p->url, host);
+    n = snprintf(request, sizeof request,
+                 "GET %s%.*s HTTP/1.1\r\nHost: %s\r\n" AGENT "Connection: close\r\n\r\n",
+                 path.ptr[0] == '/' ? "" : "/", (int)path.len, path.ptr, host);
+    if (n < 0 || (size_t)n >= sizeof request)
+        return -EMSGSIZE;
+    return probe_send(p, request, (size_t)n);
+}
+
+/* Whether all that was asked went out: 1, 0 not yet, or -errno. */
+static int flush(struct probe *p)
+{
+    int err;
+
+    if (!conn_has_rest(&p->conn))
+        return 1;
+    err = p->conn.ready & CONN_OUT ? conn_flush(&p->conn) : -EAGAIN;
+    return err == 0 ? 1 : err == -EAGAIN ? 0 : err;
+}
+
+enum probe_next probe_step_ask(struct probe *p)
+{
+    int err = ask_proxy(p);
+
+    if (err == -EMSGSIZE)
+        return probe_end(p, VERDICT_BAD_REQUEST, SIDE_CLIENT, CERTAINTY_SEEN,
+                         "the URL is too long for a request line");
+    if (err < 0)
+        return probe_broken(p, -err);
+    p->heard_ns = 0;
+    return probe_enter(p, PROBE_ANSWER);
+}
+
+/* ---- the end of a connection, where something was to come */
+
+/* "1234 of 5000 bytes of the body came in 3.2 s" */
+static void note_count(struct probe *p)
+{
+    double seconds = (double)(probe_now(p) - p->body_ns) / 1e9;
+
+    p->signs.cut = p->down.payload > 0;
+    p->signs.cut_at = p->down.payload;
+    p->signs.cut_ns = probe_now(p) - p->body_ns;
+    if (p->down.kind == BODY_LENGTH)
+        flow_evidence(&p->flow, "%llu of %llu bytes of the body came, in %.1f s",
+                      (unsigned long long)p->down.payload, (unsigned long long)p->down.total,
+                      seconds);
+    else
+        flow_evidence(&p->flow, "%llu bytes of the body came, in %.1f s, and not its end",
+                      (unsigned long long)p->down.payload, seconds);
+}
+
+static enum probe_next broken_before_answer(struct probe *p, int err)
+{
+    enum side far = probe_far(p);
+    bool asked_proxy = p->state == PROBE_ANSWER || p->state == PROBE_ASK;
+
+    p->signs.proxy_mute = asked_proxy && p->in.len == 0 && !p->conn.tls;
+    if (err == ECONNRESET || err == EPIPE)
+        return probe_end(p, p->through_proxy ? VERDICT_RESET_BY_PROXY : VERDICT_RESET_BY_TARGET,
+                         far, CERTAINTY_SEEN, "RST in place of an answer");
+    if (err == EPROTO)
+        return probe_end(p, asked_proxy ? VERDICT_PROXY_TLS_FAILED : VERDICT_TLS_FAILED, far,
+                         CERTAINTY_SEEN, "%s", p->conn.tls ? tls_reason(p->conn.tls) : "TLS");
+    if (err)
+        return probe_end(p, asked_proxy ? VERDICT_PROXY_UNREACHABLE : VERDICT_STALLED, SIDE_NETWORK,
+                         CERTAINTY_SEEN, "%s", strerror(err));
+    if (p->in.len > 0)
+        return probe_end(p, VERDICT_INCOMPLETE, far, CERTAINTY_SEEN,
+                         "closed after %u bytes of a response head", p->in.len);
+    if (asked_proxy)
+        return probe_end(p, VERDICT_PROXY_SILENT, SIDE_PROXY, CERTAINTY_SEEN,
+                         "closed without a byte of an answer");
+    return probe_end(p, VERDICT_UPSTREAM_FAILED, far, CERTAINTY_SEEN,
+                     "closed without a byte of an answer");
+}
+
+enum probe_next probe_broken(struct probe *p, int err)
+{
+    enum side far = probe_far(p);
+
+    if (p->draining && p->state == PROBE_ANSWER) /* the 407's connection did not last */
+        return probe_redial(p);
+    if (p->state == PROBE_REFUSAL)
+        return refusal_judge(p);
+    if (p->state != PROBE_TRANSFER)
+        return broken_before_answer(p, err);
+    note_count(p);
+    if (err == ECONNRESET || err == EPIPE)
+        return probe_end(p, p->through_proxy ? VERDICT_RESET_BY_PROXY : VERDICT_RESET_BY_TARGET,
+                         far, CERTAINTY_SEEN, "RST after %llu bytes",
+                         (unsigned long long)p->down.payload);
+    if (err)
+        return probe_end(p, VERDICT_STALLED, SIDE_NETWORK, CERTAINTY_SEEN, "%s", strerror(err));
+    return probe_end(p, VERDICT_INCOMPLETE, far, CERTAINTY_SEEN, "closed after %llu bytes",
+                     (unsigned long long)p->down.payload);
+}
+
+/* ---- heads */
+
+/* The next head of p->in into the checker's; PROBE_AGAIN with *parsed set when there is something
+ * to look at. */
+static enum probe_next read_head(struct probe *p, enum parse *parsed)
+{
+    struct http1_head *h = &p->check->head;
+    ssize_t n;
+
+    for (;;) {
+        struct span bytes = buf_span(&p->in);
+
+        *parsed = PARSE_MORE;
+        if (bytes.len > 0) {
+            http1_head_reset(h);
+            *parsed = http1_parse_response(bytes, h);
+        }
+        if (*parsed != PARSE_MORE)
+            return PROBE_AGAIN;
+        if (bytes.len > PROBE_HEAD_MAX) {
+            h->bad_what = "a response head over 64 KiB";
+            *parsed = PARSE_BAD;
+            return PROBE_AGAIN;
+        }
+        n = probe_read(p);
+        if (n == -EAGAIN)
+            return PROBE_WAIT;
+        if (n <= 0) {
+            *parsed = PARSE_MORE;
+            probe_broken(p, (int)-n);
+            return PROBE_WAIT;
+        }
+    }
+}
+
+static void note_redirect(struct probe *p, const struct http1_head *h)
+{
+    for (unsigned i = 0; i < h->fields_len; i++) {
+        if (!span_equal_nocase(h->fields[i].name, SPAN_LIT("location")))
+            continue;
+        flow_note(&p->flow, NOTE_REDIRECT, 0, "%u %.*s", h->status, (int)h->fields[i].value.len,
+                  h->fields[i].value.ptr);
+        free(p->location);
+        p->location = span_dup(h->fields[i].value);
+        if (!p->check->options.follow)
+            flow_warn(&p->flow, WARNING_REDIRECT, "not followed (-L follows)");
+        return;
+    }
+}
+
+/* The body follows, of an answer that is a success or one that says no. */
+static enum probe_next begin_body(struct probe *p, const struct http1_head *h)
+{
+    struct span head = {buf_span(&p->in).ptr, h->head_len};
+    uint64_t waited = probe_now(p) - p->sent_ns;
+    bool refused = h->status >= 400;
+
+    p->status = h->status;
+    p->flow.status = h->status;
+    p->head_wait_ns = waited;
+    p->body_ns = probe_now(p);
+    body_of_response(&p->down, h, METHOD_GET);
+    if (h->status >= 300 && h->status < 400)
+        note_redirect(p, h);
+    if (waited > SLOW_NS)
+        flow_warn(&p->flow, WARNING_SLOW_TARGET, "the answer began %.1f s after the request",
+                  (double)waited / 1e9);
+    if (refused || refusal_is_suspect(p, h)) {
+        refusal_keep_head(p, head);
+        buf_consume(&p->in, h->head_len);
+        return probe_enter(p, PROBE_REFUSAL);
+    }
+    buf_consume(&p->in, h->head_len);
+    if (p->state == PROBE_ANSWER) {
+        flow_skip(&p->flow, PHASE_TLS, OUTCOME_SKIPPED);
+        flow_skip(&p->flow, PHASE_EXCHANGE, OUTCOME_SKIPPED);
+    }
+    return probe_enter(p, PROBE_TRANSFER);
+}
+
+/* ---- the proxy's answer */
+
+/* A 407: the credentials' turn, or the end. */
+static enum probe_next take_challenge(struct probe *p, const struct http1_head *h)
+{
+    char what[LOGIN_WHAT_MAX];
+    enum login_next next =
+        login_take_challenges(&p->check->login, &p->login, h, probe_now(p), what, sizeof what);
+    struct body body;
+
+    flow_evidence(&p->flow, "407: %s", what);
+    p->flow.status = 407;
+    switch (next) {
+    case LOGIN_AGAIN:
+        flow_note(&p->flow, NOTE_STEP, STEP_KIND_AUTHENTICATE, "%s", what);
+        flow_step(&p->flow, STEP_KIND_AUTHENTICATE, probe_now(p) - p->sent_ns);
+        p->rounds++;
+        body_of_response(&body, h, p->url->tls ? METHOD_CONNECT : METHOD_GET);
+        if (!h->keep_alive || body.kind == BODY_CLOSE ||
+            (body.kind == BODY_LENGTH && body.left > DRAIN_MAX))
+            return probe_redial(p);
+        p->down = body;
+        p->draining = true;
+        buf_consume(&p->in, h->head_len);
+        return PROBE_AGAIN;
+    case LOGIN_REQUIRED:
+        return probe_end(p, VERDICT_AUTH_REQUIRED, SIDE_PROXY, CERTAINTY_SEEN, "%s", what);
+    case LOGIN_REFUSED:
+    case LOGIN_HELD:
+        return probe_end(p, VERDICT_AUTH_FAILED, SIDE_PROXY, CERTAINTY_SEEN, "%s", what);
+    case LOGIN_UNSUPPORTED:
+        return probe_end(p, VERDICT_AUTH_UNSUPPORTED, SIDE_PROXY, CERTAINTY_SEEN, "%s", what);
+    }
+    return PROBE_WAIT;
+}
+
+/* What is left of a 407's body. */
+static enum probe_next drain(struct probe *p)
+{
+    struct span bytes = buf_span(&p->in), data;
+    enum parse parsed = PARSE_MORE;
+    size_t used = 0;
+    ssize_t n;
+
+    if (!p->down.done && bytes.len > 0) {
+        parsed = body_read(&p->down, bytes, &used, &data);
+        buf_consume(&p->in, used);
+    }
+    if (p->down.done) {
+        p->draining = false;
+        return probe_enter(p, PROBE_ASK);
+    }
+    if (parsed == PARSE_BAD || p->down.payload > DRAIN_MAX)
+        return probe_redial(p);
+    if (used > 0 && p->in.len > 0)
+        return PROBE_AGAIN;
+    n = probe_read(p);
+    if (n == -EAGAIN)
+        return PROBE_WAIT;
+    return n <= 0 ? probe_redial(p) : PROBE_AGAIN;
+}
+
+/* CONNECT was answered with 2xx: the tunnel is open. */
+static enum probe_next tunnel(struct probe *p, const struct http1_head *h)
+{
+    if (!login_take_info(&p->check->login, &p->login, h))
+        flow_evidence(&p->flow, "Proxy-Authentication-Info: the proxy does not know the password");
+    p->flow.status = h->status;
+    if (refusal_is_suspect(p, h)) {
+        body_of_response(&p->down, h, METHOD_GET); /* as a web server means it */
+        p->status = h->status;
+        p->body_ns = probe_now(p);
+        refusal_keep_head(p, (struct span){buf_span(&p->in).ptr, h->head_len});
+        buf_consume(&p->in, h->head_len);
+        return probe_enter(p, PROBE_REFUSAL);
+    }
+    buf_consume(&p->in, h->head_len);
+    if (p->in.len > 0) { /* a TLS server never speaks first */
+        char who[GREETING_MAX];
+
+        greeting_write(buf_span(&p->in), who);
+        flow_evidence(&p->flow, "the other end of the tunnel speaks first: %s", who);
+        flow_phase(&p->flow, PHASE_TLS, probe_now(p));
+        return probe_end(p, VERDICT_TLS_FAILED, SIDE_TARGET, CERTAINTY_SEEN,
+                         "%u bytes came before the ClientHello", p->in.len);
+    }
+    return probe_enter(p, PROBE_TLS);
+}
+
+static enum probe_next take_answer(struct probe *p, const struct http1_head *h)
+{
+    if (h->status < 200) {
+        flow_evidence(&p->flow, "an interim %u came first", h->status);
+        buf_consume(&p->in, h->head_len);
+        return PROBE_AGAIN;
+    }
+    if (h->status == 407)
+        return take_challenge(p, h);
+    if (p->url->tls && h->status < 300)
+        return tunnel(p, h);
+    if (p->login.sent)
+        login_take_info(&p->check->login, &p->login, h);
+    return begin_body(p, h);
+}
+
+enum probe_next probe_step_answer(struct probe *p)
+{
+    enum parse parsed;
+    enum probe_next next;
+    int sent = flush(p);
+
+    if (sent <= 0)
+        return sent < 0 ? probe_broken(p, -sent) : PROBE_WAIT;
+    if (p->draining)
+        return drain(p);
+    next = read_head(p, &parsed);
+    if (next == PROBE_WAIT)
+        return next;
+    if (parsed == PARSE_BAD)
+        return refusal_judge_bytes(p, buf_span(&p->in), p->check->head.bad_what);
+    return take_answer(p, &p->check->head);
+}
+
+/* ---- the target's answer */
+
+enum probe_next probe_step_exchange(struct probe *p)
+{
+    enum parse parsed;
+    enum probe_next next;
+    int err = p->asked_target ? flush(p) : ask_target(p);
+
+    if (err == -EMSGSIZE)
+        return probe_end(p, VERDICT_BAD_REQUEST, SIDE_CLIENT, CERTAINTY_SEEN,
+                         "the URL is too long for a request line");
+    if (err < 0)
+        return probe_broken(p, -err);
+    if (!p->asked_target) {
+        p->asked_target = true;
+        p->heard_ns = 0;
+        return PROBE_AGAIN;
+    }
+    if (err == 0)
+        return PROBE_WAIT;
+    next = read_head(p, &parsed);
+    if (next == PROBE_WAIT)
+        return next;
+    if (parsed == PARSE_BAD)
+        return refusal_judge_bytes(p, buf_span(&p->in), p->check->head.bad_what);
+    if (p->check->head.status < 200) {
+        buf_consume(&p->in, p->check->head.head_len);
+        return PROBE_AGAIN;
+    }
+    return begin_body(p, &p->check->head);
+}
+
+/* ---- bodies */
+
+/* Takes what p->in has of the body.  Content goes to p->refusal while there is room (`keep`). */
+static enum parse take_body(struct probe *p, bool keep)
+{
+    enum parse parsed = PARSE_MORE;
+
+    while (p->in.len > 0 && parsed == PARSE_MORE && !p->down.done) {
+        struct span data;
+        size_t used;
+
+        parsed = body_read(&p->down, buf_span(&p->in), &used, &data);
+        if (parsed == PARSE_BAD)
+            return parsed;
+        if (!p->url->tls)
+            p->flow.bytes_down += data.len;
+        if (keep) {
+            size_t room = p->refusal.max - p->refusal.len;
+
+            buf_append(&p->refusal, data.ptr, data.len < room ? data.len : room);
+        }
+        buf_consume(&p->in, used);
+        if (used == 0)
+            break;
+    }
+    return parsed;
+}
+
+enum probe_next probe_step_refusal(struct probe *p)
+{
+    bool is_over = take_body(p, true) == PARSE_BAD || p->down.done ||
+                   p->refusal.len == p->refusal.max || probe_now(p) >= p->state_ns + REFUSAL_NS;
+    ssize_t n;
+
+    if (is_over)
+        return refusal_judge(p);
+    n = probe_read(p);
+    if (n == -EAGAIN)
+        return PROBE_WAIT;
+    return n <= 0 ? probe_broken(p, (int)-n) : PROBE_AGAIN;
+}
+
+/* A long wait while the request was taken, then all at once: it was stored, looked at and sent on.
+ */
+static void warn_inspection(struct probe *p)
+{
+    uint64_t took = probe_now(p) - p->body_ns;
+
+    if (p->through_proxy && p->head_wait_ns > SLOW_NS && p->down.payload >= INSPECTED_MIN &&
+        took < p->head_wait_ns / 10)
+        flow_warn(&p->flow, WARNING_INSPECTION_DELAY,
+                  "%.1f s of silence, then %llu bytes in %.1f s", (double)p->head_wait_ns / 1e9,
+                  (unsigned long long)p->down.payload, (double)took / 1e9);
+}
+
+enum probe_next probe_close_well(struct probe *p)
+{
+    warn_inspection(p);
+    p->finishing = true;
+    p->ending = (struct ending){VERDICT_OK, SIDE_CLIENT, CERTAINTY_SEEN};
+    conn_shutdown(&p->conn);
+    return probe_enter(p, PROBE_CLOSE);
+}
+
+enum probe_next probe_step_transfer(struct probe *p)
+{
+    struct check *c = p->check;
+    enum parse parsed = take_body(p, false);
+    ssize_t n;
+
+    if (c->options.on_bytes)
+        c->options.on_bytes(c->options.owner, p->url_number, p->down.payload, p->down.total);
+    if (parsed == PARSE_BAD) {
+        note_count(p);
+        return probe_end(p, VERDICT_UPSTREAM_FAILED, SIDE_TARGET, CERTAINTY_SEEN, "%s",
+                         p->down.bad_what);
+    }
+    if (p->down.done)
+        return probe_close_well(p);
+    n = probe_read(p);
+    if (n == -EAGAIN)
+        return PROBE_WAIT;
+    if (n > 0)
+        return PROBE_AGAIN;
+    if (n == 0 && body_finish(&p->down) && (!p->tls_begun || tlsrec_is_boundary(&p->records)))
+        return probe_close_well(p);
+    return probe_broken(p, (int)-n);
+}
+
+/* ---- the close */
+
+enum probe_next probe_step_close(struct probe *p)
+{
+    for (;;) {
+        ssize_t n = conn_read(&p->conn, p->check->buffer, CHECK_BUFFER);
+
+        if (n == -EAGAIN)
+            return PROBE_WAIT;
+        if (n <= 0)
+            return probe_end_as(p, p->ending);
+    }
+}
+
+/* ---- no end came */
+
+/* What was awaited, for the reason. */
+static const char *awaited(const struct probe *p)
+{
+    if (p->state == PROBE_TRANSFER)
+        return "the body stands still";
+    return p->in.len > 0 ? "the response head stands still" : "no answer to the request";
+}
+
+enum probe_next probe_http_late(struct probe *p)
+{
+    bool asked_proxy = p->state == PROBE_ANSWER || p->state == PROBE_ASK;
+    bool hole = p->signs.hole_up || p->signs.hole_down;
+
+    if (p->state == PROBE_CLOSE)
+        return probe_end_as(p, p->ending);
+    if (p->state == PROBE_REFUSAL)
+        return refusal_judge(p);
+    if (p->state == PROBE_TRANSFER)
+        note_count(p);
+    if (hole) {
+        probe_note_hole(p);
+        return probe_end(p, VERDICT_MTU_BLACKHOLE, SIDE_NETWORK, CERTAINTY_INFERRED,
+                         "full-size segments vanish");
+    }
+    if (asked_proxy && p->in.len == 0 && p->info.unacked > 0)
+        flow_evidence(&p->flow, "the request is not acknowledged, sent again %u times",
+                      p->info.backoffs);
+    else if (!probe_is_silent(p) && probe_now(p) >= p->deadline_ns)
+        return probe_end(p, VERDICT_OPEN, SIDE_NOBODY, CERTAINTY_SEEN, "time was over");
+    flow_evidence(&p->flow, "no byte came for %.1f s",
+                  (double)(probe_now(p) - (p->heard_ns ? p->heard_ns : p->sent_ns)) / 1e9);
+    if (asked_proxy && p->in.len == 0)
+        return probe_end(p, VERDICT_PROXY_SILENT, SIDE_PROXY, CERTAINTY_SEEN,
+                         "no answer to the request");
+    return probe_end(p, VERDICT_STALLED, probe_far(p), CERTAINTY_SEEN, "%s", awaited(p));
+}

@@ -1,0 +1,186 @@
+#include "check/second.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+
+#define SMALL_MSS 1000   /* segments of this size pass nearly everywhere */
+#define SAME_COUNT 16384 /* bytes that two cuts at one limit may lie apart */
+#define SAME_NS NS_PER_S /* and time */
+#define ONE_PERCENT 100
+
+/* Whether the probe got past the handshake that the first one failed in. */
+static bool is_through(const struct probe *p)
+{
+    return p->flow.tls && p->flow.tls->version;
+}
+
+bool second_is_wanted(const struct probe *p, struct probe_wish *wish)
+{
+    const struct probe_signs *s = &p->signs;
+    bool hole = s->hole_up || s->hole_down;
+
+    *wish = (struct probe_wish){.proxy_tls = s->proxy_mute,
+                                .mss = hole || s->tls_hung ? SMALL_MSS : 0,
+                                .small_hello = s->tls_hung || s->tls_broke || hole};
+    return hole || s->tls_hung || s->tls_broke || s->cut || s->proxy_mute;
+}
+
+void second_begin(struct second *s, struct probe *p)
+{
+    const struct probe_signs *y = &p->signs;
+
+    s->why = y->tls_hung || y->tls_broke  ? SECOND_HELLO
+             : y->hole_up || y->hole_down ? SECOND_SEGMENT
+             : y->proxy_mute              ? SECOND_PORT
+                                          : SECOND_CUT;
+    s->signs = *y;
+    s->hello = p->tls_hello;
+    s->first = p->flow;
+    p->flow = (struct flow){0};
+}
+
+/* ---- a handshake */
+
+/* The first ClientHello failed, the small one passed. */
+static void explain_size(struct second *s, const struct probe *p)
+{
+    struct flow *f = &s->first;
+
+    flow_evidence(f,
+                  "a second probe passed the handshake, with a ClientHello of %u bytes in "
+                  "segments of at most %u; the first one had %u",
+                  p->tls_hello, p->info.mss, s->hello);
+    if (s->signs.tls_broke) {
+        flow_evidence(f, "so it is the size that is refused: a device or target that takes no "
+                         "ClientHello of more than one segment");
+        return;
+    }
+    flow_evidence(f, "the %s",
+                  s->signs.hole_up     ? "way from here to the next hop loses them"
+                  : s->signs.hole_down ? "way from the next hop to here loses them"
+                                       : "way beyond the next hop loses them, or a "
+                                         "device there takes no large ClientHello");
+    flow_revise(f, VERDICT_MTU_BLACKHOLE, SIDE_NETWORK, CERTAINTY_INFERRED,
+                "large packets vanish, small ones pass");
+}
+
+static void explain_hello(struct second *s, const struct probe *p)
+{
+    struct flow *f = &s->first;
+
+    if (is_through(p)) {
+        explain_size(s, p);
+        return;
+    }
+    if (p->tls_hello == 0) {
+        flow_evidence(f, "a second probe ended before its ClientHello: %s",
+                      p->flow.reason ? p->flow.reason : "");
+        return;
+    }
+    flow_evidence(f,
+                  "a ClientHello of %u bytes in segments of at most %u fails as well: it is no "
+                  "question of size",
+                  p->tls_hello, p->info.mss);
+    if (f->verdict == VERDICT_MTU_BLACKHOLE)
+        flow_revise(f, VERDICT_STALLED, SIDE_NETWORK, CERTAINTY_SEEN, "the handshake stands still");
+}
+
+/* ---- large segments in a transfer */
+
+static void explain_segment(struct second *s, const struct probe *p)
+{
+    struct flow *f = &s->first;
+
+    if (verdict_is_success(p->flow.verdict) || p->flow.verdict == VERDICT_TARGET_ERROR) {
+        flow_evidence(f, "a second probe with segments of %u bytes came through whole: confirmed",
+                      p->info.mss);
+        return;
+    }
+    flow_evidence(f,
+                  "a second probe with segments of %u bytes failed as well (%s): it is no "
+                  "question of size",
+                  p->info.mss, verdict_get_info(p->flow.verdict)->name);
+    flow_revise(f, VERDICT_STALLED, SIDE_NETWORK, CERTAINTY_SEEN, "bytes stopped coming");
+}
+
+/* ---- a port that hangs up */
+
+static void explain_port(struct second *s, const struct probe *p)
+{
+    if (!p->signs.proxy_spoke_tls)
+        return;
+    flow_evidence(&s->first,
+                  "a TLS server: the port answers a ClientHello; if it is a proxy, it is "
+                  "an https:// one");
+    flow_revise(&s->first, VERDICT_NOT_A_PROXY, SIDE_PROXY, CERTAINTY_INFERRED,
+                "a TLS server is on this port");
+}
+
+/* ---- a cut */
+
+static uint64_t difference(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : b - a;
+}
+
+static void explain_cut(struct second *s, const struct probe *p)
+{
+    struct flow *f = &s->first;
+    const struct probe_signs *a = &s->signs, *b = &p->signs;
+    bool count = b->cut && difference(a->cut_at, b->cut_at) <= SAME_COUNT;
+    bool second = b->cut && difference(a->cut_ns, b->cut_ns) <= SAME_NS && a->cut_ns > SAME_NS;
+
+    if (!b->cut) {
+        flow_evidence(f, "a second try ended otherwise: %s",
+                      verdict_get_info(p->flow.verdict)->name);
+        return;
+    }
+    flow_evidence(f, "a second try was cut after %llu bytes and %.1f s",
+                  (unsigned long long)b->cut_at, (double)b->cut_ns / 1e9);
+    /* at a steady rate both are alike: then the one that is alike to the percent */
+    if (count && second && a->cut_at != b->cut_at &&
+        difference(a->cut_ns, b->cut_ns) < a->cut_ns / ONE_PERCENT)
+        count = false;
+    if (count)
+        flow_revise(f, VERDICT_SIZE_LIMIT, SIDE_PROXY, CERTAINTY_INFERRED,
+                    "cut twice at the same count of bytes");
+    else if (second)
+        flow_revise(f, VERDICT_LIFETIME_LIMIT, SIDE_PROXY, CERTAINTY_INFERRED,
+                    "cut twice after the same time");
+}
+
+/* The second try brought it all: its flow is the one that counts. */
+static bool explain_whole(struct second *s, struct probe *p)
+{
+    if (p->flow.verdict != VERDICT_OK)
+        return false;
+    flow_evidence(&p->flow, "a first try was cut: %s after %llu bytes and %.1f s",
+                  verdict_get_info(s->first.verdict)->name, (unsigned long long)s->signs.cut_at,
+                  (double)s->signs.cut_ns / 1e9);
+    flow_fini(&s->first);
+    return true;
+}
+
+void second_explain(struct second *s, struct probe *p)
+{
+    enum second_why why = s->why;
+
+    s->why = SECOND_NONE;
+    if (p->flow.verdict == VERDICT_OPEN) {
+        flow_evidence(&s->first, "a second probe was under way when the time was over");
+    } else if (why == SECOND_CUT) {
+        if (explain_whole(s, p))
+            return;
+        explain_cut(s, p);
+    } else if (why == SECOND_PORT) {
+        explain_port(s, p);
+    } else if (why == SECOND_HELLO) {
+        explain_hello(s, p);
+    } else {
+        explain_segment(s, p);
+    }
+    flow_fini(&p->flow);
+    p->flow = s->first;
+    s->first = (struct flow){0};
+}

@@ -1,0 +1,410 @@
+#include "cli/check_report.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/util.h"
+#include "render/date.h"
+#include "render/escape.h"
+#include "render/human.h"
+#include "render/render.h"
+
+#define NAME_WIDTH 20 /* the longest verdict */
+#define WAY_WIDTH 26
+
+static void colour(struct pen *p, bool on, const char *code)
+{
+    if (on)
+        pen_text(p, code);
+}
+
+static void pad_to(struct pen *p, size_t from, size_t width)
+{
+    size_t len = pen_len(p) - from;
+
+    pen_pad(p, ' ', len < width ? width - len : 1);
+}
+
+static bool is_fine(const struct flow *f)
+{
+    return verdict_is_success(f->verdict);
+}
+
+/* ---- for the proxy's owner */
+
+/* What to look for in which log, by verdict; others have the line for all. */
+static const struct hint {
+    enum verdict verdict;
+    const char *text;
+} hints[] = {
+    {VERDICT_ACL_DENIED,
+     "TCP_DENIED/403 in squid's access.log, \"acl-denied\" and the rule in viaduct's"},
+    {VERDICT_AUTH_REQUIRED, "TCP_DENIED/407 in squid's access.log, \"auth-required\" in viaduct's"},
+    {VERDICT_AUTH_FAILED,
+     "TCP_DENIED/407 in squid's access.log and the helper's lines in cache.log; "
+     "\"auth-failed\" with its evidence in viaduct's"},
+    {VERDICT_UPSTREAM_UNRESOLVED, "DNS errors of the proxy's resolver at that time"},
+    {VERDICT_UPSTREAM_TIMEOUT,
+     "TCP_MISS/503 or /504 in squid's access.log; the firewall's log for the "
+     "proxy's address as source"},
+    {VERDICT_PROXY_UNREACHABLE, "the firewall's log for this machine's address as source"},
+    {VERDICT_PROXY_REFUSED, "whether the proxy's process runs and listens: ss -ltn there"},
+    {VERDICT_MTU_BLACKHOLE,
+     "ip link, ip route get and the tunnels' MTU on the way; ICMP type 3 code "
+     "4 or ICMPv6 type 2 in the firewall's log"},
+};
+
+static const char *hint_of(enum verdict v)
+{
+    for (size_t i = 0; i < ARRAY_LEN(hints); i++)
+        if (hints[i].verdict == v)
+            return hints[i].text;
+    return NULL;
+}
+
+static void write_asked(struct pen *p, const struct check_args *a, const struct flow *f)
+{
+    pen_text(p, "  asked     ");
+    date_write_rfc3339(p, f->start_ns);
+    pen_char(p, ' ');
+    escape_text(p, span_of(f->method));
+    pen_char(p, ' ');
+    escape_text(p, span_of(f->target));
+    if (f->client.addr.family) {
+        pen_text(p, " from ");
+        human_endpoint(p, &f->client);
+    }
+    pen_text(p, ", ");
+    pen_text(p, a->proxy_text);
+    if (f->user) {
+        pen_text(p, ", user ");
+        escape_text(p, span_of(f->user));
+    }
+    pen_char(p, '\n');
+}
+
+static void write_got(struct pen *p, const struct flow *f)
+{
+    pen_text(p, "  came back ");
+    if (f->status)
+        pen_u64(p, f->status);
+    else
+        pen_text(p, "no answer");
+    pen_text(p, " after ");
+    human_duration(p, f->duration_ns);
+    pen_text(p, ": ");
+    human_ending(p, f);
+    if (f->reason) {
+        pen_text(p, ", ");
+        escape_text(p, span_of(f->reason));
+    }
+    pen_char(p, '\n');
+}
+
+static void write_look(struct pen *p, const struct flow *f)
+{
+    const char *hint = hint_of(f->verdict);
+
+    pen_text(p, "  look for  ");
+    if (hint) {
+        pen_text(p, hint);
+    } else {
+        pen_text(p, "client ");
+        human_endpoint(p, &f->client);
+        pen_text(p, " and target ");
+        escape_text(p, span_of(f->target));
+        pen_text(p, " at that time in the proxy's access log (squid: access.log; viaduct: viaduct "
+                    "flows)");
+    }
+    pen_char(p, '\n');
+}
+
+/* ---- the same with curl */
+
+/* A word of a shell's command line. */
+static void write_word(struct pen *p, const char *text)
+{
+    pen_char(p, '\'');
+    for (; *text; text++) {
+        if (*text == '\'')
+            pen_text(p, "'\\''");
+        else
+            escape_text(p, (struct span){text, 1});
+    }
+    pen_char(p, '\'');
+}
+
+static void write_curl_proxy(struct pen *p, const struct check_args *a, const struct flow *f)
+{
+    static const char *const wishes[] = {
+        [LOGIN_ANY] = " --proxy-anyauth", [LOGIN_DIGEST] = " --proxy-digest", [LOGIN_BASIC] = ""};
+
+    if (!f->proxy.addr.family && !a->options.proxy) {
+        pen_text(p, " --noproxy '*'");
+        return;
+    }
+    pen_text(p, " -x ");
+    write_word(p, a->proxy_text);
+    if (a->proxy.user) {
+        pen_text(p, wishes[a->proxy.wish]);
+        pen_text(p, " -U ");
+        write_word(p, a->proxy.user);
+    }
+    if (a->proxy.ca) {
+        pen_text(p, " --proxy-cacert ");
+        write_word(p, a->proxy.ca);
+    }
+}
+
+static void write_curl(struct pen *p, const struct check_args *a, const struct flow *f)
+{
+    pen_text(p, "the same with curl: curl -v");
+    write_curl_proxy(p, a, f);
+    if (a->options.insecure)
+        pen_text(p, a->proxy.tls ? " -k --proxy-insecure" : " -k");
+    if (a->options.cacert) {
+        pen_text(p, " --cacert ");
+        write_word(p, a->options.cacert);
+    }
+    if (a->options.follow)
+        pen_text(p, " -L");
+    if (a->resume)
+        pen_text(p, " -C -");
+    pen_text(p, " -o ");
+    write_word(p, a->output ? a->output : "/dev/null");
+    pen_text(p, " -m ");
+    pen_u64(p, a->options.timeout_ns ? (a->options.timeout_ns + NS_PER_S - 1) / NS_PER_S : 30);
+    pen_char(p, ' ');
+    write_word(p, f->url ? f->url : "");
+    pen_char(p, '\n');
+}
+
+bool check_report_flow(struct buf *out, const struct check_args *a, const struct flow *f,
+                       bool coloured)
+{
+    struct pen p;
+
+    if (!render_ladder(out, f, coloured))
+        return false;
+    pen_init_draft(&p, out);
+    pen_char(&p, '\n');
+    if (!is_fine(f)) {
+        pen_text(&p, a->options.proxy && f->verdict != VERDICT_TARGET_ERROR
+                         ? "for the proxy's owner:\n"
+                         : "for the target's owner:\n");
+        write_asked(&p, a, f);
+        write_got(&p, f);
+        write_look(&p, f);
+        pen_char(&p, '\n');
+    }
+    write_curl(&p, a, f);
+    return pen_end_draft(&p, out);
+}
+
+/* ---- many */
+
+bool check_report_row(struct buf *out, const struct flow *f, bool coloured)
+{
+    struct pen p;
+    size_t from;
+
+    pen_init_draft(&p, out);
+    colour(&p, coloured, is_fine(f) ? "\x1b[32m" : "\x1b[31m");
+    from = pen_len(&p);
+    pen_text(&p, verdict_get_info(f->verdict)->name);
+    pad_to(&p, from, NAME_WIDTH);
+    colour(&p, coloured, "\x1b[0m");
+    from = pen_len(&p);
+    pen_text(&p, phase_name(f->ended_in));
+    pad_to(&p, from, 10);
+    from = pen_len(&p);
+    if (f->status)
+        pen_u64(&p, f->status);
+    else
+        pen_char(&p, '-');
+    pad_to(&p, from, 4);
+    from = pen_len(&p);
+    human_duration(&p, f->duration_ns);
+    pad_to(&p, from, 10);
+    escape_text(&p, span_of(f->url));
+    if (f->reason && !is_fine(f)) {
+        pen_text(&p, "  ");
+        escape_text(&p, span_of(f->reason));
+    }
+    pen_char(&p, '\n');
+    return pen_end_draft(&p, out);
+}
+
+bool check_report_sum(struct buf *out, unsigned flows, unsigned fine, uint64_t longest_ns)
+{
+    struct pen p;
+
+    pen_init_draft(&p, out);
+    pen_u64(&p, fine);
+    pen_text(&p, " of ");
+    pen_u64(&p, flows);
+    pen_text(&p, " ok, the longest took ");
+    human_duration(&p, longest_ns);
+    pen_char(&p, '\n');
+    return pen_end_draft(&p, out);
+}
+
+/* ---- by several ways */
+
+static void write_cell(struct pen *p, const struct flow *f, enum phase phase)
+{
+    size_t from = pen_len(p);
+
+    switch ((enum outcome)f->outcomes[phase]) {
+    case OUTCOME_OK:
+    case OUTCOME_FAILED:
+        human_duration(p, f->phases[phase].duration_ns);
+        if (f->outcomes[phase] == OUTCOME_FAILED)
+            pen_text(p, " failed");
+        break;
+    case OUTCOME_NONE:
+    case OUTCOME_SKIPPED:
+    case OUTCOME_UNKNOWN:
+    case OUTCOME_COUNT:
+        pen_char(p, '-');
+        break;
+    }
+    pad_to(p, from, WAY_WIDTH);
+}
+
+static void write_row(struct pen *p, const char *title, const struct check_way *ways, unsigned len,
+                      void (*cell)(struct pen *, const struct check_way *))
+{
+    size_t from = pen_len(p);
+
+    pen_text(p, title);
+    pad_to(p, from, 12);
+    for (unsigned i = 0; i < len; i++) {
+        from = pen_len(p);
+        cell(p, &ways[i]);
+        pad_to(p, from, WAY_WIDTH);
+    }
+    pen_char(p, '\n');
+}
+
+static void cell_name(struct pen *p, const struct check_way *w)
+{
+    pen_text(p, w->name);
+}
+
+static void cell_verdict(struct pen *p, const struct check_way *w)
+{
+    pen_text(p, verdict_get_info(w->flow->verdict)->name);
+}
+
+static void cell_status(struct pen *p, const struct check_way *w)
+{
+    if (w->flow->status)
+        pen_u64(p, w->flow->status);
+    else
+        pen_char(p, '-');
+}
+
+static void cell_issuer(struct pen *p, const struct check_way *w)
+{
+    const char *issuer = w->flow->tls && w->flow->tls->issuer ? w->flow->tls->issuer : "-";
+
+    escape_text(p, (struct span){issuer, strnlen(issuer, WAY_WIDTH - 2)});
+}
+
+static void cell_total(struct pen *p, const struct check_way *w)
+{
+    human_duration(p, w->flow->duration_ns);
+}
+
+/* Ways are in the order of their hops: direct, through the proxy, ….  The first hop whose way fails
+ * where the one before did not adds the failure. */
+static void write_conclusion(struct pen *p, const struct check_way *ways, unsigned len)
+{
+    unsigned fine = 0, failing = len;
+
+    for (unsigned i = 0; i < len; i++)
+        fine += is_fine(ways[i].flow) || ways[i].flow->verdict == VERDICT_TARGET_ERROR;
+    if (fine == len) {
+        pen_text(p, "every way leads to the target\n");
+        return;
+    }
+    if (fine == 0) {
+        bool same = true;
+
+        for (unsigned i = 1; i < len; i++)
+            same &= ways[i].flow->verdict == ways[0].flow->verdict;
+        pen_text(p, same
+                        ? "every way fails alike: it is the target, or this machine's own network\n"
+                        : "every way fails, each for a reason of its own\n");
+        return;
+    }
+    for (unsigned i = len; i-- > 0;)
+        if (!is_fine(ways[i].flow) && ways[i].flow->verdict != VERDICT_TARGET_ERROR)
+            failing = i;
+    if (failing == 0 && is_fine(ways[len - 1].flow)) {
+        pen_text(p, "only ");
+        pen_text(p, ways[0].name);
+        pen_text(p,
+                 " fails: the target is not reached from this machine itself, as where a proxy is "
+                 "the only way out\n");
+        return;
+    }
+    pen_text(p, ways[failing].name);
+    pen_text(p, " adds the failure: ");
+    human_ending(p, ways[failing].flow);
+    if (ways[failing].flow->reason) {
+        pen_text(p, ", ");
+        escape_text(p, span_of(ways[failing].flow->reason));
+    }
+    pen_char(p, '\n');
+}
+
+/* Another chain than the one seen direct: somebody between made it. */
+static void write_interception(struct pen *p, const struct check_way *ways, unsigned len)
+{
+    const struct flow_tls *first = ways[0].flow->tls;
+
+    for (unsigned i = 1; i < len; i++) {
+        const struct flow_tls *t = ways[i].flow->tls;
+
+        if (first && first->issuer && t && t->issuer && strcmp(first->issuer, t->issuer) != 0) {
+            pen_text(p, ways[i].name);
+            pen_text(p, " shows another certificate than ");
+            pen_text(p, ways[0].name);
+            pen_text(p, ", made by ");
+            escape_text(p, span_of(t->issuer));
+            pen_char(p, '\n');
+        }
+    }
+}
+
+bool check_report_compare(struct buf *out, const struct check_way *ways, unsigned len,
+                          bool coloured)
+{
+    struct pen p;
+
+    pen_init_draft(&p, out);
+    colour(&p, coloured, "\x1b[1m");
+    escape_text(&p, span_of(ways[0].flow->url));
+    colour(&p, coloured, "\x1b[0m");
+    pen_text(&p, "\n\n");
+    write_row(&p, "", ways, len, cell_name);
+    for (enum phase phase = 0; phase < PHASE_COUNT; phase++) {
+        size_t from = pen_len(&p);
+
+        pen_text(&p, phase_name(phase));
+        pad_to(&p, from, 12);
+        for (unsigned i = 0; i < len; i++)
+            write_cell(&p, ways[i].flow, phase);
+        pen_char(&p, '\n');
+    }
+    write_row(&p, "total", ways, len, cell_total);
+    write_row(&p, "status", ways, len, cell_status);
+    write_row(&p, "issuer", ways, len, cell_issuer);
+    write_row(&p, "verdict", ways, len, cell_verdict);
+    pen_char(&p, '\n');
+    write_conclusion(&p, ways, len);
+    write_interception(&p, ways, len);
+    return pen_end_draft(&p, out);
+}

@@ -1,0 +1,28 @@
+/* cli/check_report.h - what `viaduct check` says of flows that ended, for people: the ladder with
+ * what its owner needs behind it, a table of many, a comparison of ways.
+ *
+ * Appends to a buf; false when memory is out.  Pure. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "cli/check_args.h"
+#include "flow/flow.h"
+
+/* The ladder; where it failed, three lines for the proxy's owner; the curl command that would show
+ * the same. */
+bool check_report_flow(struct buf *out, const struct check_args *a, const struct flow *f,
+                       bool colour);
+
+/* One line of the table of many, and its end. */
+bool check_report_row(struct buf *out, const struct flow *f, bool colour);
+bool check_report_sum(struct buf *out, unsigned flows, unsigned fine, uint64_t longest_ns);
+
+/* One URL gone to by several ways, side by side: phases, verdicts, and which hop adds the failure.
+ */
+struct check_way {
+    const char *name; /* "direct", "http://10.10.10.1:3128" */
+    struct flow *flow;
+};
+bool check_report_compare(struct buf *out, const struct check_way *ways, unsigned len, bool colour);

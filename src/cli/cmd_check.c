@@ -1,0 +1,306 @@
+/* cli/cmd_check.c - `viaduct check`: goes the way to URLs and explains what it meets. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/util.h"
+#include "check/check.h"
+#include "cli/check_args.h"
+#include "cli/check_report.h"
+#include "cli/command.h"
+#include "render/human.h"
+#include "render/render.h"
+
+#define OUTPUT_MAX (64u << 20)
+#define REDRAW_NS (50 * NS_PER_MS)
+
+static volatile sig_atomic_t interrupted;
+static volatile int stop;
+
+static void on_signal(int sig)
+{
+    interrupted = sig;
+    stop = 1;
+}
+
+/* What the report knows while flows come. */
+struct report {
+    const struct check_args *args;
+    bool colour;    /* of standard output */
+    bool screen;    /* standard output is a terminal: the ladder is drawn as it happens */
+    bool progress;  /* standard error is one: how many URLs are done */
+    unsigned lines; /* of the drawing so far */
+    uint64_t drawn_ns;
+    unsigned flows, fine;
+    uint64_t longest_ns;
+    struct buf table;
+};
+
+static bool is_terminal(int fd)
+{
+    const char *term = getenv("TERM");
+
+    return isatty(fd) && !(term && strcmp(term, "dumb") == 0);
+}
+
+static bool wants_colour(void)
+{
+    return is_terminal(STDOUT_FILENO) && !getenv("NO_COLOR");
+}
+
+static void print(struct buf *b)
+{
+    struct span s = buf_span(b);
+
+    fwrite(s.ptr, 1, s.len, stdout);
+    buf_fini(b);
+}
+
+/* ---- as it happens */
+
+/* Takes the drawing back. */
+static void erase(struct report *r)
+{
+    if (r->lines > 0)
+        printf("\x1b[%uA\x1b[J", r->lines);
+    r->lines = 0;
+}
+
+/* Lines that would wrap are cut: how many there are must be known. */
+static void draw_lines(struct report *r, struct span text)
+{
+    struct winsize size = {.ws_col = 80};
+    unsigned columns;
+
+    ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+    columns = size.ws_col > 1 ? size.ws_col - 1u : 79;
+    while (text.len > 0) {
+        struct span line = span_cut(&text, '\n');
+        size_t len = 0;
+        unsigned column = 0;
+
+        while (len < line.len && column < columns) { /* bytes that continue a character take none */
+            len++;
+            while (len < line.len && (line.ptr[len] & 0xc0) == 0x80)
+                len++;
+            column++;
+        }
+        fwrite(line.ptr, 1, len, stdout);
+        putchar('\n');
+        r->lines++;
+    }
+}
+
+static void draw(struct report *r, const struct flow *f)
+{
+    struct buf b;
+
+    r->drawn_ns = clock_mono_ns();
+    buf_init(&b, OUTPUT_MAX);
+    if (render_ladder_so_far(&b, f, r->drawn_ns, false)) {
+        erase(r);
+        draw_lines(r, buf_span(&b));
+        fflush(stdout);
+    }
+    buf_fini(&b);
+}
+
+static void on_phase(void *owner, unsigned url, const struct flow *f)
+{
+    struct report *r = owner;
+
+    (void)url;
+    if (r->screen)
+        draw(r, f);
+}
+
+/* ---- flows that ended */
+
+static void count(struct report *r, const struct flow *f)
+{
+    r->flows++;
+    r->fine += verdict_is_success(f->verdict);
+    if (f->duration_ns > r->longest_ns)
+        r->longest_ns = f->duration_ns;
+}
+
+static void on_flow(void *owner, unsigned url, struct flow *f)
+{
+    struct report *r = owner;
+    struct buf b;
+
+    count(r, f);
+    buf_init(&b, OUTPUT_MAX);
+    erase(r);
+    if (r->args->json)
+        render_json(&b, f);
+    else if (r->args->urls_len > 1)
+        check_report_row(&b, f, r->colour);
+    else
+        check_report_flow(&b, r->args, f, r->colour);
+    if (r->flows > 1 && !r->args->json && r->args->urls_len == 1)
+        putchar('\n');
+    print(&b);
+    (void)url;
+}
+
+static void on_done(void *owner, unsigned done, unsigned len)
+{
+    struct report *r = owner;
+
+    if (r->progress)
+        fprintf(stderr, "\r%u of %u URLs done\x1b[K%s", done, len, done == len ? "\r\x1b[K" : "");
+}
+
+/* ---- the runs */
+
+static int verdict_status(const struct report *r)
+{
+    return interrupted || r->fine < r->flows ? EXIT_VERDICT : EXIT_OK;
+}
+
+static int run_plain(struct check_args *a, struct report *r)
+{
+    struct err err;
+    struct buf b;
+
+    r->screen = r->screen && !a->json && a->urls_len == 1;
+    r->progress = is_terminal(STDERR_FILENO) && a->urls_len > 1;
+    if (!check_run(&a->options, (const char *const *)a->urls, a->urls_len, &stop, &err)) {
+        fprintf(stderr, "viaduct check: %s\n", err.text);
+        return EXIT_USAGE;
+    }
+    if (a->urls_len > 1 && !a->json) {
+        buf_init(&b, OUTPUT_MAX);
+        check_report_sum(&b, r->flows, r->fine, r->longest_ns);
+        print(&b);
+    }
+    return verdict_status(r);
+}
+
+/* One way of several: the flows of the URLs, the last of each. */
+struct way {
+    struct report *report;
+    struct flow *flows;
+};
+
+static void keep_flow(void *owner, unsigned url, struct flow *f)
+{
+    struct way *w = owner;
+
+    flow_fini(&w->flows[url]);
+    w->flows[url] = *f;
+    *f = (struct flow){0};
+}
+
+#define WAYS_MAX 3
+
+/* Direct, through the proxy, and through the upstream settings where those are another one: the
+ * parent of a proxy on this machine. */
+static unsigned find_ways(struct check_args *a, struct check_args ways[WAYS_MAX])
+{
+    unsigned n = 0;
+
+    ways[n] = *a;
+    ways[n].options.proxy = NULL;
+    snprintf(ways[n++].proxy_text, sizeof ways[0].proxy_text, "direct");
+    if (a->options.proxy) {
+        ways[n] = *a;
+        ways[n].options.proxy = &ways[n].proxy;
+        n++;
+    }
+    if (check_args_take_parent(a, &ways[n]))
+        n++;
+    return n;
+}
+
+static int compare(struct check_args *a, struct report *r)
+{
+    struct check_args ways[WAYS_MAX] = {0};
+    struct way runs[WAYS_MAX] = {0};
+    unsigned n = find_ways(a, ways);
+    struct err err;
+    int status = EXIT_OK;
+
+    for (unsigned i = 0; i < n && status == EXIT_OK; i++) {
+        runs[i].flows = calloc(a->urls_len, sizeof(struct flow));
+        ways[i].options.owner = &runs[i];
+        ways[i].options.on_flow = keep_flow;
+        ways[i].options.on_phase = NULL;
+        if (!runs[i].flows ||
+            !check_run(&ways[i].options, (const char *const *)a->urls, a->urls_len, &stop, &err)) {
+            fprintf(stderr, "viaduct check: %s\n", runs[i].flows ? err.text : "out of memory");
+            status = EXIT_USAGE;
+        }
+    }
+    for (unsigned u = 0; u < a->urls_len && status == EXIT_OK; u++) {
+        struct check_way shown[WAYS_MAX];
+        struct buf b;
+
+        buf_init(&b, OUTPUT_MAX);
+        for (unsigned i = 0; i < n; i++) {
+            shown[i] = (struct check_way){ways[i].proxy_text, &runs[i].flows[u]};
+            if (a->json)
+                render_json(&b, shown[i].flow);
+        }
+        count(r, shown[a->options.proxy ? 1 : 0].flow);
+        if (!a->json)
+            check_report_compare(&b, shown, n, r->colour);
+        print(&b);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        for (unsigned u = 0; runs[i].flows && u < a->urls_len; u++)
+            flow_fini(&runs[i].flows[u]);
+        free(runs[i].flows);
+    }
+    return status == EXIT_OK ? verdict_status(r) : status;
+}
+
+static int check_command(int argc, char **argv)
+{
+    struct check_args a = {0};
+    struct report r = {.args = &a, .colour = wants_colour(), .screen = is_terminal(STDOUT_FILENO)};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND};
+    int status = check_args_parse(&a, argc, argv);
+
+    if (status == EXIT_OK) {
+        sigaction(SIGINT, &action, NULL);
+        sigaction(SIGTERM, &action, NULL);
+        signal(SIGPIPE, SIG_IGN);
+        a.options.owner = &r;
+        a.options.on_flow = on_flow;
+        a.options.on_phase = on_phase;
+        a.options.on_done = on_done;
+        status = a.compare ? compare(&a, &r) : run_plain(&a, &r);
+    }
+    check_args_fini(&a);
+    return status;
+}
+
+const struct command cmd_check = {
+    .name = "check",
+    .synopsis =
+        "[-x PROXY] [-U USER] [--digest | --basic] [-L] [-k] [-m SECONDS] [-f LIST] [--json] "
+        "URL...",
+    .summary = "go the way to URLs phase by phase and explain what is met",
+    .help =
+        "  -x, --proxy PROXY       http://HOST:PORT, https://HOST:PORT or direct (default: the\n"
+        "                          upstream settings of this machine)\n"
+        "  -U, --proxy-user USER   log in at the proxy; the password is asked for\n"
+        "      --digest, --basic   with this scheme only (default: the strongest one offered)\n"
+        "  -L, --location          follow redirects, each as a flow of its own\n"
+        "      --compare           direct, through the proxy and through its parent, side by side\n"
+        "  -k, --insecure          go on where a certificate does not verify\n"
+        "      --cacert FILE       trust these certificates for targets, not the system's\n"
+        "      --proxy-cacert FILE the same for an https:// proxy\n"
+        "  -m, --max-time SECONDS  for each URL (default: 30)\n"
+        "  -f, --file LIST         URLs, one a line (-: standard input)\n"
+        "  -c, --config FILE       whose upstream settings are meant\n"
+        "      --json              a flow a line\n",
+    .run = check_command,
+};
