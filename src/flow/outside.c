@@ -424,8 +424,6 @@ static bool judge_words(const struct scene *sc, struct outside_verdict *out)
 
     if (w->verdict == VERDICT_COUNT || !counts)
         return false;
-    if (w->verdict == VERDICT_AUTH_FAILED && !sc->a->credentials_sent)
-        return false;
     give_reason(out, "%.*s", SHOWN(w->words));
     flow_evidence(sc->f, "%s says: %.*s", w->product, SHOWN(w->words));
     if (w->note)
@@ -469,8 +467,8 @@ static enum verdict status_verdict(unsigned status)
     return status < 500 ? VERDICT_BAD_REQUEST : VERDICT_PROXY_ERROR;
 }
 
-/* To CONNECT, from who shows no sign of being a proxy: a web server's ways to say that it is none.
- */
+/* From who shows no sign of being a proxy: a web server's ways to say to CONNECT that it is none,
+ * and to anything that TLS is spoken there. */
 static bool judge_web_server(const struct scene *sc, struct outside_verdict *out)
 {
     const struct outside_answer *a = sc->a;
@@ -479,9 +477,7 @@ static bool judge_web_server(const struct scene *sc, struct outside_verdict *out
     bool wants_tls = a->status == 400 && marks_wants_tls(a->body);
     char name[OUTSIDE_REASON_MAX];
 
-    if ((a->asked != OUTSIDE_CONNECT || sc->is_marked || (!typical && !bad)) && !wants_tls)
-        return false;
-    if (wants_tls && sc->is_signed)
+    if (sc->is_marked || !(wants_tls || (a->asked == OUTSIDE_CONNECT && (typical || bad))))
         return false;
     snprintf(name, sizeof name, "a web server%s%s%.*s%s", wants_tls ? " that wants TLS" : "",
              a->server.len > 0 ? " (" : "", SHOWN(a->server), a->server.len > 0 ? ")" : "");

@@ -231,6 +231,11 @@ static void what_is_no_proxy(void **state)
             PROXY, SEEN, NULL, "a page of its own"),
         ROW("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>", ABSOLUTE, 0, OK, NOBODY,
             SEEN, NULL, NULL),
+        ROW("HTTP/1.1 200 OK\r\nVia: 1.1 a\r\nContent-Type: text/html\r\n\r\n<html>", CONNECT, 0,
+            OK, NOBODY, SEEN, NULL, NULL),
+        ROW("HTTP/1.1 400 x\r\nServer: nginx\r\nVia: 1.1 a\r\n\r\n"
+            "The plain HTTP request was sent to HTTPS port",
+            ABSOLUTE, 0, TARGET_ERROR, TARGET, SEEN, NULL, NULL),
         ROW("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", CONNECT, 0, OK, NOBODY, SEEN, NULL,
             NULL),
         ROW("HTTP/1.0 200 Connection established\r\nProxy-agent: tinyproxy/1.11.1\r\n\r\n", CONNECT,
@@ -275,6 +280,13 @@ static void words_come_before_numbers(void **state)
         ROW("HTTP/1.1 403 x\r\nProxy-Status: v; error=http_response_body_size; "
             "received-status=200\r\n\r\n",
             ABSOLUTE, 0, SIZE_LIMIT, PROXY, SEEN, NULL, NULL),
+        ROW("HTTP/1.1 503 x\r\nProxy-Status: p; error=proxy_internal_response; "
+            "details=\"shutting down\"\r\n\r\n",
+            CONNECT, 0, DRAINING, PROXY, SEEN, NULL, NULL),
+        ROW("HTTP/1.1 503 x\r\nProxy-Status: p; error=proxy_internal_response\r\n\r\n", CONNECT, 0,
+            OVERLOADED, PROXY, INFERRED, NULL, NULL),
+        ROW("HTTP/1.1 408 Request Timeout\r\n\r\n", CONNECT, 0, REQUEST_TIMEOUT, CLIENT, INFERRED,
+            NULL, NULL),
         ROW("HTTP/1.1 503 x\r\nRetry-After: 7\r\n\r\n", CONNECT, 0, OVERLOADED, PROXY, INFERRED,
             NULL, "Retry-After: 7"),
         ROW("HTTP/1.1 503 x\r\nX-Squid-Error: ERR_CUSTOM 0\r\n\r\n", CONNECT, 0, OVERLOADED, PROXY,
@@ -290,6 +302,20 @@ static void words_come_before_numbers(void **state)
 
     (void)state;
     run_texts(cases, ARRAY_LEN(cases));
+}
+
+/* An address needs no look-up: then squid's word for it says something else. */
+static void an_address_is_not_unresolved(void **state)
+{
+    struct outside_answer a = {
+        .is_http = true, .status = 500, .squid_error = SPAN_INIT("ERR_CANNOT_FORWARD 0")};
+    struct flow f = {0};
+
+    (void)state;
+    assert_int_equal(outside_judge(&a, &f).verdict, VERDICT_UPSTREAM_FAILED);
+    a.by_name = true;
+    assert_int_equal(outside_judge(&a, &f).verdict, VERDICT_UPSTREAM_UNRESOLVED);
+    flow_fini(&f);
 }
 
 static void logins(void **state)
@@ -385,6 +411,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(real_proxies),
         cmocka_unit_test(what_is_no_proxy),
         cmocka_unit_test(words_come_before_numbers),
+        cmocka_unit_test(an_address_is_not_unresolved),
         cmocka_unit_test(logins),
         cmocka_unit_test(numbers),
         cmocka_unit_test(texts_from_outside_are_cut),
