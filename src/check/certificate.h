@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "flow/flow.h"
 
@@ -29,6 +30,6 @@ struct flow_tls *certificate_tls_of(struct flow *f);
 void certificate_read(struct tls *t, const char *host, const struct tls_facts *facts,
                       struct certificate *out, struct flow *f);
 
-/* Notes why it does not verify, as evidence: whose it is, who made it, for which names, until when.
- */
-void certificate_note(struct tls *t, const char *host, struct flow *f);
+/* Notes what one has to know when it does not verify, as evidence: whose it is, who made it, for
+ * which names, until when.  `now_s` is wall time in seconds. */
+void certificate_note(struct tls *t, const char *host, int64_t now_s, struct flow *f);

@@ -66,16 +66,70 @@ uint64_t check_hello_patience(const struct check *c)
     return c->options.timeout_ns / 3 < HELLO_NS ? c->options.timeout_ns / 3 : HELLO_NS;
 }
 
-void check_tap_open(struct probe *p, const struct endpoint *to)
+/* ---- the capture */
+
+static struct pcapng *file_of(const struct check *c)
 {
+    return c->options.capture && c->options.capture->packets ? &c->options.capture->file : NULL;
+}
+
+void check_tap_open(struct probe *p, unsigned which, int fd, const struct endpoint *to)
+{
+    struct endpoint here;
+    struct sock_info info = {0};
+
+    if (!file_of(p->check) || !sock_get_local(fd, &here))
+        return;
+    sock_read_info(fd, &info);
+    tap_open(&p->taps[which], file_of(p->check), &here, to, 0, probe_now(p));
+}
+
+void check_tap_answered(struct probe *p, unsigned which, bool refused)
+{
+    if (file_of(p->check) && refused)
+        tap_refused(&p->taps[which], probe_now(p));
+    else if (file_of(p->check))
+        tap_established(&p->taps[which], probe_now(p));
 }
 
 void check_tap_bytes(struct probe *p, bool sent, const void *bytes, size_t n)
 {
+    if (file_of(p->check))
+        tap_data(&p->taps[p->chosen], probe_now(p), sent ? TAP_NEAR : TAP_FAR,
+                 (struct span){bytes, n});
 }
 
-void check_tap_close(struct probe *p, bool reset)
+void check_tap_close(struct probe *p, bool near, bool reset)
 {
+    if (file_of(p->check))
+        tap_close(&p->taps[p->chosen], probe_now(p), near ? TAP_NEAR : TAP_FAR, reset);
+}
+
+void check_tap_handshake(struct probe *p, bool begins)
+{
+    struct pcapng *file = file_of(p->check);
+
+    if (!file || p->tap_holds == begins)
+        return;
+    p->tap_holds = begins;
+    if (begins)
+        pcapng_hold(file);
+    else
+        pcapng_release(file);
+}
+
+static void on_secret(void *owner, const char *line)
+{
+    capture_secret(((struct check *)owner)->options.capture, line);
+}
+
+/* What every context of TLS has in common. */
+static struct tls_client_options tls_options(struct check *c)
+{
+    bool wanted = c->options.capture && c->options.capture->secrets;
+
+    return (struct tls_client_options){
+        .alpn = "http/1.1", .on_secret = wanted ? on_secret : NULL, .owner = c};
 }
 
 /* ---- jobs */
@@ -302,15 +356,16 @@ static void run(struct check *c, struct job *jobs, unsigned len, const volatile 
 static bool make_contexts(struct check *c, bool any_tls, struct err *err)
 {
     const struct check_proxy *proxy = c->options.proxy;
-    struct tls_client_options o = {
-        .alpn = "http/1.1", .hello_len = HELLO_LEN, .ca = c->options.cacert};
+    struct tls_client_options o = tls_options(c);
 
     if (proxy && proxy->tls) {
-        c->proxy_tls = tls_context_new_client(
-            &(struct tls_client_options){.ca = proxy->ca, .alpn = "http/1.1"}, err);
+        o.ca = proxy->ca;
+        c->proxy_tls = tls_context_new_client(&o, err);
         if (!c->proxy_tls)
             return false;
     }
+    o.ca = c->options.cacert;
+    o.hello_len = HELLO_LEN;
     if (any_tls)
         c->target_tls = tls_context_new_client(&o, err);
     return !any_tls || c->target_tls;
@@ -318,13 +373,13 @@ static bool make_contexts(struct check *c, bool any_tls, struct err *err)
 
 struct tls_context *check_get_small_tls(struct check *c)
 {
+    struct tls_client_options o = tls_options(c);
     struct err err;
 
+    o.small = true;
+    o.ca = c->options.cacert;
     if (!c->small_tls)
-        c->small_tls = tls_context_new_client(&(struct tls_client_options){.alpn = "http/1.1",
-                                                                           .small = true,
-                                                                           .ca = c->options.cacert},
-                                              &err);
+        c->small_tls = tls_context_new_client(&o, &err);
     return c->small_tls;
 }
 

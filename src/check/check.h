@@ -22,6 +22,8 @@ struct check_proxy {
     const char *ca; /* PEM file, for the proxy itself; NULL: the system's */
 };
 
+struct capture;
+
 #define CHECK_AT_ONCE 64
 
 struct check_options {
@@ -31,7 +33,8 @@ struct check_options {
     bool (*is_direct)(void *owner, const char *host, const struct addr *addr);
     uint64_t timeout_ns; /* a URL; 0: 30 s */
     bool follow, insecure;
-    const char *cacert; /* PEM file, for targets; NULL: the system's */
+    const char *cacert;      /* PEM file, for targets; NULL: the system's */
+    struct capture *capture; /* the caller's, open; NULL: none */
     /* What the caller hears of; each may be NULL.  `url` is the number of the URL. */
     void *owner;
     void (*on_phase)(void *owner, unsigned url, const struct flow *f); /* another phase began */

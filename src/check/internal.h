@@ -51,7 +51,10 @@ uint64_t check_hello_patience(const struct check *c);
 /* The context of small ClientHellos, made where it is needed first; NULL without memory. */
 struct tls_context *check_get_small_tls(struct check *c);
 
-/* What passes a probe's connection, for the capture. */
-void check_tap_open(struct probe *p, const struct endpoint *to);
+/* What passes a probe's connections, for the capture: try `which` sends its SYN, is answered; bytes
+ * and ends of the connection that is used; a handshake whose packets wait for their secrets. */
+void check_tap_open(struct probe *p, unsigned which, int fd, const struct endpoint *to);
+void check_tap_answered(struct probe *p, unsigned which, bool refused);
 void check_tap_bytes(struct probe *p, bool sent, const void *bytes, size_t n);
-void check_tap_close(struct probe *p, bool reset);
+void check_tap_close(struct probe *p, bool near, bool reset);
+void check_tap_handshake(struct probe *p, bool begins);

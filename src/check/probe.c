@@ -121,8 +121,10 @@ static void close_tries(struct probe *p)
 
 void probe_hang_up(struct probe *p, bool reset)
 {
-    if (p->conn.fd >= 0)
-        check_tap_close(p, reset);
+    if (p->conn.fd >= 0) {
+        check_tap_handshake(p, false);
+        check_tap_close(p, true, reset);
+    }
     conn_close(&p->conn, reset);
     tls_free(p->outer);
     p->outer = NULL;
@@ -189,6 +191,8 @@ ssize_t probe_read(struct probe *p)
     struct check *c = p->check;
     ssize_t n = conn_read(&p->conn, c->buffer, CHECK_BUFFER);
 
+    if (n == 0 || n == -ECONNRESET)
+        check_tap_close(p, false, n != 0);
     if (n <= 0)
         return n;
     if (!p->conn.tls)
@@ -346,7 +350,7 @@ static enum probe_next connected(struct probe *p, unsigned slot)
         p->flow.address = at;
     if (sock_read_info(p->conn.fd, &p->info))
         flow_note(&p->flow, NOTE_PHASE, PHASE_CONNECT, "mss %u", p->info.mss);
-    check_tap_open(p, &at);
+    check_tap_answered(p, slot, false);
     if (p->through_proxy && (p->check->options.proxy->tls || p->wish.proxy_tls))
         return probe_enter(p, PROBE_HELLO);
     if (!p->rounds)
@@ -373,6 +377,7 @@ static void open_try(struct probe *p, unsigned i)
     if (fd >= 0) {
         conn_init(&p->tries[slot], fd, NODELAY_AFTER_FIRST_WRITE);
         p->try_numbers[slot] = (uint8_t)i;
+        check_tap_open(p, slot, fd, &at);
         failed = check_watch(p, slot, fd);
         if (failed < 0)
             conn_close(&p->tries[slot], true);
@@ -405,6 +410,8 @@ static enum probe_next step_dial(struct probe *p)
             err = sock_get_error(c->fd);
         if (!err && c->ready & CONN_OUT)
             return connected(p, i);
+        if (err == ECONNREFUSED)
+            check_tap_answered(p, i, true);
         conn_close(c, true);
         dial_end(&p->dial, p->try_numbers[i], err ? err : ECONNRESET, probe_now(p));
     }

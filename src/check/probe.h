@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/list.h"
+#include "check/capture.h"
 #include "check/certificate.h"
 #include "check/check.h"
 #include "check/url.h"
@@ -26,6 +27,7 @@
 #include "policy/login.h"
 #include "wire/body.h"
 #include "wire/http1.h"
+#include "wire/tap.h"
 #include "wire/tlsrec.h"
 
 struct check;
@@ -87,8 +89,10 @@ struct probe {
     struct dial dial;
     struct conn tries[PROBE_TRIES]; /* fd -1: free */
     uint8_t try_numbers[PROBE_TRIES];
-    struct conn conn;  /* the one that is used */
-    struct tls *outer; /* TLS with the proxy, while conn.tls is the one inside it */
+    struct tap taps[PROBE_TRIES]; /* their packets, where a capture is wanted */
+    bool tap_holds;               /* a handshake's packets wait for their secrets */
+    struct conn conn;             /* the one that is used */
+    struct tls *outer;            /* TLS with the proxy, while conn.tls is the one inside it */
     struct wheel_timer timer;
     uint64_t deadline_ns;  /* of the whole probe */
     uint64_t state_ns;     /* since when it is in this state */

@@ -466,6 +466,7 @@ enum probe_next probe_close_well(struct probe *p)
     p->finishing = true;
     p->ending = (struct ending){VERDICT_OK, SIDE_CLIENT, CERTAINTY_SEEN};
     conn_shutdown(&p->conn);
+    check_tap_close(p, true, false);
     return probe_enter(p, PROBE_CLOSE);
 }
 
@@ -503,6 +504,8 @@ enum probe_next probe_step_close(struct probe *p)
 
         if (n == -EAGAIN)
             return PROBE_WAIT;
+        if (n == 0)
+            check_tap_close(p, false, false);
         if (n <= 0)
             return probe_end_as(p, p->ending);
     }

@@ -11,6 +11,11 @@
 #include "flow/greeting.h"
 #include "net/tls.h"
 
+static int64_t wall_s(const struct probe *p)
+{
+    return (int64_t)(p->check->loop.wall_ns / NS_PER_S);
+}
+
 /* ---- what passes */
 
 static void on_proxy_bytes(void *owner, bool sent, const void *bytes, size_t n)
@@ -85,7 +90,7 @@ static enum probe_next hello_done(struct probe *p)
     flow_note(&p->flow, NOTE_PHASE, PHASE_PROXY_TLS, "%s %s", facts.version, facts.cipher);
     if (facts.verified)
         return probe_enter(p, PROBE_ASK);
-    certificate_note(p->conn.tls, p->check->options.proxy->host, &p->flow);
+    certificate_note(p->conn.tls, p->check->options.proxy->host, wall_s(p), &p->flow);
     if (!p->check->options.insecure)
         return probe_end(p, VERDICT_PROXY_TLS_FAILED, SIDE_PROXY, CERTAINTY_SEEN,
                          "the proxy's certificate: %s", facts.fault);
@@ -107,10 +112,15 @@ enum probe_next probe_step_hello(struct probe *p)
             return probe_end(p, VERDICT_PROXY_TLS_FAILED, SIDE_CLIENT, CERTAINTY_SEEN,
                              "out of memory");
         tls_set_tap(p->conn.tls, on_proxy_bytes, p);
+        check_tap_handshake(p, true);
         p->sent_ns = probe_now(p);
         p->heard_ns = 0;
     }
     n = conn_read(&p->conn, c->buffer, CHECK_BUFFER);
+    if (n == 0 || n == -ECONNRESET)
+        check_tap_close(p, false, n != 0);
+    if (tls_is_established(p->conn.tls) || n != -EAGAIN)
+        check_tap_handshake(p, false);
     if (n > 0 && !buf_append(&p->in, c->buffer, (size_t)n))
         n = -ENOBUFS;
     if (tls_is_established(p->conn.tls) && (n > 0 || n == -EAGAIN)) {
@@ -144,6 +154,7 @@ static bool begin_tls(struct probe *p)
         return false;
     }
     tls_set_tap(p->conn.tls, on_target_bytes, p);
+    check_tap_handshake(p, true);
     return true;
 }
 
@@ -212,7 +223,7 @@ static enum probe_next tls_done(struct probe *p)
     certificate_read(p->conn.tls, p->url->at.host, &facts, &p->certificate, &p->flow);
     if (facts.verified)
         return probe_enter(p, PROBE_EXCHANGE);
-    certificate_note(p->conn.tls, p->url->at.host, &p->flow);
+    certificate_note(p->conn.tls, p->url->at.host, wall_s(p), &p->flow);
     if (!p->check->options.insecure)
         return probe_end(p, VERDICT_TLS_UNTRUSTED, SIDE_TARGET, CERTAINTY_SEEN, "%s", facts.fault);
     flow_warn(&p->flow, WARNING_TLS_UNTRUSTED, "%s", facts.fault);
@@ -227,6 +238,10 @@ enum probe_next probe_step_tls(struct probe *p)
     if (!p->tls_begun && !begin_tls(p))
         return probe_end(p, VERDICT_TLS_FAILED, SIDE_CLIENT, CERTAINTY_SEEN, "out of memory");
     n = conn_read(&p->conn, c->buffer, CHECK_BUFFER);
+    if (n == 0 || n == -ECONNRESET)
+        check_tap_close(p, false, n != 0);
+    if (tls_is_established(p->conn.tls) || n != -EAGAIN)
+        check_tap_handshake(p, false);
     if (n > 0 && !buf_append(&p->in, c->buffer, (size_t)n))
         n = -ENOBUFS;
     if (tls_is_established(p->conn.tls) && (n > 0 || n == -EAGAIN)) {

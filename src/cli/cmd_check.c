@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/util.h"
+#include "check/capture.h"
 #include "check/check.h"
 #include "cli/check_args.h"
 #include "cli/check_report.h"
@@ -261,13 +262,28 @@ static int compare(struct check_args *a, struct report *r)
     return status == EXIT_OK ? verdict_status(r) : status;
 }
 
+/* A fault of this machine, not of the way. */
+static int fail(const struct err *err)
+{
+    fprintf(stderr, "viaduct check: %s\n", err->text);
+    return EXIT_SYSTEM;
+}
+
 static int check_command(int argc, char **argv)
 {
     struct check_args a = {0};
     struct report r = {.args = &a, .colour = wants_colour(), .screen = is_terminal(STDOUT_FILENO)};
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND};
+    struct capture capture;
+    struct err err;
     int status = check_args_parse(&a, argc, argv);
 
+    if (status == EXIT_OK && (a.pcap || a.keylog)) {
+        if (capture_open(&capture, a.pcap, a.keylog, clock_mono_ns(), clock_wall_ns(), &err))
+            a.options.capture = &capture;
+        else
+            status = fail(&err);
+    }
     if (status == EXIT_OK) {
         sigaction(SIGINT, &action, NULL);
         sigaction(SIGTERM, &action, NULL);
@@ -278,6 +294,8 @@ static int check_command(int argc, char **argv)
         a.options.on_done = on_done;
         status = a.compare ? compare(&a, &r) : run_plain(&a, &r);
     }
+    if (a.options.capture && !capture_close(&capture, &err))
+        status = fail(&err);
     check_args_fini(&a);
     return status;
 }
@@ -295,6 +313,8 @@ const struct command cmd_check = {
         "      --digest, --basic   with this scheme only (default: the strongest one offered)\n"
         "  -L, --location          follow redirects, each as a flow of its own\n"
         "      --compare           direct, through the proxy and through its parent, side by side\n"
+        "      --pcap OUT          the check's own packets as pcapng\n"
+        "      --keylog FILE       its TLS secrets, also inside the capture\n"
         "  -k, --insecure          go on where a certificate does not verify\n"
         "      --cacert FILE       trust these certificates for targets, not the system's\n"
         "      --proxy-cacert FILE the same for an https:// proxy\n"

@@ -79,6 +79,9 @@ void tls_get_facts(struct tls *t, struct tls_facts *out);
  * with, as DER: its length, the bytes at *der, to be given back with tls_free_der.  0: none. */
 size_t tls_get_certificate(struct tls *t, unsigned i, unsigned char **der);
 size_t tls_get_root(struct tls *t, unsigned char **der);
+/* Whether that root was added to this machine by somebody, as far as the hashed folder tells: its
+ * file is there and does not come from the distribution's own collection. */
+bool tls_has_local_root(struct tls *t);
 void tls_free_der(unsigned char *der);
 
 /* Sees the bytes of the socket as they pass: `sent` by this end, or received.  Before the first

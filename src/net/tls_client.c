@@ -1,13 +1,16 @@
 /* This end opens the connection: contexts that trust the system or one file, connections by
  * descriptor or inside another one, and what the handshake came to. */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
 #include "base/endpoint.h"
+#include "base/util.h"
 #include "net/tls_private.h"
 
 /* An extension that nobody knows (RFC 8701 reserves it for that) carries the filling. */
@@ -119,6 +122,7 @@ static bool set_up(SSL_CTX *ctx, const struct tls_client_options *o)
         free(c);
         return false;
     }
+    SSL_CTX_set_read_ahead(ctx, 1); /* fewer calls; whoever reads, reads until -EAGAIN */
     SSL_CTX_set_verify(ctx, o->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
     if (o->on_secret)
         SSL_CTX_set_keylog_callback(ctx, on_keylog);
@@ -280,6 +284,53 @@ size_t tls_get_root(struct tls *t, unsigned char **der)
     STACK_OF(X509) *chain = SSL_get0_verified_chain(t->ssl);
 
     return write_der(chain ? sk_X509_value(chain, sk_X509_num(chain) - 1) : NULL, der);
+}
+
+/* What the distribution ships; links lead there from the hashed folder. */
+static const char *const shipped[] = {"/usr/share/ca-certificates/", "/etc/pki/ca-trust/extracted/",
+                                      "/usr/share/pki/"};
+
+static bool is_shipped(const char *path)
+{
+    char whole[PATH_MAX];
+
+    if (!realpath(path, whole))
+        return true; /* it cannot be told */
+    for (size_t i = 0; i < ARRAY_LEN(shipped); i++)
+        if (strncmp(whole, shipped[i], strlen(shipped[i])) == 0)
+            return true;
+    return false;
+}
+
+bool tls_has_local_root(struct tls *t)
+{
+    STACK_OF(X509) *chain = SSL_get0_verified_chain(t->ssl);
+    X509 *root = chain ? sk_X509_value(chain, sk_X509_num(chain) - 1) : NULL;
+    const char *folder = getenv(X509_get_default_cert_dir_env());
+    char path[PATH_MAX];
+
+    if (!root)
+        return false;
+    if (!folder)
+        folder = X509_get_default_cert_dir();
+    for (unsigned i = 0; i < 10; i++) {
+        FILE *f;
+        X509 *found;
+        bool same;
+
+        snprintf(path, sizeof path, "%s/%08lx.%u", folder, X509_subject_name_hash(root), i);
+        f = fopen(path, "re");
+        if (!f)
+            return false;
+        found = PEM_read_X509(f, NULL, NULL, NULL);
+        fclose(f);
+        same = found && X509_cmp(found, root) == 0;
+        X509_free(found);
+        ERR_clear_error();
+        if (same)
+            return !is_shipped(path);
+    }
+    return false;
 }
 
 void tls_free_der(unsigned char *der)

@@ -17,7 +17,7 @@ def openssl(*arguments, **more):
 class Authority:
     """ca.pem, cert.pem (with the CA's behind it) and key.pem in `folder`."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, name="/CN=viaduct test CA"):
         self.folder = pathlib.Path(folder)
         self.ca, self.cert, self.key = (
             self.folder / name for name in ("ca.pem", "cert.pem", "key.pem")
@@ -34,7 +34,7 @@ class Authority:
             "-days",
             "30",
             "-subj",
-            "/CN=viaduct test CA",
+            name,
             "-addext",
             "basicConstraints=critical,CA:TRUE",
             "-addext",
