@@ -153,11 +153,11 @@ static int test(struct question *question)
         return EXIT_USAGE;
     learn_own_addresses();
     q.can_login = c->authentication.present;
-    q.no_resolve = c->upstream.present && c->upstream.enabled;
     q.method = span_of(question->method);
     q.host = (struct span){question->at.host, question->at.host_len};
     q.addr = question->at.addr;
     q.port = question->at.port;
+    parent_route(c->parent, &q);
     q.week_minute = week_minute_now();
     authority_write(&question->at, at);
     snprintf(what, sizeof what, "%.32s %s from %.64s%s%.128s", question->method, at,

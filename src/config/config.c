@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "config/rules.h"
+#include "config/upstream.h"
 #include "policy/access.h"
 
 #define FILE_MAX_LEN (1024u * 1024u)
@@ -93,6 +94,7 @@ static void settle(struct loader *l)
 static void free_config(struct config *c)
 {
     access_free(c->access);
+    parent_free(c->parent);
     if (c->values)
         arena_fini(&c->values->arena);
     free(c->values);
@@ -112,6 +114,7 @@ static void load(struct loader *l, struct span text)
     report_sort(l->report, first);
     read_upstream(l);
     c->upstream.enabled = c->upstream.enabled && c->upstream.present;
+    upstream_finish(c, l->report);
     if (c->upstream.enabled && l->first_by_address.line)
         report_warning(l->report, l->first_by_address,
                        "through a parent proxy names are not resolved: this allow does not match "
@@ -179,14 +182,7 @@ bool config_refuse_unserved(const struct config *c, struct err *err)
     if (authentication > 0)
         err_set(err, "%s:%d: authentication is not served by this version", c->path,
                 authentication);
-    else if (c->upstream.enabled)
-        err_set(err,
-                "%s:%d: an upstream proxy is not served by this version (ENABLED off; connects "
-                "directly)",
-                c->upstream_file, values_get_line(c->values, SCOPE_UPSTREAM_FILE, "iprep_proxy"));
-    else
-        return true;
-    return false;
+    return authentication <= 0;
 }
 
 void config_warn_unserved(const struct config *c)

@@ -15,6 +15,7 @@
 #include "base/span.h"
 #include "policy/access.h"
 #include "policy/limits.h"
+#include "policy/parent.h"
 #include "wire/rewrite.h"
 
 struct config_listener {
@@ -82,6 +83,7 @@ struct config {
     uint64_t history_keep_ns, history_max;
     char *upstream_file;
     struct config_upstream upstream;
+    struct parent *parent; /* what upstream means for each target; NULL: all go direct */
     struct config_authentication authentication;
     struct config_console console;
     struct config_values *values; /* private: each directive's value and origin, for config_show */
@@ -116,8 +118,7 @@ struct config *config_ref(struct config *c);
 void config_unref(struct config *c); /* frees with the last one */
 
 /* False, with "file:line: … is not served by this version", when the configuration asks for
- * authentication or for an upstream proxy: valid, but to serve without them would be another thing
- * than was asked. */
+ * authentication: valid, but to serve without it would be another thing than was asked. */
 bool config_refuse_unserved(const struct config *c, struct err *err);
 
 /* One warning in the log for each of console, history and mtu-healing that the file asks for. */

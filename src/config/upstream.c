@@ -4,6 +4,8 @@
 
 #include "base/num.h"
 #include "config/value.h"
+#include "policy/cidr.h"
+#include "policy/parent.h"
 
 #define NAME_MAX_LEN 253u
 #define NAME_MAX_LICENSING 64u
@@ -116,28 +118,19 @@ bool upstream_password(const struct setting *s)
     return s->config->upstream.password != NULL;
 }
 
-/* "192.0.2.0/24", "2001:db8::/32". */
-static bool is_network(struct span text)
-{
-    struct span rest = text, base = span_cut(&rest, '/');
-    struct addr addr;
-    uint64_t bits;
-
-    return base.len < text.len && addr_parse(base, &addr) &&
-           num_parse_u64(rest, addr.family == AF_INET ? 32 : 128, &bits);
-}
-
 static const char *find_exception_fault(struct span text)
 {
-    struct addr addr;
     struct span name = text;
+    struct cidr network;
+    const char *why;
+    struct addr addr;
 
-    if (addr_parse(text, &addr) || is_network(text))
+    if (addr_parse(text, &addr) || (span_find(text, '/') >= 0 && cidr_parse(text, &network, &why)))
         return NULL;
     if (span_find(text, ',') >= 0)
         return "spaces stand between the names, not commas";
     if (span_find(text, '/') >= 0)
-        return "not a network (ADDRESS/BITS)";
+        return why;
     if (name.len > 2 && memcmp(name.ptr, "*.", 2) == 0)
         name = (struct span){text.ptr + 2, text.len - 2};
     else if (name.len > 1 && name.ptr[0] == '.')
@@ -160,6 +153,25 @@ bool upstream_no_proxy(const struct setting *s)
         u->no_proxy[i] = arena_text(arena_of(s), s->words[i + 1].text);
     }
     return ok && u->no_proxy;
+}
+
+/* NO_PROXY as look-ups; what it says was checked word by word.  False when memory is out. */
+static bool make_parent(struct config *c)
+{
+    const struct config_upstream *u = &c->upstream;
+    const char *why;
+
+    c->parent = parent_new(span_of(u->host), u->port);
+    for (unsigned i = 0; c->parent && i < u->no_proxy_len; i++)
+        if (!parent_add_exception(c->parent, span_of(u->no_proxy[i]), &why))
+            return false;
+    return c->parent && parent_seal(c->parent);
+}
+
+void upstream_finish(struct config *c, struct config_report *report)
+{
+    if (c->upstream.enabled && report->errors == 0 && !make_parent(c))
+        report_error(report, (struct place){c->upstream_file, 0, 0}, "out of memory");
 }
 
 void upstream_check(struct config *c, struct place at, struct config_report *report)

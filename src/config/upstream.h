@@ -16,3 +16,7 @@ bool upstream_no_proxy(const struct setting *s);
 /* What only the whole block can tell: fields that are missing, the length of the host under smart
  * licensing. `at` is where the block stands. */
 void upstream_check(struct config *c, struct place at, struct config_report *report);
+
+/* Once all files are read without an error: what the upstream settings mean for each target
+ * (config.parent). */
+void upstream_finish(struct config *c, struct config_report *report);
