@@ -8,6 +8,8 @@
 #include "base/num.h"
 #include "cli/command.h"
 #include "config/config.h"
+#include "net/tls.h"
+#include "proxy/hop.h"
 #include "proxy/listeners.h"
 #include "proxy/server.h"
 
@@ -15,6 +17,7 @@ static int run(const struct server_options *options)
 {
     struct config_report report = {0};
     struct config *config = config_load(options->config_path, NULL, &report);
+    struct tls_context *parent_tls = NULL;
     struct err err;
 
     for (unsigned i = 0; i < report.len; i++)
@@ -23,11 +26,13 @@ static int run(const struct server_options *options)
     if (!config)
         return EXIT_USAGE;
     if (!config_refuse_unserved(config, &err) || !config_check_user(config, &err) ||
-        !listeners_check(config->listeners, config->listeners_len, &err)) {
+        !listeners_check(config->listeners, config->listeners_len, &err) ||
+        !hop_load_tls(config, &parent_tls, &err)) {
         log_error("%s", err.text);
         config_unref(config);
         return EXIT_USAGE;
     }
+    tls_context_unref(parent_tls); /* it was loaded to see that it can be */
     config_warn_unserved(config);
     if (server_run(options, config, &err))
         return EXIT_OK;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "proxy/via_parent.h"
 #include "proxy/worker.h"
 
 static struct conn *target_of(struct session *s)
@@ -71,19 +72,22 @@ enum step forward_end_transfer(struct session *s, enum stream_end end, enum side
 /* The target broke before its answer. */
 enum step forward_end_unanswered(struct session *s, int err)
 {
+    const char *far = verdict_side_name(session_far(s));
     struct exchange *x = s->exchange;
 
     if (x->may_retry && x->response.len == 0 && err != ETIMEDOUT)
         return session_redial(s);
     if (err == ETIMEDOUT)
-        return session_end(s, VERDICT_UPSTREAM_TIMEOUT, SIDE_TARGET,
-                           "the target's host went silent");
+        return session_end(s, VERDICT_UPSTREAM_TIMEOUT, session_far(s), "the %s's host went silent",
+                           far);
+    if (err == EPROTO && s->hop)
+        return via_parent_end_tls(s);
     if (err)
-        flow_evidence(&s->flow, "target: %s", strerror(err));
-    return session_end_as(s, VERDICT_UPSTREAM_FAILED, SIDE_TARGET, 0, "connection_terminated",
-                          x->response.len ? "the target %s inside the response head"
-                                          : "the target %s before it answered",
-                          err ? "reset the connection" : "closed the connection");
+        flow_evidence(&s->flow, "%s: %s", far, strerror(err));
+    return session_end_as(s, VERDICT_UPSTREAM_FAILED, session_far(s), 0, "connection_terminated",
+                          "the %s %s %s", far,
+                          err ? "reset the connection" : "closed the connection",
+                          x->response.len ? "inside the response head" : "before it answered");
 }
 
 enum step forward_target_broke(struct session *s, int err)
@@ -91,7 +95,7 @@ enum step forward_target_broke(struct session *s, int err)
     if (!s->exchange->status)
         return forward_end_unanswered(s, err);
     return forward_end_transfer(s, err == ETIMEDOUT ? STREAM_END_LOST : STREAM_END_RST,
-                                SIDE_TARGET);
+                                session_far(s));
 }
 
 enum step forward_client_broke(struct session *s, int err)
@@ -107,10 +111,10 @@ enum step forward_end_nonsense(struct session *s, const char *what)
 {
     flow_evidence(&s->flow, "response: %s", what);
     if (!s->exchange->status)
-        return session_end_as(s, VERDICT_UPSTREAM_FAILED, SIDE_TARGET, 0, "http_protocol_error",
+        return session_end_as(s, VERDICT_UPSTREAM_FAILED, session_far(s), 0, "http_protocol_error",
                               "%s", what);
     flow_set_text(&s->flow.reason, what);
-    return end_cut(s, (struct ending){VERDICT_UPSTREAM_FAILED, SIDE_TARGET, CERTAINTY_SEEN});
+    return end_cut(s, (struct ending){VERDICT_UPSTREAM_FAILED, session_far(s), CERTAINTY_SEEN});
 }
 
 enum step step_forward_timeout(struct session *s)
@@ -131,8 +135,8 @@ enum step step_forward_timeout(struct session *s)
         }
         flow_evidence(&s->flow,
                       "request sent whole, no response head for %.1f s (response-timeout)", waited);
-        return session_end_as(s, VERDICT_UPSTREAM_TIMEOUT, SIDE_TARGET, 0, "http_response_timeout",
-                              "no answer in %.0f s", waited);
+        return session_end_as(s, VERDICT_UPSTREAM_TIMEOUT, session_far(s), 0,
+                              "http_response_timeout", "no answer in %.0f s", waited);
     }
     if (s->limits.idle_ns && now < s->active_ns + s->limits.idle_ns) {
         forward_set_deadline(s);
@@ -145,7 +149,8 @@ enum step step_forward_timeout(struct session *s)
     /* the request stands still: whoever should move it */
     flow_evidence(&s->flow, "no byte of the request moved for %.1f s (idle-timeout)", waited);
     if (conn_has_rest(target_of(s)))
-        return session_end_as(s, VERDICT_UPSTREAM_TIMEOUT, SIDE_TARGET, 0,
-                              "connection_write_timeout", "the target does not take the request");
+        return session_end_as(s, VERDICT_UPSTREAM_TIMEOUT, session_far(s), 0,
+                              "connection_write_timeout", "the %s does not take the request",
+                              verdict_side_name(session_far(s)));
     return session_end(s, VERDICT_STALLED, SIDE_CLIENT, "request body stands still");
 }

@@ -61,14 +61,14 @@ struct link *pool_open(struct pool *p, struct loop *loop, uint8_t kind, const st
     return l;
 }
 
-struct link *pool_find(struct pool *p, const struct endpoint *at)
+struct link *pool_find(struct pool *p, const struct endpoint *at, uint32_t hop)
 {
     struct list *head = bucket_of(p, at);
 
     for (struct list *n = head->next; n != head; n = n->next) {
         struct link *l = CONTAINER_OF(n, struct link, node);
 
-        if (l->at.port == at->port && addr_is_equal(&l->at.addr, &at->addr)) {
+        if (l->hop == hop && l->at.port == at->port && addr_is_equal(&l->at.addr, &at->addr)) {
             list_remove(&l->node);
             p->idle--;
             l->reused = true;

@@ -1,8 +1,10 @@
-/* proxy/pool.h - connections towards targets: in use by a session, or idle for the next one.
+/* proxy/pool.h - connections towards targets and parents: in use by a session, or idle for the next
+ * one.
  *
  * A link is found by address and port: the access rules are judged on addresses, and a link goes to
- * an address that was judged.  A link that spoke NTLM or Negotiate stays with its session.  One
- * worker. */
+ * an address that was judged; and by what stands there, a target or which parent, so that no
+ * request for one is ever sent to the other.  A link that spoke NTLM or Negotiate stays with its
+ * session.  One worker. */
 #pragma once
 
 #include <stdbool.h>
@@ -22,6 +24,7 @@ struct link {
     struct session *session; /* NULL: idle in the pool */
     struct list node;        /* in the pool, or empty */
     struct endpoint at;
+    uint32_t hop;       /* serial of the parent that it leads to; 0: a target */
     uint64_t since_ns;  /* idle since */
     bool connected;     /* the handshake is through */
     bool reused;        /* carried an exchange before this one: it may turn out stale */
@@ -43,13 +46,13 @@ struct pool {
 void pool_init(struct pool *p);
 void pool_fini(struct pool *p); /* closes the idle ones */
 
-/* Begins to connect to `at` for a session: a link, its socket registered with the loop under
- * `kind`; NULL with *err (positive errno). */
+/* Begins to connect to `at` for a session: a link to a target (the caller may say otherwise), its
+ * socket registered with the loop under `kind`; NULL with *err (positive errno). */
 struct link *pool_open(struct pool *p, struct loop *loop, uint8_t kind, const struct endpoint *at,
                        uint32_t mss, int *err);
 
-/* An idle link to `at` that looks alive, or NULL. */
-struct link *pool_find(struct pool *p, const struct endpoint *at);
+/* An idle link to `at`, to that parent (0: a target), that looks alive, or NULL. */
+struct link *pool_find(struct pool *p, const struct endpoint *at, uint32_t hop);
 
 /* Gives a link back for others to use (it must be at rest: nothing unread, nothing unsent). */
 void pool_keep(struct pool *p, struct link *l, uint64_t now_ns);

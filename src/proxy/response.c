@@ -8,11 +8,13 @@
 
 #include "base/clock.h"
 #include "proxy/forward.h"
+#include "proxy/via_parent.h"
 #include "proxy/worker.h"
 #include "render/date.h"
 #include "wire/http1.h"
 #include "wire/rewrite.h"
 
+#define STATUS_LINE_MAX 160    /* our member of Proxy-Status */
 #define SLOW_NS (5 * NS_PER_S) /* a response that begins later earns a warning */
 
 static struct conn *target_of(struct session *s)
@@ -133,6 +135,8 @@ static enum step interim(struct session *s, const struct http1_head *h)
     size_t n;
     int err;
 
+    if (via_parent_takes_interim(s, h) && !is_upgrade)
+        return STEP_AGAIN;
     if (is_upgrade && !x->upgrade)
         return forward_end_nonsense(s, "101 without a request for an upgrade");
     if (x->client_is_10 && !is_upgrade)
@@ -164,17 +168,20 @@ static enum step begin_response(struct session *s, const struct http1_head *h, s
     struct worker *w = s->worker;
     struct exchange *x = s->exchange;
     struct rewrite r;
-    char date[RESPONSE_DATE_MAX];
-    size_t n, used;
+    char extra[RESPONSE_DATE_MAX + STATUS_LINE_MAX] = "";
+    size_t n, used, len = 0;
     ssize_t put;
     int err;
 
     plan_response(s, h, &r);
     if (!(h->seen &
           1ull << FIELD_DATE)) { /* the time of receipt stands in for it (RFC 9110 6.6.1) */
-        response_write_date(w->loop.wall_ns, date, sizeof date);
-        r.extra = date;
+        response_write_date(w->loop.wall_ns, extra, RESPONSE_DATE_MAX);
+        len = strlen(extra);
     }
+    if (x->parent.is_refusal)
+        via_parent_write_status(s, h->status, extra + len, sizeof extra - len);
+    r.extra = extra;
     if (x->sent_ns && session_now(s) - x->sent_ns > SLOW_NS)
         flow_warn(&s->flow, WARNING_SLOW_TARGET, "the response began %.1f s after the request",
                   (double)(session_now(s) - x->sent_ns) / 1e9);
@@ -251,7 +258,8 @@ static enum step read_head(struct session *s)
         bytes.ptr += h->head_len;
         bytes.len -= h->head_len;
         if (h->status >= 200)
-            return begin_response(s, h, bytes);
+            return via_parent_takes_response(s, h, bytes, &next) ? next
+                                                                 : begin_response(s, h, bytes);
         next = interim(s, h);
         if (next != STEP_AGAIN || forward_is_over(s))
             return next;
@@ -349,6 +357,8 @@ enum step response_move(struct session *s)
         return STEP_WAIT;
     if (!(target_of(s)->ready & CONN_IN) && !target_of(s)->eof)
         return STEP_WAIT;
+    if (x->parent.drops)
+        return via_parent_drop(s);
     if (!x->status)
         return read_head(s);
     if (x->down.kind == BODY_CHUNKED || session_is_full(s, false))

@@ -22,6 +22,8 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/num.h"
+#include "net/tls.h"
+#include "proxy/hop.h"
 #include "proxy/listeners.h"
 #include "proxy/notify.h"
 #include "proxy/recorder.h"
@@ -36,8 +38,9 @@ struct server {
     struct config *config;
     struct proxy_shared shared;
     struct listeners listeners;
-    unsigned inherited; /* listening sockets that came from the service manager */
-    unsigned started;   /* worker threads */
+    struct tls_context *parent_tls; /* at the start; the workers have it from then on */
+    unsigned inherited;             /* listening sockets that came from the service manager */
+    unsigned started;               /* worker threads */
     int signal_fd, address_fd;
     uint64_t watchdog_ns, feed_ns; /* its time; when to feed it next */
     uint64_t *last_beats;
@@ -172,6 +175,17 @@ static void send_to_all(struct server *s, struct mail m)
             log_error("worker %u does not take its mail", i);
 }
 
+static void send_config(struct worker *w, struct config *c, struct tls_context *parent_tls)
+{
+    struct mail m = {.kind = MAIL_CONFIG, .config = config_ref(c)};
+
+    m.parent_tls = parent_tls ? tls_context_ref(parent_tls) : NULL;
+    if (send_to(w, m))
+        return;
+    config_unref(c);
+    tls_context_unref(m.parent_tls);
+}
+
 static bool send_listeners(struct server *s, unsigned i)
 {
     struct mail m = {.kind = MAIL_LISTENERS};
@@ -195,7 +209,7 @@ static bool start_workers(struct server *s, struct err *err)
     }
     memset(s->shared.workers, 0, n * sizeof(struct worker));
     for (unsigned i = 0; i < n; i++) {
-        int failed = worker_init(&s->shared.workers[i], &s->shared, i, s->config);
+        int failed = worker_init(&s->shared.workers[i], &s->shared, i, s->config, s->parent_tls);
 
         if (failed < 0) {
             err_set(err, "cannot start worker %u: %s", i, strerror(-failed));
@@ -277,6 +291,7 @@ static void reload(struct server *s)
 {
     struct config_report report = {0};
     struct listeners fresh = {0};
+    struct tls_context *tls = NULL;
     struct config *c;
     struct err err;
 
@@ -289,7 +304,8 @@ static void reload(struct server *s)
                   c ? err.text : "the file has errors");
         goto out;
     }
-    if (!s->inherited && !open_listeners(s, c, &fresh, &s->listeners, &err)) {
+    if (!hop_load_tls(c, &tls, &err) ||
+        (!s->inherited && !open_listeners(s, c, &fresh, &s->listeners, &err))) {
         log_error("reload: %s; the configuration in force stays", err.text);
         goto out;
     }
@@ -304,9 +320,7 @@ static void reload(struct server *s)
         s->listeners = fresh;
     }
     for (unsigned i = 0; i < s->shared.workers_len; i++) {
-        if (!send_to(&s->shared.workers[i],
-                     (struct mail){.kind = MAIL_CONFIG, .config = config_ref(c)}))
-            config_unref(c);
+        send_config(&s->shared.workers[i], c, tls);
         if (!s->inherited)
             send_listeners(s, i);
     }
@@ -315,6 +329,7 @@ static void reload(struct server *s)
     c = NULL;
     log_info("reloaded %s", s->options->config_path ? s->options->config_path : "the defaults");
 out:
+    tls_context_unref(tls);
     if (c)
         config_unref(c);
     notify_send("READY=1");
@@ -459,8 +474,8 @@ static bool start(struct server *s, struct err *err)
         err_set(err, "out of memory");
         return false;
     }
-    if (!block_signals(s, err) || !open_listeners(s, c, &s->listeners, NULL, err) ||
-        !drop_privileges(c, err))
+    if (!block_signals(s, err) || !hop_load_tls(c, &s->parent_tls, err) ||
+        !open_listeners(s, c, &s->listeners, NULL, err) || !drop_privileges(c, err))
         return false;
     s->address_fd = open_address_watch();
     read_own_addresses();
@@ -483,6 +498,7 @@ bool server_run(const struct server_options *options, struct config *config, str
         recorder_free(s.shared.recorder);
     limits_clients_free(s.shared.clients);
     listeners_fini(&s.listeners, s.started == 0 && !s.shared.workers);
+    tls_context_unref(s.parent_tls);
     config_unref(s.config);
     if (s.signal_fd >= 0)
         close(s.signal_fd);

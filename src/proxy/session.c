@@ -225,6 +225,7 @@ void session_begin(struct session *s)
     s->left_ns = UINT64_MAX;
     s->asked = s->acked = 0;
     s->fin_ns = 0;
+    s->exempt_private = false;
     s->unread = s->splice_up = s->splice_down = false;
     flow_skip(&s->flow, PHASE_RESOLVE, OUTCOME_UNKNOWN);
     flow_phase(&s->flow, PHASE_CONNECT, session_now(s)); /* over before we saw anything of it */
@@ -244,6 +245,8 @@ void session_query(const struct session *s, struct access_query *q)
         .client = s->flow.client.addr,
         .method = span_of(s->flow.method),
         .week_minute = w->week_minute,
+        .no_resolve = s->hop != NULL,
+        .exempt_private = s->exempt_private,
     };
     while (host_len > 0 && target.ptr[host_len - 1] != ':')
         host_len--;
@@ -346,7 +349,7 @@ bool session_client_left(struct session *s)
         return true;
     if (!(s->client.ready & CONN_RDHUP))
         return false;
-    if (!s->exchange)
+    if (!s->exchange || s->exchange->method == METHOD_CONNECT)
         return true;
     if (!s->exchange->up.done)
         return false; /* reading the body will tell */

@@ -21,6 +21,8 @@
 #include "net/wheel.h"
 #include "policy/access.h"
 #include "policy/limits.h"
+#include "policy/login.h"
+#include "proxy/hop.h"
 #include "proxy/pool.h"
 #include "wire/authority.h"
 #include "wire/body.h"
@@ -35,7 +37,8 @@ enum session_state {
     STATE_REQUEST, /* a request head is coming in */
     STATE_RESOLVE, /* the target's name is being looked up */
     STATE_CONNECT, /* the target is being dialled */
-    STATE_FORWARD, /* plain HTTP: the request goes out, the answer comes back */
+    STATE_FORWARD, /* plain HTTP, or CONNECT to a parent: the request goes out, the answer comes
+                      back */
     STATE_HELLO,   /* a tunnel whose first bytes are watched for TLS */
     STATE_TUNNEL,  /* a tunnel whose bytes are moved */
     STATE_ANSWER,  /* our own answer goes out */
@@ -44,15 +47,30 @@ enum session_state {
     STATE_COUNT
 };
 
-/* One plain-HTTP request and its response; there only while they last. */
+/* What an exchange with a parent has besides (via_parent.c). */
+struct parent_call {
+    struct login_try login; /* our credentials there */
+    struct buf again;       /* the bytes of the request's body that were sent, for a second time */
+    struct body refused;    /* the body of a 407, which is read away */
+    uint64_t ask_ns;        /* until then the body waits for 100 (Expect); 0: it does not wait */
+    bool asks;              /* Expect is ours: the client does not hear of the 100 */
+    bool drops;             /* `refused` is being read */
+    bool no_again;          /* more of the body was sent than is kept */
+    bool is_refusal;        /* the response says of the parent, not of the target: */
+    uint8_t verdict, certainty;
+};
+
+/* One plain-HTTP request and its response, or a CONNECT that asks a parent; there only while they
+ * last. */
 struct exchange {
     struct buf head;     /* the request head as sent on, kept until an answer begins */
     struct buf response; /* a response head that has not come whole */
     struct body up, down;
     struct pump_way way_up, way_down;
-    uint64_t sent_ns; /* when the request was sent whole; 0: not yet */
-    uint16_t status;  /* of the response; 0: none yet */
-    uint8_t method;   /* enum http1_method */
+    uint64_t begin_ns; /* when there was a link for it, first */
+    uint64_t sent_ns;  /* when the request was sent whole; 0: not yet */
+    uint16_t status;   /* of the response; 0: none yet */
+    uint8_t method;    /* enum http1_method */
     bool head_sent;
     bool may_retry;                  /* idempotent, without body, on a link that was used before */
     bool redialled;                  /* that link was dead: only a new one now */
@@ -62,6 +80,7 @@ struct exchange {
     bool expects;       /* Expect: 100-continue */
     bool bind_link;     /* NTLM or Negotiate was spoken */
     bool upstream_gone; /* the target cannot be written to any more; its answer may still come */
+    struct parent_call parent;
 };
 
 #define SESSION_TRIES 4 /* addresses dialled at the same time */
@@ -75,8 +94,9 @@ struct session_dial {
 struct session {
     struct worker *worker;
     struct conn client;
-    struct link *link;           /* towards the target; NULL: none */
-    struct exchange *exchange;   /* NULL: not plain HTTP */
+    struct link *link;           /* towards the target or the parent; NULL: none */
+    struct hop *hop;             /* the parent that the flow goes through; NULL: direct */
+    struct exchange *exchange;   /* NULL: a tunnel, or one that needs nobody's word */
     struct session_dial *dial;   /* NULL: not dialling */
     struct watch *watch;         /* NULL: no byte was said yet, or it is not TLS */
     struct resolve_query *query; /* NULL: no look-up is under way */
@@ -103,6 +123,7 @@ struct session {
     bool no_memory;               /* one of the worker's reserve: there is no memory for another */
     uint32_t asked;               /* bytes of the tunnel up since the last ones down */
     uint32_t acked;               /* by both sides, when idle time was last over (modulo 2^32) */
+    bool exempt_private;          /* the rule "private" does not apply to this target */
     bool closes;                  /* no further request on this connection */
     bool unread;                  /* the request has a body that was not read */
     uint8_t fin_first;            /* enum side whose FIN came first */
@@ -162,8 +183,11 @@ enum step session_end_unfinished(struct session *s, struct ending e);
  * s->closes. */
 enum step session_answer(struct session *s, enum verdict v, const char *bytes, size_t n);
 
-/* Ends the flow of a plain-HTTP exchange whose response went out whole; keeps what can be kept. */
-enum step session_end_exchange(struct session *s, enum verdict v);
+/* Ends the flow of an exchange whose response went out whole; keeps what can be kept. */
+enum step session_end_exchange(struct session *s, struct ending e);
+
+/* Gives back what only an exchange needs; its link stays. */
+void session_drop_exchange(struct session *s);
 
 /* Gives the session back at the end of the turn; ends no flow. */
 enum step session_retire(struct session *s);
@@ -172,6 +196,12 @@ enum step session_retire(struct session *s);
 void session_drain(struct session *s, bool now);
 
 uint64_t session_now(const struct session *s);
+
+/* Who is at the other end of the link. */
+static inline enum side session_far(const struct session *s)
+{
+    return s->hop ? SIDE_PARENT : SIDE_TARGET;
+}
 
 /* The question to the access rules as far as the flow can tell it; `host` borrows from the flow. */
 void session_query(const struct session *s, struct access_query *q);
@@ -203,15 +233,18 @@ enum step step_tunnel(struct session *s);
 enum step step_answer(struct session *s);
 enum step step_linger(struct session *s);
 
-/* Between the steps: after authorization, towards the target (step_connect.c: `literal` NULL for a
- * name); a link is there (step_forward.c, step_tunnel.c); the links under way are dropped. */
+/* Between the steps: after authorization, towards the parent or the target (step_connect.c:
+ * `literal` NULL for a target's name); a link is there (step_forward.c, step_tunnel.c; `behind`:
+ * bytes of the target that came with a parent's 200); the links under way are dropped. */
 enum step session_connect(struct session *s, const struct addr *literal);
 enum step step_forward_start(struct session *s);
-enum step step_tunnel_start(struct session *s);
+enum step step_tunnel_start(struct session *s, struct span behind);
 void step_connect_abandon(struct session *s);
 
-/* A kept link was dead: the request goes again on a new connection to the same address. */
+/* The request goes again on a new connection to the same address: session_redial because a kept
+ * link was dead, which happens once. */
 enum step session_redial(struct session *s);
+enum step session_connect_anew(struct session *s);
 
 /* Whether the client went away before the answer.  One that asked for a tunnel has, once it sends
  * FIN; one that asked plain HTTP may only have closed its half, as nc does, and gets a second of

@@ -59,6 +59,8 @@ static void finish_flow(struct session *s, enum verdict v, enum side by, enum ce
     struct endpoint client = s->flow.client, proxy = s->flow.proxy;
 
     assert(s->has_flow);
+    if (s->hop && !verdict_is_success(v))
+        flow_evidence(&s->flow, "through the parent %s", s->hop->text);
     flow_end(&s->flow, v, by, c, session_now(s));
     s->has_flow = false;
     if (recorder_is_on(shared->recorder)) {
@@ -67,13 +69,26 @@ static void finish_flow(struct session *s, enum verdict v, enum side by, enum ce
         if (s->link)
             read_leg(&s->flow.upstream_leg, &s->link->conn);
         warn_of_leg(&s->flow, &s->flow.client_leg, "client");
-        warn_of_leg(&s->flow, &s->flow.upstream_leg, "target");
+        warn_of_leg(&s->flow, &s->flow.upstream_leg, verdict_side_name(session_far(s)));
         recorder_take(shared->recorder, s->worker->number, &s->flow);
     } else {
         flow_fini(&s->flow);
     }
     s->flow.client = client;
     s->flow.proxy = proxy;
+}
+
+void session_drop_exchange(struct session *s)
+{
+    struct exchange *x = s->exchange;
+
+    if (!x)
+        return;
+    buf_fini(&x->head);
+    buf_fini(&x->response);
+    buf_fini(&x->parent.again);
+    slab_put(&s->worker->exchanges, x);
+    s->exchange = NULL;
 }
 
 /* What becomes of the link: for others to use; closed; reset; or kept for this client alone. */
@@ -97,12 +112,9 @@ static void release(struct session *s, enum link_fate fate)
         if (fate != LINK_BIND)
             s->link = NULL;
     }
-    if (s->exchange) {
-        buf_fini(&s->exchange->head);
-        buf_fini(&s->exchange->response);
-        slab_put(&w->exchanges, s->exchange);
-        s->exchange = NULL;
-    }
+    session_drop_exchange(s);
+    hop_unref(s->hop);
+    s->hop = NULL;
     watch_free(s->watch);
     s->watch = NULL;
 }
@@ -221,7 +233,7 @@ enum step session_end_unfinished(struct session *s, struct ending e)
     return after_answer(s);
 }
 
-enum step session_end_exchange(struct session *s, enum verdict v)
+enum step session_end_exchange(struct session *s, struct ending e)
 {
     struct exchange *x = s->exchange;
     enum link_fate fate = LINK_CLOSE;
@@ -230,7 +242,7 @@ enum step session_end_exchange(struct session *s, enum verdict v)
         fate = x->bind_link ? LINK_BIND : LINK_POOL;
     if (!x->client_keeps || !x->up.done || s->worker->drain_end_ns)
         s->closes = true;
-    finish_flow(s, v, SIDE_TARGET, CERTAINTY_SEEN);
+    finish_flow(s, e.verdict, e.by, e.certainty);
     release(s, fate);
     return after_answer(s);
 }

@@ -1,5 +1,6 @@
 /* proxy/step_connect.c: from an authorized request to a connection with its target: look the name
- * up, judge its addresses, take an idle link or dial (Happy Eyeballs, RFC 8305). */
+ * up, judge its addresses, take an idle link or dial (Happy Eyeballs, RFC 8305).  The same with a
+ * parent in the target's place, whose addresses nobody judges. */
 #include "proxy/session.h"
 
 #include <errno.h>
@@ -7,23 +8,36 @@
 
 #include "base/clock.h"
 #include "net/sock.h"
+#include "net/tls.h"
 #include "proxy/worker.h"
 
 static enum step dial_addresses(struct session *s, const struct addr *addrs, unsigned len);
 
 /* ---- the name */
 
+/* Where the link goes: to the parent or to the target. */
+static uint16_t port_of(const struct session *s)
+{
+    struct access_query q;
+
+    if (s->hop)
+        return s->hop->port;
+    session_query(s, &q);
+    return q.port;
+}
+
 static enum step end_unresolved(struct session *s, const struct resolve_answer *answer)
 {
+    const char *whose = s->hop ? "parent: " : "";
     bool silent = answer->status == RESOLVE_TIMEOUT;
 
     if (answer->detail)
         flow_evidence(&s->flow, "dns: %s", answer->detail);
     if (answer->status == RESOLVE_FAILED)
         return session_end_as(s, VERDICT_UPSTREAM_UNRESOLVED, SIDE_PROXY, 502, "dns_error",
-                              "the resolver cannot be asked");
+                              "%sthe resolver cannot be asked", whose);
     return session_end_as(s, VERDICT_UPSTREAM_UNRESOLVED, SIDE_NETWORK, silent ? 504 : 502,
-                          silent ? "dns_timeout" : "dns_error", "%s",
+                          silent ? "dns_timeout" : "dns_error", "%s%s", whose,
                           silent                               ? "no answer from DNS"
                           : answer->status == RESOLVE_NXDOMAIN ? "NXDOMAIN"
                           : answer->status == RESOLVE_NODATA   ? "the name has no address"
@@ -45,6 +59,8 @@ static enum step take_addresses(struct session *s, const struct resolve_answer *
         flow_warn(&s->flow, WARNING_SLOW_DNS, "the look-up took %.1f s",
                   (double)(session_now(s) - s->step_ns) / 1e9);
     flow_note(&s->flow, NOTE_STEP, STEP_KIND_RESOLVE, "%s", answer->source);
+    if (s->hop)
+        return dial_addresses(s, answer->addrs, answer->len);
     session_query(s, &query);
     for (unsigned i = 0; i < answer->len; i++) {
         char text[ENDPOINT_TEXT_MAX];
@@ -78,11 +94,10 @@ static void resolved(void *arg, const struct resolve_answer *answer)
 
 static bool is_own_listener(const struct session *s, const struct addr *addrs, unsigned len)
 {
-    struct access_query q;
+    uint16_t port = port_of(s);
 
-    session_query(s, &q);
     for (unsigned i = 0; i < len; i++)
-        if (worker_is_own(s->worker, &(struct endpoint){.addr = addrs[i], .port = q.port}))
+        if (worker_is_own(s->worker, &(struct endpoint){.addr = addrs[i], .port = port}))
             return true;
     return false;
 }
@@ -94,12 +109,14 @@ enum step session_connect(struct session *s, const struct addr *literal)
     enum resolve_status status;
 
     s->step_ns = session_now(s);
+    if (s->hop)
+        literal = s->hop->addr.family ? &s->hop->addr : NULL;
     if (literal)
         return dial_addresses(s, literal, 1);
     session_query(s, &q);
     session_enter(s, STATE_RESOLVE);
-    status =
-        resolver_find(s->worker->resolver, q.host, session_now(s), resolved, s, &s->query, &answer);
+    status = resolver_find(s->worker->resolver, s->hop ? span_of(s->hop->host) : q.host,
+                           session_now(s), resolved, s, &s->query, &answer);
     if (status != RESOLVE_WAIT)
         return take_addresses(s, &answer);
     return STEP_WAIT;
@@ -126,15 +143,14 @@ void step_connect_abandon(struct session *s)
 static void note_tries(struct session *s)
 {
     const struct dial *d = &s->dial->dial;
-    struct access_query q;
+    uint16_t port = port_of(s);
 
-    session_query(s, &q);
     for (unsigned i = 0; i < d->len; i++) {
         const struct dial_try *t = &d->tries[i];
         char text[ENDPOINT_TEXT_MAX];
         double ms = (double)(t->end_ns - t->start_ns) / 1e6;
 
-        endpoint_write(&(struct endpoint){.addr = t->addr, .port = q.port}, text);
+        endpoint_write(&(struct endpoint){.addr = t->addr, .port = port}, text);
         if (t->state == DIAL_FAILED)
             flow_evidence(&s->flow, "%s: %s after %.1f ms", text, strerror(t->err), ms);
         else if (t->state == DIAL_DONE)
@@ -148,32 +164,40 @@ static void note_tries(struct session *s)
 
 static enum step end_undialled(struct session *s, int err)
 {
-    enum verdict v = verdict_from_errno(SIDE_TARGET, err);
+    enum verdict v = verdict_from_errno(session_far(s), err);
+    const char *whose = s->hop ? "parent: " : "";
 
     flow_step(&s->flow, STEP_KIND_DIAL, session_now(s) - s->step_ns);
     note_tries(s);
     if (v == VERDICT_UPSTREAM_UNREACHABLE)
-        return session_end(s, v, SIDE_NETWORK, "%s", strerror(err));
+        return session_end(s, v, SIDE_NETWORK, "%s%s", whose, strerror(err));
     if (v == VERDICT_OVERLOADED || v == VERDICT_PROXY_ERROR)
         return session_end(s, v, SIDE_PROXY, "%s", strerror(err));
     if (v == VERDICT_UPSTREAM_TIMEOUT)
-        return session_end_as(s, v, SIDE_TARGET, 0, "connection_timeout",
-                              "no answer to the connection");
+        return session_end_as(s, v, session_far(s), 0, "connection_timeout",
+                              "%sno answer to the connection", whose);
     if (v == VERDICT_UPSTREAM_REFUSED)
-        return session_end(s, v, SIDE_TARGET, "connection refused");
-    return session_end(s, v, SIDE_TARGET, "%s", strerror(err));
+        return session_end(s, v, session_far(s), "%sconnection refused", whose);
+    return session_end(s, v, session_far(s), "%s%s", whose, strerror(err));
 }
 
 /* The link that carries this flow is there. */
 static enum step connected(struct session *s, struct link *l)
 {
+    if (s->hop && s->hop->by_tls && !l->conn.tls) {
+        l->conn.tls = s->hop->tls ? tls_new_client(s->hop->tls, l->conn.fd, s->hop->host) : NULL;
+        if (!l->conn.tls) {
+            pool_close(&s->worker->pool, l, true);
+            return session_end(s, VERDICT_OVERLOADED, SIDE_PROXY, "out of memory");
+        }
+    }
     l->session = s;
     l->connected = true;
     s->link = l;
     s->flow.address = l->at;
     if (!s->flow.step_us[STEP_KIND_DIAL])
         flow_step(&s->flow, STEP_KIND_DIAL, session_now(s) - s->step_ns);
-    return s->exchange ? step_forward_start(s) : step_tunnel_start(s);
+    return s->exchange ? step_forward_start(s) : step_tunnel_start(s, (struct span){0});
 }
 
 /* The winner of a dial: its own address decides which rule let it pass. */
@@ -194,12 +218,11 @@ static enum step dial_more(struct session *s)
 {
     struct worker *w = s->worker;
     struct dial *d = &s->dial->dial;
-    struct access_query q;
+    uint16_t port = port_of(s);
     int i;
 
-    session_query(s, &q);
     while (d->trying < SESSION_TRIES && (i = dial_next(d, session_now(s))) >= 0) {
-        struct endpoint at = {.addr = d->tries[i].addr, .port = q.port};
+        struct endpoint at = {.addr = d->tries[i].addr, .port = port};
         unsigned slot = 0;
         struct link *l;
         int err;
@@ -212,6 +235,7 @@ static enum step dial_more(struct session *s)
             continue;
         }
         l->session = s;
+        l->hop = s->hop ? s->hop->serial : 0;
         l->try_number = (uint8_t)i;
         s->dial->links[slot] = l;
     }
@@ -227,20 +251,23 @@ static struct link *find_link(struct session *s, const struct addr *addrs, unsig
                               uint16_t port)
 {
     struct worker *w = s->worker;
+    uint32_t hop = s->hop ? s->hop->serial : 0;
+    bool is_plain = s->exchange && s->exchange->method != METHOD_CONNECT;
 
     if (s->link) { /* one that is this client's alone */
         for (unsigned i = 0; i < len; i++)
-            if (s->exchange && s->link->at.port == port &&
+            if (is_plain && s->link->hop == hop && s->link->at.port == port &&
                 addr_is_equal(&s->link->at.addr, &addrs[i]))
                 return s->link;
         pool_close(&w->pool, s->link, false);
         s->link = NULL;
     }
-    if (!s->exchange || s->exchange->redialled || s->exchange->upgrade || s->exchange->bind_link ||
+    if (!is_plain || s->exchange->redialled || s->exchange->upgrade || s->exchange->bind_link ||
         !s->exchange->up.done || !http1_is_idempotent((enum http1_method)s->exchange->method))
         return NULL;
     for (unsigned i = 0; i < len; i++) {
-        struct link *l = pool_find(&w->pool, &(struct endpoint){.addr = addrs[i], .port = port});
+        struct link *l =
+            pool_find(&w->pool, &(struct endpoint){.addr = addrs[i], .port = port}, hop);
 
         if (l)
             return l;
@@ -250,22 +277,21 @@ static struct link *find_link(struct session *s, const struct addr *addrs, unsig
 
 static enum step dial_addresses(struct session *s, const struct addr *addrs, unsigned len)
 {
+    const char *far = verdict_side_name(session_far(s));
     struct worker *w = s->worker;
-    struct access_query q;
     struct link *l;
 
     if (is_own_listener(s, addrs, len)) {
-        flow_evidence(&s->flow, "the target is a listener of this proxy");
-        return session_end(s, VERDICT_LOOP, SIDE_PROXY, "the target is this proxy");
+        flow_evidence(&s->flow, "the %s is a listener of this proxy", far);
+        return session_end(s, VERDICT_LOOP, SIDE_PROXY, "the %s is this proxy", far);
     }
     if (s->exchange && s->limits.max_upload && s->exchange->up.total > s->limits.max_upload)
         return session_end_as(s, VERDICT_SIZE_LIMIT, SIDE_PROXY, 413, "http_request_error",
                               "upload of %llu bytes is over max-upload %llu",
                               (unsigned long long)s->exchange->up.total,
                               (unsigned long long)s->limits.max_upload);
-    session_query(s, &q);
     s->step_ns = session_now(s);
-    l = find_link(s, addrs, len, q.port);
+    l = find_link(s, addrs, len, port_of(s));
     if (l) {
         flow_note(&s->flow, NOTE_STEP, STEP_KIND_DIAL, "kept connection");
         if (s->exchange) /* a link of this client alone is taken for other requests, too */
@@ -320,14 +346,20 @@ enum step step_connect_timeout(struct session *s)
     return end_undialled(s, dial_worst(&s->dial->dial));
 }
 
-enum step session_redial(struct session *s)
+enum step session_connect_anew(struct session *s)
 {
     struct addr addr = s->link->at.addr;
 
-    s->exchange->redialled = true;
-    s->exchange->may_retry = false; /* once: a target that answers nobody is no dead link */
+    s->exchange->may_retry = false;
     pool_close(&s->worker->pool, s->link, true);
     s->link = NULL;
-    flow_evidence(&s->flow, "a kept connection to the target had gone: asked again on a new one");
     return dial_addresses(s, &addr, 1);
+}
+
+enum step session_redial(struct session *s)
+{
+    s->exchange->redialled = true; /* once: a target that answers nobody is no dead link */
+    flow_evidence(&s->flow, "a kept connection to the %s had gone: asked again on a new one",
+                  verdict_side_name(session_far(s)));
+    return session_connect_anew(s);
 }

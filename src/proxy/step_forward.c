@@ -6,6 +6,7 @@
 
 #include "proxy/forward.h"
 #include "proxy/response.h"
+#include "proxy/via_parent.h"
 #include "proxy/worker.h"
 
 static struct conn *target_of(struct session *s)
@@ -21,10 +22,15 @@ enum step step_forward_start(struct session *s)
 
     session_enter(s, STATE_FORWARD);
     s->active_ns = session_now(s);
-    err = conn_send(target_of(s), head.ptr, head.len);
+    if (!x->begin_ns)
+        x->begin_ns = s->active_ns;
+    err = s->hop ? via_parent_send_head(s) : conn_send(target_of(s), head.ptr, head.len);
+    if (err == -EMSGSIZE)
+        return session_end_as(s, VERDICT_BAD_REQUEST, SIDE_PROXY, 431, NULL,
+                              "head too large to forward");
     if (err < 0)
         return forward_end_unanswered(s, -err);
-    if (!x->may_retry)
+    if (!x->may_retry && !s->hop)
         buf_fini(&x->head);
     if (x->up.done)
         x->sent_ns = session_now(s);
@@ -55,6 +61,7 @@ static int forward_up_bytes(struct session *s, struct span bytes, size_t *used, 
     if (at == 0)
         return 0;
     s->active_ns = session_now(s);
+    via_parent_keep(s, bytes.ptr, at);
     return conn_send(target_of(s), bytes.ptr, at);
 }
 
@@ -134,7 +141,7 @@ static enum step forward_up(struct session *s)
                 target_of(s)->ready |= CONN_IN;
             }
         }
-        if (s->exchange->up.done || s->exchange->upstream_gone)
+        if (s->exchange->up.done || s->exchange->upstream_gone || via_parent_holds_body(s))
             return STEP_WAIT;
         next = forward_up_once(s);
         if (next != STEP_AGAIN)
@@ -143,6 +150,16 @@ static enum step forward_up(struct session *s)
             return next;
     }
     return STEP_YIELD;
+}
+
+/* What a response that went out whole comes to. */
+static struct ending ending_of(const struct exchange *x)
+{
+    if (x->parent.is_refusal)
+        return (struct ending){(enum verdict)x->parent.verdict, SIDE_PARENT,
+                               (enum certainty)x->parent.certainty};
+    return (struct ending){x->status >= 400 ? VERDICT_TARGET_ERROR : VERDICT_OK, SIDE_TARGET,
+                           CERTAINTY_SEEN};
 }
 
 enum step step_forward(struct session *s)
@@ -161,7 +178,7 @@ enum step step_forward(struct session *s)
             return s->retired ? STEP_DONE : STEP_AGAIN;
     }
     if (x->status && x->down.done && !conn_has_rest(&s->client))
-        return session_end_exchange(s, x->status >= 400 ? VERDICT_TARGET_ERROR : VERDICT_OK);
+        return session_end_exchange(s, ending_of(x));
     if (s->client.ready & CONN_ERR && s->client.fd >= 0 && x->status)
         return forward_client_broke(s, ECONNRESET);
     return up == STEP_YIELD || down == STEP_AGAIN ? STEP_YIELD : STEP_WAIT;

@@ -210,8 +210,8 @@ static bool refuse_early(struct session *s, const struct http1_head *h, enum ste
     return false;
 }
 
-/* Makes the exchange of a plain-HTTP request: its head as it goes on, and the framing of its body.
- */
+/* Makes the exchange of a plain-HTTP request, or of a CONNECT for the parent: its head as it goes
+ * on, and the framing of its body. */
 static bool make_exchange(struct session *s, const struct http1_head *h, const struct authority *a,
                           enum step *next)
 {
@@ -221,8 +221,9 @@ static bool make_exchange(struct session *s, const struct http1_head *h, const s
         .via = w->config->via ? w->shared->pseudonym : NULL,
         .forwarded = w->config->forwarded,
         .client = &s->flow.client.addr,
+        .absolute = s->hop != NULL,
         .keep_alive = true,
-        .upgrade = h->upgrade,
+        .upgrade = h->upgrade && h->method != METHOD_CONNECT,
         .chunked = h->chunked,
     };
     const struct http1_field *authorization = http1_find_field(h, FIELD_AUTHORIZATION);
@@ -245,14 +246,32 @@ static bool make_exchange(struct session *s, const struct http1_head *h, const s
     body_of_request(&x->up, h);
     x->method = (uint8_t)h->method;
     x->client_is_10 = h->minor == 0;
-    x->client_keeps = h->keep_alive;
-    x->upgrade = h->upgrade;
+    x->client_keeps = h->keep_alive && h->method != METHOD_CONNECT;
+    x->upgrade = r.upgrade;
     x->expects = h->expect_continue;
     x->bind_link = authorization && pool_is_connection_auth(authorization->value);
     if (!buf_append(&x->head, w->out, n)) {
         *next = session_end(s, VERDICT_OVERLOADED, SIDE_PROXY, "out of memory");
         return false;
     }
+    return true;
+}
+
+/* Decides the next hop, and what that means for the rules; false when the flow was ended. */
+static bool choose_hop(struct session *s, struct access_query *q, enum step *next)
+{
+    struct worker *w = s->worker;
+    bool through = parent_route(w->config->parent, q);
+
+    s->exempt_private = q->exempt_private;
+    if (!through)
+        return true;
+    if (!w->hop) {
+        *next = session_end(s, VERDICT_OVERLOADED, SIDE_PROXY, "out of memory");
+        return false;
+    }
+    s->hop = hop_ref(w->hop);
+    flow_set_text(&s->flow.parent, s->hop->text);
     return true;
 }
 
@@ -281,13 +300,15 @@ static enum step request_serve(struct session *s, struct http1_head *h)
     worker_tell_time(s->worker);
     s->step_ns = session_now(s);
     session_query(s, &query);
+    if (!choose_hop(s, &query, &next))
+        return next;
     access_decide(s->worker->config->access, &query, &decision);
     flow_step(&s->flow, STEP_KIND_AUTHORIZE, session_now(s) - s->step_ns);
     if (decision.outcome == ACCESS_DENY || decision.outcome == ACCESS_LOGIN)
         return session_deny(s, &decision);
-    if (a.addr.family) /* a name's rule is the one that lets its address pass */
+    if (a.addr.family || s->hop) /* a name's rule is the one that lets its address pass */
         session_take_rule(s, &decision);
-    if (h->method != METHOD_CONNECT && !make_exchange(s, h, &a, &next))
+    if ((h->method != METHOD_CONNECT || s->hop) && !make_exchange(s, h, &a, &next))
         return next;
     return session_connect(s, a.addr.family ? &a.addr : NULL);
 }

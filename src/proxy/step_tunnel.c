@@ -45,13 +45,25 @@ enum step session_tunnel(struct session *s)
     return STEP_AGAIN;
 }
 
-enum step step_tunnel_start(struct session *s)
+/* Bytes of the target that came behind the parent's 200; it spoke first. */
+static bool send_behind(struct session *s, struct span behind)
+{
+    if (behind.len == 0)
+        return true;
+    s->watch = watch_new();
+    if (s->watch)
+        watch_see_down(s->watch, behind, &s->flow);
+    s->flow.bytes_down += behind.len;
+    return conn_send(&s->client, behind.ptr, behind.len) == 0;
+}
+
+enum step step_tunnel_start(struct session *s, struct span behind)
 {
     static const char established[] = "HTTP/1.1 200 Connection established\r\n\r\n";
 
     s->flow.status = 200;
     s->flow.status_sent = true;
-    if (conn_send(&s->client, established, sizeof established - 1) < 0) {
+    if (conn_send(&s->client, established, sizeof established - 1) < 0 || !send_behind(s, behind)) {
         s->client.ready |= CONN_ERR;
         return session_end_left(s);
     }
@@ -283,7 +295,7 @@ static enum pump_result move(struct session *s, bool up)
 static enum step end_broken(struct session *s, bool client)
 {
     int err = s->broken_err;
-    enum side side = client ? SIDE_CLIENT : SIDE_TARGET;
+    enum side side = client ? SIDE_CLIENT : session_far(s);
 
     if (err == ENOBUFS)
         return session_end(s, VERDICT_OVERLOADED, SIDE_PROXY, "out of memory");
@@ -298,7 +310,7 @@ static bool half_closed(struct session *s, struct conn *from, struct conn *to)
         return false;
     if (!s->fin_ns) {
         s->fin_ns = session_now(s);
-        s->fin_first = from == &s->client ? SIDE_CLIENT : SIDE_TARGET;
+        s->fin_first = (uint8_t)(from == &s->client ? SIDE_CLIENT : session_far(s));
     }
     if (to->eof && !conn_has_rest(from))
         return true;

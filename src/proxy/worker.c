@@ -14,6 +14,7 @@
 #include "net/sock.h"
 #include "net/tls.h"
 #include "policy/classes.h"
+#include "proxy/hop.h"
 #include "proxy/session.h"
 
 #define ACCEPTS 16 /* connections taken at one event: the others wait no longer */
@@ -222,6 +223,26 @@ static void retire_one(void *object, void *arg)
     session_retire(object);
 }
 
+/* Brings the parent up to the snapshot in force; false when memory is out: then the one before
+ * stays. */
+static bool take_parent(struct worker *w, struct tls_context *tls)
+{
+    struct hop *fresh = NULL;
+
+    if (w->hop && w->config->parent && hop_is_same(w->hop, w->config)) {
+        hop_set_tls(w->hop, tls);
+        return true;
+    }
+    if (w->config->parent) {
+        fresh = hop_new(w->config, tls, ++w->hops);
+        if (!fresh)
+            return false;
+    }
+    hop_unref(w->hop);
+    w->hop = fresh;
+    return true;
+}
+
 static void take_mail(struct worker *w, struct mail *m)
 {
     bool now = m->kind == MAIL_STOP;
@@ -231,6 +252,9 @@ static void take_mail(struct worker *w, struct mail *m)
     case MAIL_CONFIG:
         config_unref(w->config);
         w->config = m->config;
+        if (!take_parent(w, m->parent_tls))
+            log_error("out of memory: the parent proxy of before stays");
+        tls_context_unref(m->parent_tls);
         r = worker_resolve_config(w->config);
         resolver_set(w->resolver, &r);
         break;
@@ -442,7 +466,7 @@ struct resolve_config worker_resolve_config(const struct config *c)
 }
 
 int worker_init(struct worker *w, struct proxy_shared *shared, unsigned number,
-                struct config *config)
+                struct config *config, struct tls_context *parent_tls)
 {
     struct resolve_config r = worker_resolve_config(config);
     int err;
@@ -470,7 +494,8 @@ int worker_init(struct worker *w, struct proxy_shared *shared, unsigned number,
     w->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     fill_reserve(w);
     if (w->reserve_len < WORKER_RESERVE || !w->out || !pump_init(&w->pump) || !w->resolver ||
-        !ring_init(&w->mail, MAILS) || !ring_init(&w->mail_handed, 4096))
+        !take_parent(w, parent_tls) || !ring_init(&w->mail, MAILS) ||
+        !ring_init(&w->mail_handed, 4096))
         return -ENOMEM;
     if (w->mail_fd < 0 || w->spare_fd < 0)
         return -errno;
@@ -484,6 +509,7 @@ void worker_fini(struct worker *w)
     free_retired(w);
     while (w->mail.slots && (m = ring_pop(&w->mail))) {
         config_unref(m->config);
+        tls_context_unref(m->parent_tls);
         free(m->listeners);
         free(m);
     }
@@ -512,6 +538,7 @@ void worker_fini(struct worker *w)
     if (w->spare_fd >= 0)
         close(w->spare_fd);
     loop_fini(&w->loop);
+    hop_unref(w->hop);
     if (w->config)
         config_unref(w->config);
 }

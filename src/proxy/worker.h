@@ -21,6 +21,7 @@
 #include "proxy/recorder.h"
 #include "wire/http1.h"
 
+struct hop;
 struct session;
 struct tls_context;
 
@@ -52,6 +53,7 @@ enum mail_kind { MAIL_CONFIG, MAIL_LISTENERS, MAIL_CLIENT, MAIL_DRAIN, MAIL_STOP
 struct mail {
     enum mail_kind kind;
     struct config *config;             /* CONFIG: a reference to keep */
+    struct tls_context *parent_tls;    /* CONFIG: a reference to keep; NULL: none */
     struct worker_listener *listeners; /* LISTENERS: heap array to keep */
     unsigned listeners_len;
     int fd;                 /* CLIENT */
@@ -67,6 +69,8 @@ struct worker {
     pthread_t thread;
     struct proxy_shared *shared;
     struct config *config; /* the snapshot in force */
+    struct hop *hop;       /* the parent that it names; NULL: none */
+    uint32_t hops;         /* serial of the last one */
     struct loop loop;
     struct wheel wheel;
     struct pump pump;
@@ -95,9 +99,10 @@ struct worker {
     _Atomic uint64_t beats; /* turns of the loop, for the watchdog */
 };
 
-/* Prepares worker `number` with this snapshot (takes a reference); 0 or -errno. */
+/* Prepares worker `number` with this snapshot and what TLS to its parent needs (NULL: nothing);
+ * takes references; 0 or -errno. */
 int worker_init(struct worker *w, struct proxy_shared *shared, unsigned number,
-                struct config *config);
+                struct config *config, struct tls_context *parent_tls);
 void worker_fini(struct worker *w);
 
 /* The thread: turns until told to stop.  `arg` is the worker. */

@@ -64,7 +64,8 @@ static void member_who(struct jsonw *w, const struct flow *f)
     member_endpoint(w, "client", &f->client);
     member_endpoint(w, "proxy", &f->proxy);
     jsonw_member_text(w, "target", f->target);
-    member_endpoint(w, "target_address", &f->address);
+    /* through a parent it is the parent's, and the target's is not known */
+    member_endpoint(w, "target_address", f->parent ? &(struct endpoint){0} : &f->address);
     jsonw_member_text(w, "parent", f->parent);
     jsonw_member_text(w, "method", f->method);
     jsonw_member_text(w, "url", f->url);

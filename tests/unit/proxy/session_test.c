@@ -120,7 +120,7 @@ static void open_stage(struct stage *g, const char *rule, const char *limits)
                                       .clients = limits_clients_new(100),
                                       .workers_len = 1,
                                       .workers = &g->worker};
-    assert_int_equal(worker_init(&g->worker, &g->shared, 0, c), 0);
+    assert_int_equal(worker_init(&g->worker, &g->shared, 0, c, NULL), 0);
     config_unref(c);
     own->fd = tcp_listen(AF_INET, &g->proxy);
     own->at = g->proxy;

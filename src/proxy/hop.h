@@ -1,0 +1,44 @@
+/* proxy/hop.h - the parent proxy as one worker knows it: where it is, how it is spoken to, and our
+ * login there.
+ *
+ * A reload that changes the settings makes a new one, with a login that knows nothing; flows under
+ * way keep theirs, so no secret goes to a parent it was not meant for.  Counted without atomics:
+ * one worker. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "config/config.h"
+#include "policy/login.h"
+
+struct tls_context;
+
+struct hop {
+    unsigned refs;
+    uint32_t serial;         /* 1 or more; a link of one hop is never taken for another's */
+    char *host;              /* name or address, without brackets */
+    char *text;              /* "host:port", for the record */
+    struct addr addr;        /* family 0: a name */
+    uint16_t port;           /* host order */
+    bool by_tls;             /* it is an https:// proxy: */
+    struct tls_context *tls; /* a reference of its own */
+    struct login login;
+};
+
+/* Loads what TLS to the configured parent needs: *out is a reference, NULL where none is needed.
+ * False with *err: the CA file cannot be read.  Before privileges are dropped. */
+bool hop_load_tls(const struct config *c, struct tls_context **out, struct err *err);
+
+/* The parent of `c`, which has one; takes a reference to `tls`.  NULL when memory is out. */
+struct hop *hop_new(const struct config *c, struct tls_context *tls, uint32_t serial);
+
+struct hop *hop_ref(struct hop *h);
+void hop_unref(struct hop *h); /* wipes and frees with the last one; NULL is fine */
+
+/* Whether the settings of `c` lead to this parent, with these credentials. */
+bool hop_is_same(const struct hop *h, const struct config *c);
+
+/* From now on new connections use these certificates; takes a reference. */
+void hop_set_tls(struct hop *h, struct tls_context *tls);
