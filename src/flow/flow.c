@@ -234,29 +234,45 @@ const char *flow_find_note(const struct flow *f, enum note_kind kind, unsigned i
     return last;
 }
 
-static const struct verdict_info *info(const struct flow *f)
+struct sentences {
+    const char *cause, *advice;
+};
+
+#define N_(msgid) msgid
+
+/* Our own answer about the way up is about the parent, where there is one. */
+static struct sentences sentences_of(const struct flow *f)
 {
-    return verdict_get_info((enum verdict)f->verdict);
+    static const struct sentences of_parent[VERDICT_COUNT] = {
+#define P(id, cause, advice) [VERDICT_##id] = {cause, advice},
+#include "flow/parent.def"
+#undef P
+    };
+    const struct verdict_info *info = verdict_get_info((enum verdict)f->verdict);
+
+    if (f->parent && f->status_sent && of_parent[f->verdict].cause)
+        return of_parent[f->verdict];
+    return (struct sentences){info->cause, info->advice};
 }
 
 const char *flow_cause(const struct flow *f)
 {
-    return words_local(info(f)->cause);
+    return words_local(sentences_of(f).cause);
 }
 
 const char *flow_advice(const struct flow *f)
 {
-    return words_local(info(f)->advice);
+    return words_local(sentences_of(f).advice);
 }
 
 const char *flow_cause_in(const struct flow *f, const char *language)
 {
-    return words_in(info(f)->cause, language);
+    return words_in(sentences_of(f).cause, language);
 }
 
 const char *flow_advice_in(const struct flow *f, const char *language)
 {
-    return words_in(info(f)->advice, language);
+    return words_in(sentences_of(f).advice, language);
 }
 
 const char *flow_source_name(enum source s)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "net/tls.h"
 #include "proxy/via_parent.h"
 #include "proxy/worker.h"
 
@@ -19,13 +20,23 @@ bool forward_is_over(const struct session *s)
 
 /* ---- deadlines */
 
+/* TLS to the parent, which is part of reaching it. */
+static bool is_handshaking(const struct session *s)
+{
+    const struct tls *tls = s->link->conn.tls;
+
+    return tls && !tls_is_established(tls);
+}
+
 void forward_set_deadline(struct session *s)
 {
     const struct limits *limits = &s->worker->config->limits;
     const struct exchange *x = s->exchange;
     uint64_t at = UINT64_MAX, life = UINT64_MAX;
 
-    if (x->sent_ns && !x->status && limits->response_ns)
+    if (is_handshaking(s))
+        at = s->active_ns + limits->connect_ns;
+    else if (x->sent_ns && !x->status && limits->response_ns)
         at = x->sent_ns + limits->response_ns;
     else if (s->limits.idle_ns)
         at = s->active_ns + s->limits.idle_ns;
@@ -127,6 +138,12 @@ enum step step_forward_timeout(struct session *s)
         flow_evidence(&s->flow, "open for %.1f s (lifetime)",
                       (double)(now - s->flow.begin_ns) / 1e9);
         return session_end(s, VERDICT_LIFETIME_LIMIT, SIDE_PROXY, "lifetime");
+    }
+    if (is_handshaking(s) && now >= s->active_ns + s->worker->config->limits.connect_ns) {
+        flow_evidence(&s->flow, "parent: connected, TLS not ready after %.1f s (connect-timeout)",
+                      (double)(now - s->active_ns) / 1e9);
+        return session_end_as(s, VERDICT_UPSTREAM_TIMEOUT, SIDE_PARENT, 0, "connection_timeout",
+                              "TLS to the parent: no answer");
     }
     if (x->sent_ns && !x->status) {
         if (now < x->sent_ns + s->worker->config->limits.response_ns) {

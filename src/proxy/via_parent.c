@@ -193,6 +193,9 @@ static enum step take_challenge(struct session *s, const struct http1_head *h, s
                                                  session_now(s), what, sizeof what);
 
     flow_evidence(&s->flow, "parent: 407, %s", what);
+    if (!(h->seen & 1ull << FIELD_PROXY_AUTHENTICATE))
+        return session_end_as(s, VERDICT_UPSTREAM_FAILED, SIDE_PARENT, 0, "http_protocol_error",
+                              "the parent's 407 has no Proxy-Authenticate");
     if (next != LOGIN_AGAIN)
         return end_unaccepted(s, next, what);
     if (x->parent.no_again)

@@ -40,6 +40,26 @@ static void every_verdict_speaks_japanese(void **state)
     }
 }
 
+/* What is told of a parent that cannot be reached; nothing of a target that it could not reach. */
+static void the_parent_has_words_of_its_own(void **state)
+{
+    static const enum verdict verdicts[] = {VERDICT_UPSTREAM_UNRESOLVED, VERDICT_UPSTREAM_REFUSED,
+                                            VERDICT_UPSTREAM_UNREACHABLE, VERDICT_UPSTREAM_FAILED,
+                                            VERDICT_UPSTREAM_TIMEOUT};
+    char parent[] = "p:1";
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(verdicts); i++) {
+        struct flow f = {.verdict = (uint8_t)verdicts[i], .parent = parent};
+
+        assert_null(strstr(flow_cause_in(&f, "en"), "parent"));
+        f.status_sent = true;
+        assert_non_null(strstr(flow_cause_in(&f, "en"), "parent"));
+        assert_true(is_japanese(flow_cause_in(&f, "ja")));
+        assert_true(is_japanese(flow_advice_in(&f, "ja")));
+    }
+}
+
 static void tags_choose_the_language(void **state)
 {
     static const struct {
@@ -131,6 +151,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_verdict_speaks_japanese),
+        cmocka_unit_test(the_parent_has_words_of_its_own),
         cmocka_unit_test(tags_choose_the_language),
         cmocka_unit_test(the_environment_chooses_the_language),
         cmocka_unit_test(the_catalogue_says_the_same),
