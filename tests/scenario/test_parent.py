@@ -10,6 +10,7 @@ import pytest
 
 from client import Client, ask, get
 from parent import Login, Parent, upstream
+from squid import Squid
 from target import HttpTarget, Target, echo, reply
 from viaduct import Proxy, wait_until
 
@@ -622,3 +623,49 @@ def test_a_ca_file_that_cannot_be_read_ends_the_start():
         assert proxy.process.wait(10) == 2
         assert "nowhere.pem" in proxy.stderr()
         proxy.process = None
+
+
+# --- squid
+
+
+@pytest.mark.parametrize("scheme", [None, "basic", "digest"])
+def test_squid_as_the_parent(scheme):
+    with HttpTarget(lambda r: reply(r.path)) as target, Target(echo) as far:
+        rules = "acl bad dstdomain -n bad.test\nhttp_access deny bad"
+        with Squid(scheme, rules=rules) as squid, through(squid.port, USER if scheme else "") as proxy:
+            for i in range(3):
+                assert get(proxy, target.url(f"/{i}")).body == f"/{i}".encode()
+                tunnel(proxy, far.authority)
+            response = ask(proxy, "POST", target.url("/post"), body=b"x" * 100000)
+            assert response.body == b"/post" and len(target.requests[-1].body) == 100000
+            assert {flow["verdict"] for flow in proxy.flows(7)} == {"ok"}
+            for method, url in (("GET", "http://bad.test/"), ("CONNECT", "bad.test:443")):
+                response = ask(proxy, method, url)
+                assert response.status == 403 and b"ERR_ACCESS_DENIED" in response.body
+                flow = proxy.flow().expect("acl-denied", None, "parent", "seen", status=403)
+                flow.says("X-Squid-Error: ERR_ACCESS_DENIED")
+            wait_until(lambda: len(squid.lines()) >= 9, "squid's log")
+            denied = [line for line in squid.lines() if "/407 " in line]
+            assert len(denied) == (1 if scheme else 0), denied
+            assert all(" fmc " in line for line in squid.lines() if "/200 " in line) or not scheme
+
+
+@pytest.mark.parametrize("scheme", ["basic", "digest"])
+def test_squid_is_told_a_wrong_password_once(scheme):
+    with Target(echo) as far, Squid(scheme, password="another") as squid:
+        with through(squid.port, USER) as proxy:
+            for _ in range(3):
+                ask(proxy, "CONNECT", far.authority).expect(502, "parent-auth-failed")
+            proxy.flows(3)
+            wait_until(lambda: len(squid.lines()) >= 4, "squid's log")
+            assert len(squid.lines()) == 4
+
+
+def test_squid_cannot_reach_the_target():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with Squid() as squid, through(squid.port) as proxy:
+        for method, url in (("GET", f"http://127.0.0.1:{port}/"), ("CONNECT", f"127.0.0.1:{port}")):
+            response = ask(proxy, method, url)
+            assert response.status == 503 and response.body
+            proxy.flow().expect("upstream-refused", None, "parent", "seen").says("ERR_CONNECT_FAIL 111")
