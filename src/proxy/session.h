@@ -57,7 +57,7 @@ struct parent_call {
     bool drops;             /* `refused` is being read */
     bool no_again;          /* more of the body was sent than is kept */
     bool is_refusal;        /* the response says of the parent, not of the target: */
-    uint8_t verdict, certainty;
+    uint8_t verdict, by, certainty;
 };
 
 /* One plain-HTTP request and its response, or a CONNECT that asks a parent; there only while they

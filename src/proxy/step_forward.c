@@ -156,7 +156,7 @@ static enum step forward_up(struct session *s)
 static struct ending ending_of(const struct exchange *x)
 {
     if (x->parent.is_refusal)
-        return (struct ending){(enum verdict)x->parent.verdict, SIDE_PARENT,
+        return (struct ending){(enum verdict)x->parent.verdict, (enum side)x->parent.by,
                                (enum certainty)x->parent.certainty};
     return (struct ending){x->status >= 400 ? VERDICT_TARGET_ERROR : VERDICT_OK, SIDE_TARGET,
                            CERTAINTY_SEEN};

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "flow/outside.h"
 #include "net/tls.h"
-#include "policy/refusal.h"
 #include "proxy/worker.h"
 #include "render/escape.h"
 #include "render/pen.h"
@@ -211,17 +211,42 @@ static enum step take_challenge(struct session *s, const struct http1_head *h, s
 
 /* ---- a final response */
 
-/* RFC 9209 has the parent's own fault; here it is that of the way up. */
-static void take_refusal(struct session *s, const struct refusal *r)
+/* What an answer says that is not what was asked for, and whether it is one of a proxy: then it is
+ * handed on.  The rows of who looks from outside become our own. */
+static bool take_refusal(struct session *s, const struct outside_verdict *v)
 {
     struct exchange *x = s->exchange;
 
     x->parent.is_refusal = true;
-    x->parent.verdict =
-        (uint8_t)(r->verdict == VERDICT_PROXY_ERROR ? VERDICT_UPSTREAM_FAILED : r->verdict);
-    x->parent.certainty = (uint8_t)r->certainty;
-    flow_evidence(&s->flow, "parent: %s", r->words);
-    flow_set_text(&s->flow.reason, "the parent refused");
+    x->parent.verdict = (uint8_t)v->verdict;
+    x->parent.by = (uint8_t)(v->by == SIDE_PROXY ? SIDE_PARENT : v->by);
+    x->parent.certainty = (uint8_t)v->certainty;
+    flow_set_text(&s->flow.reason, v->reason);
+    if (v->verdict == VERDICT_PROXY_ERROR) {
+        x->parent.verdict = VERDICT_UPSTREAM_FAILED;
+        return true;
+    }
+    return v->verdict != VERDICT_NOT_A_PROXY && v->verdict != VERDICT_AUTH_REQUIRED &&
+           v->verdict != VERDICT_AUTH_FAILED && v->verdict != VERDICT_AUTH_UNSUPPORTED;
+}
+
+static struct outside_verdict judge(struct session *s, const struct http1_head *h, struct span body)
+{
+    struct outside_answer a = {
+        .asked = s->exchange->method == METHOD_CONNECT ? OUTSIDE_CONNECT : OUTSIDE_ABSOLUTE,
+        .credentials_sent = s->exchange->parent.login.sent,
+        .is_http = true,
+        .status = h->status,
+        .reason = h->reason,
+        .body = body,
+    };
+    struct access_query q;
+
+    session_query(s, &q);
+    a.by_name = !q.addr.family;
+    for (unsigned i = 0; i < h->fields_len; i++)
+        outside_add_field(&a, h->fields[i].name, h->fields[i].value);
+    return outside_judge(&a, &s->flow);
 }
 
 static enum step establish(struct session *s, struct span rest)
@@ -235,7 +260,7 @@ bool via_parent_takes_response(struct session *s, const struct http1_head *h, st
 {
     struct exchange *x = s->exchange;
     bool connect = x->method == METHOD_CONNECT;
-    struct refusal r;
+    struct outside_verdict v;
 
     if (!s->hop)
         return false;
@@ -251,14 +276,13 @@ bool via_parent_takes_response(struct session *s, const struct http1_head *h, st
         *next = establish(s, rest);
         return true;
     }
-    if (h->status >= 400 && refusal_read(h, connect, &r)) {
-        take_refusal(s, &r);
+    if (h->status < (connect ? 300 : 400))
         return false;
-    }
-    if (!connect)
+    v = judge(s, h, rest);
+    if (v.verdict == VERDICT_OK || v.verdict == VERDICT_TARGET_ERROR)
         return false;
-    flow_evidence(&s->flow, "parent: %u to CONNECT: it does not open tunnels as a proxy does",
-                  h->status);
+    if (take_refusal(s, &v) || !connect)
+        return false;
     *next = session_end_as(s, VERDICT_UPSTREAM_FAILED, SIDE_PARENT, 0, "http_protocol_error",
                            "the parent answered %u to CONNECT", h->status);
     return true;
