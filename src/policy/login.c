@@ -322,6 +322,7 @@ static enum login_next refuse(struct login *l, const struct login_challenge *c, 
     say_scheme(what, cap, c->scheme, c->algorithm, c->sess);
     say(what, cap, ": not accepted");
     l->held_until_ns = now_ns + LOGIN_HOLD_NS;
+    l->proved = false;
     l->challenge.scheme = AUTHN_OTHER;
     return LOGIN_REFUSED;
 }
@@ -345,7 +346,7 @@ static enum login_next take_again(struct login *l, struct login_try *t,
     } else if (t->scheme == AUTHN_DIGEST) {
         /* a nonce of an earlier try may have been forgotten; else it is the password, which Basic
          * would only send again */
-        is_new = !t->own;
+        is_new = !t->own && l->proved;
     }
     if (!is_new)
         return refuse(l, c, now_ns, what, cap);
@@ -406,6 +407,7 @@ bool login_take_info(struct login *l, struct login_try *t, const struct http1_he
     struct login_challenge next = l->challenge;
     struct authn_info i;
 
+    l->proved |= t->sent;
     if (!f || !t->sent || t->scheme != AUTHN_DIGEST || !authn_parse_info(f->value, &i))
         return true;
     if (!is_proved(t, &i))

@@ -4,10 +4,11 @@
  * A login lasts (one a worker of serve for the parent; one a check): user, password, the challenge
  * that was chosen, its nonce with a rising count.  A try is one flow's: what it sent and how often.
  * The strongest challenge is answered, each once; stale=true and nextnonce are honoured, two stale
- * rounds a try at most.  A parent that started anew has forgotten its nonces and may not say stale:
- * a nonce of an earlier try that is refused is no refusal of the password, the new challenge is
- * answered once.  After a wrong password nothing is sent for LOGIN_HOLD_NS or until login_init.
- * Pure: time is an argument (monotonic ns).  One thread. */
+ * rounds a try at most.  A proxy that started anew has forgotten its nonces and may not say stale:
+ * where these credentials were accepted before, a nonce of an earlier try that is refused is no
+ * refusal of the password, and the new challenge is answered once.  After a wrong password nothing
+ * is sent for LOGIN_HOLD_NS or until login_init. Pure: time is an argument (monotonic ns).  One
+ * thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -45,6 +46,7 @@ struct login {             /* read freely, write only in login.c */
     char ha1[DIGEST_HEX_MAX];      /* for the challenge's realm and algorithm */
     uint32_t count;                /* nc of the last answer */
     uint32_t generation;           /* of the nonce: one more at each new one */
+    bool proved;                   /* an answer to these credentials was no 407, once */
     uint64_t held_until_ns;        /* 0: not held */
 };
 
@@ -89,7 +91,7 @@ enum login_next login_take_challenges(struct login *l, struct login_try *t,
                                       const struct http1_head *h, uint64_t now_ns, char *what,
                                       size_t cap);
 
-/* Takes Proxy-Authentication-Info of an answer to a request that carried credentials (nextnonce);
- * an answer without it is fine.  False when rspauth is wrong: whoever answered does not know the
- * password. */
+/* Takes any final answer that is no 407: credentials that were sent are proved by it, and its
+ * Proxy-Authentication-Info, if it has one, may bring a nextnonce.  False when rspauth is wrong:
+ * whoever answered does not know the password. */
 bool login_take_info(struct login *l, struct login_try *t, const struct http1_head *h);

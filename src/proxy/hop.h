@@ -25,6 +25,7 @@ struct hop {
     bool by_tls;             /* it is an https:// proxy: */
     struct tls_context *tls; /* a reference of its own */
     struct login login;
+    const void *prover; /* the session whose credentials are the first to be sent; NULL: none */
 };
 
 /* Loads what TLS to the configured parent needs: *out is a reference, NULL where none is needed.

@@ -79,6 +79,15 @@ static uint32_t fit_connections(const struct config *c)
     return (uint32_t)room;
 }
 
+/* A password is in memory: it shall not be found in a core file. */
+static void forbid_core(const struct config *c)
+{
+    if (!c->upstream.password)
+        return;
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    prctl(PR_SET_DUMPABLE, 0);
+}
+
 /* Gives root's rights away for good; what needs them is open by now. */
 static bool drop_privileges(const struct config *c, struct err *err)
 {
@@ -314,6 +323,7 @@ static void reload(struct server *s)
     if (c->workers != s->config->workers || strcmp(c->user, s->config->user) != 0)
         log_warning("reload: workers and user need a restart");
     log_set_level(c->log_level);
+    forbid_core(c);
     s->shared.connections_max = fit_connections(c);
     if (!s->inherited) {
         listeners_fini(&s->listeners, false);
@@ -477,6 +487,7 @@ static bool start(struct server *s, struct err *err)
     if (!block_signals(s, err) || !hop_load_tls(c, &s->parent_tls, err) ||
         !open_listeners(s, c, &s->listeners, NULL, err) || !drop_privileges(c, err))
         return false;
+    forbid_core(c);
     s->address_fd = open_address_watch();
     read_own_addresses();
     s->shared.recorder = recorder_new(c, s->shared.workers_len, err);

@@ -54,6 +54,7 @@ struct parent_call {
     struct body refused;    /* the body of a 407, which is read away */
     uint64_t ask_ns;        /* until then the body waits for 100 (Expect); 0: it does not wait */
     bool asks;              /* Expect is ours: the client does not hear of the 100 */
+    uint64_t wait_ns;       /* until then another flow may try the password first; 0: not */
     bool drops;             /* `refused` is being read */
     bool no_again;          /* more of the body was sent than is kept */
     bool is_refusal;        /* the response says of the parent, not of the target: */

@@ -87,6 +87,8 @@ void session_drop_exchange(struct session *s)
     buf_fini(&x->head);
     buf_fini(&x->response);
     buf_fini(&x->parent.again);
+    if (s->hop && s->hop->prover == s)
+        s->hop->prover = NULL;
     slab_put(&s->worker->exchanges, x);
     s->exchange = NULL;
 }

@@ -24,6 +24,8 @@ enum step step_forward_start(struct session *s)
     s->active_ns = session_now(s);
     if (!x->begin_ns)
         x->begin_ns = s->active_ns;
+    if (s->hop && via_parent_must_wait(s))
+        return STEP_WAIT;
     err = s->hop ? via_parent_send_head(s) : conn_send(target_of(s), head.ptr, head.len);
     if (err == -EMSGSIZE)
         return session_end_as(s, VERDICT_BAD_REQUEST, SIDE_PROXY, 431, NULL,
@@ -169,6 +171,8 @@ enum step step_forward(struct session *s)
 
     if (!x->status && session_client_left(s))
         return session_end_left(s);
+    if (x->parent.wait_ns)
+        return step_forward_start(s);
     up = forward_up(s);
     if (forward_is_over(s))
         return s->retired ? STEP_DONE : STEP_AGAIN;

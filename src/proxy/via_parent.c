@@ -18,7 +18,28 @@
 #define REFUSED_MAX (64u * 1024)    /* a longer body of a 407 costs more than a new connection */
 #define CREDENTIALS_MAX (8u * 1024) /* bytes of our Proxy-Authorization; its uri may be long */
 
+#define PROVE_NS (2 * NS_PER_S)  /* patience with the flow that tries the password first */
+#define LOOK_NS (10 * NS_PER_MS) /* how often to look whether it is through */
+
 /* ---- asking */
+
+bool via_parent_must_wait(struct session *s)
+{
+    struct parent_call *p = &s->exchange->parent;
+    const struct login *l = &s->hop->login;
+    uint64_t now = session_now(s), until = p->wait_ns;
+
+    p->wait_ns = 0;
+    if (l->proved || !l->user || !login_is_ready(l, now) || now < l->held_until_ns)
+        return false;
+    if (!s->hop->prover)
+        s->hop->prover = s;
+    if (s->hop->prover == s || (until && now >= until))
+        return false;
+    p->wait_ns = until ? until : now + PROVE_NS;
+    session_set_wake(s, now + LOOK_NS);
+    return true;
+}
 
 /* Method and target of the head that is sent: what Digest is computed from. */
 static void read_line(const struct exchange *x, struct span *method, struct span *target)

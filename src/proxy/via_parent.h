@@ -8,6 +8,10 @@
 
 #define VIA_PARENT_AGAIN_MAX (64u * 1024) /* bytes of a body that are kept to be sent twice */
 
+/* Whether another flow is about to show if the password is right: this one waits for it (a wake is
+ * set), so that a wrong one is sent once and locks no account. */
+bool via_parent_must_wait(struct session *s);
+
 /* Sends the request's head with our credentials, and what must be sent again of its body.  0 or
  * -errno; -EMSGSIZE: head and credentials are too large. */
 int via_parent_send_head(struct session *s);

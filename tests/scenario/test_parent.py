@@ -1,6 +1,7 @@
 """Through a parent proxy: which way, with which credentials, and what becomes of all that a parent may do."""
 
 import contextlib
+import pathlib
 import re
 import socket
 import threading
@@ -231,6 +232,33 @@ def test_a_wrong_password_is_sent_once_until_the_settings_change():
         assert auth.answers == ["wrong", "ok", "ok"] and auth.counts == [1, 2]
 
 
+def test_parallel_first_requests_send_a_wrong_password_once():
+    """Accounts get locked."""
+    auth = Login("fmc", "another")
+    with Target(echo) as far, Parent(auth) as parent, through(parent, USER) as proxy:
+        clients = [Client(proxy).ask("CONNECT", far.authority) for _ in range(16)]
+        for client in clients:
+            client.response().expect(502, "parent-auth-failed")
+            client.close()
+        assert auth.answers == ["wrong"]
+        proxy.flows(16)
+
+
+def test_a_slow_first_login_does_not_hold_the_others_for_ever():
+    auth, gate = login(), threading.Event()
+    with Target(echo) as far, Parent(auth) as parent, through(parent, USER) as proxy:
+        parent.dial = lambda authority, dial=parent.dial: (
+            gate.wait(10) if authority == "slow.test:443" else None,
+            dial(far.authority),
+        )[1]
+        with Client(proxy) as slow:
+            slow.ask("CONNECT", "slow.test:443")
+            wait_until(lambda: auth.answers, "the first login")
+            tunnel(proxy, far.authority)
+            gate.set()
+            assert slow.head().status == 200
+
+
 def test_a_held_login_outlives_a_reload_that_changes_nothing():
     auth = Login("fmc", "another")
     with Target(echo) as far, Parent(auth) as parent, through(parent, USER) as proxy:
@@ -275,6 +303,12 @@ def test_credentials_do_not_travel():
             assert all("bWU6bWluZQ" not in r.head.decode() for r in parent.requests)
             assert all("Proxy-Auth" not in r.head.decode() for r in target.requests)
             proxy.flows(2)
+
+
+def test_no_core_file_holds_the_password():
+    with Parent() as parent, through(parent, USER) as proxy:
+        limits = pathlib.Path(f"/proc/{proxy.pid}/limits").read_text()
+        assert re.search(r"Max core file size\s+0\s+0", limits)
 
 
 def test_no_credentials_are_sent_unasked():

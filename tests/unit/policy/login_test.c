@@ -299,10 +299,31 @@ static void a_forgotten_nonce_is_asked_for_again(void **state)
     assert_true(login_init(&l, "alice", PASSWORD, LOGIN_ANY));
     assert_int_equal(take(&l, &t, ask(&p, false), what), LOGIN_AGAIN);
     assert_true(write_at(&l, &t, NOW_NS, out) > 0);
+    assert_true(login_take_info(&l, &t, head_of("200 OK", "")));
     assert_true(write_at(&l, &next, NOW_NS, out) > 0);
     assert_int_equal(take(&l, &next, ask(&p, false), what), LOGIN_AGAIN);
     assert_true(write_at(&l, &next, NOW_NS, out) > 0);
     assert_int_equal(take(&l, &next, ask(&p, false), what), LOGIN_REFUSED);
+    login_fini(&l);
+    side_fini(&p);
+}
+
+/* As long as no answer proved the password, whose nonce it was is no excuse. */
+static void a_shared_nonce_excuses_no_wrong_password(void **state)
+{
+    struct login_try a = {0}, b = {0};
+    struct side p;
+    struct login l;
+    char out[2048], what[LOGIN_WHAT_MAX];
+
+    (void)state;
+    side_init(&p, "alice");
+    assert_true(login_init(&l, "alice", "wrong", LOGIN_ANY));
+    assert_int_equal(take(&l, &a, ask(&p, false), what), LOGIN_AGAIN);
+    assert_int_equal(take(&l, &b, ask(&p, false), what), LOGIN_AGAIN);
+    assert_true(write_at(&l, &b, NOW_NS, out) > 0);
+    assert_int_equal(take(&l, &b, ask(&p, false), what), LOGIN_REFUSED);
+    assert_int_equal(write_at(&l, &a, NOW_NS, out), 0);
     login_fini(&l);
     side_fini(&p);
 }
@@ -457,6 +478,7 @@ int main(void)
         cmocka_unit_test(two_stale_rounds_at_most),
         cmocka_unit_test(a_wrong_password_is_not_sent_again),
         cmocka_unit_test(a_forgotten_nonce_is_asked_for_again),
+        cmocka_unit_test(a_shared_nonce_excuses_no_wrong_password),
         cmocka_unit_test(parallel_first_challenges_share_a_nonce),
         cmocka_unit_test(what_cannot_be_answered),
         cmocka_unit_test(floods_end),
