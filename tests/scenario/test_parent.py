@@ -4,6 +4,7 @@ import contextlib
 import pathlib
 import re
 import socket
+import subprocess
 import threading
 import time
 
@@ -13,7 +14,7 @@ from client import Client, ask, get
 from parent import Login, Parent, upstream
 from squid import Squid
 from target import HttpTarget, Target, echo, reply
-from viaduct import Proxy, wait_until
+from viaduct import BINARY, Proxy, wait_until
 
 USER = 'PROXY_USER fmc; PROXY_PASSWORD "s3cret!";'
 SECRET = "s3cret!"
@@ -106,6 +107,25 @@ def test_private_lets_no_proxy_targets_and_the_parent_itself_pass():
             get(proxy, target.url()).expect(403, "acl-denied")
             tunnel(proxy, parent.authority, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[:0])
             assert parent.requests[-1].path == parent.authority
+
+
+def test_access_test_knows_of_the_parent():
+    with Proxy(start=False, access="deny ports off; allow all { }") as proxy:
+        proxy.write("upstream.conf", upstream(3128, "NO_PROXY 127.0.0.1;", host="10.1.1.1"))
+        proxy.configure()
+        for client, target, status in (
+            ("127.0.0.1", "127.0.0.1:80", 0),
+            ("192.0.2.1", "127.0.0.1:80", 1),
+            ("127.0.0.1", "10.1.1.2:80", 1),
+            ("192.0.2.1", "10.1.1.1:3128", 0),
+            ("192.0.2.1", "some.test:80", 0),
+        ):
+            done = subprocess.run(
+                [BINARY, "access", "test", "-c", str(proxy.config), "--client", client, target],
+                capture_output=True,
+                check=False,
+            )
+            assert done.returncode == status, (client, target, done.stdout, done.stderr)
 
 
 def test_bulk_passes_both_ways_in_a_tunnel():
@@ -648,6 +668,27 @@ def test_a_parent_without_a_good_certificate(certs):
         with through(parent, "PROXY_TLS on;", limits="connect-timeout 1s;") as proxy:
             ask(proxy, "CONNECT", "far.test:443").expect(504, "upstream-timeout", "connection_timeout")
             proxy.flow().says("TLS not ready")
+
+
+def test_a_reload_reads_the_certificates_again(certs):
+    with Target(echo) as far, Parent(tls=certs.target()) as parent:
+        with through(parent, "PROXY_TLS on; PROXY_CA ca.pem;", files={"ca.pem": certs.ca.read_text()}) as proxy:
+            tunnel(proxy, far.authority)
+            (proxy.folder / "ca.pem").unlink()
+            proxy.signal(1)
+            wait_until(lambda: "the configuration in force stays" in proxy.stderr(), "the reload")
+            tunnel(proxy, far.authority)
+            proxy.write("ca.pem", other_ca(proxy.folder))
+            proxy.signal(1)
+            wait_until(lambda: "reloaded" in proxy.stderr(), "the second reload")
+            ask(proxy, "CONNECT", far.authority).expect(502, "upstream-failed", "tls_certificate_error")
+
+
+def other_ca(folder):
+    from certs import Authority
+
+    (folder / "other").mkdir()
+    return Authority(folder / "other").ca.read_text()
 
 
 def test_a_ca_file_that_cannot_be_read_ends_the_start():
