@@ -4,7 +4,7 @@
 
 #define ISSUER_MAX 1024 /* bytes that are looked at */
 
-/* A part of the issuer's text, without case.  Bare names of makers that have, or had, a public CA
+/* A part of the issuer's text, in lower case.  Bare names of makers that have, or had, a public CA
  * of their own (Symantec, Trend Micro, Comodo) are left out. */
 static const struct {
     struct span part;
@@ -73,7 +73,8 @@ static const struct {
 static bool contains(struct span text, struct span part)
 {
     for (size_t at = 0; at + part.len <= text.len; at++)
-        if (span_equal_nocase((struct span){text.ptr + at, part.len}, part))
+        if (span_lower(text.ptr[at]) == *part.ptr &&
+            span_equal_nocase((struct span){text.ptr + at, part.len}, part))
             return true;
     return false;
 }
