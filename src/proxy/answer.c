@@ -148,15 +148,15 @@ static void write_proxy_status(struct pen *p, const struct answer *a, int status
     pen_text(p, "\r\n");
 }
 
-/* The fields after Proxy-Status, the empty line, and the body unless it is an answer to HEAD. */
-static void write_rest(struct pen *p, const struct answer *a, const struct pen *body)
+/* The fields after Proxy-Status, and the empty line. */
+static void write_fields(struct pen *p, const struct answer *a, const char *type, size_t body_len)
 {
     pen_text(p, "Date: ");
     date_write_http(p, a->wall_ns);
     pen_text(p, "\r\nContent-Type: ");
-    pen_text(p, content_types[a->format]);
+    pen_text(p, type);
     pen_text(p, "\r\nContent-Length: ");
-    pen_u64(p, pen_len(body));
+    pen_u64(p, body_len);
     pen_text(p, "\r\nCache-Control: no-store\r\n");
     if (a->retry_after) {
         pen_text(p, "Retry-After: ");
@@ -168,6 +168,12 @@ static void write_rest(struct pen *p, const struct answer *a, const struct pen *
     if (a->close)
         pen_text(p, "Connection: close\r\n");
     pen_text(p, "\r\n");
+}
+
+/* The fields, and the body unless it is an answer to HEAD. */
+static void write_rest(struct pen *p, const struct answer *a, const struct pen *body)
+{
+    write_fields(p, a, content_types[a->format], pen_len(body));
     if (!a->head_only)
         pen_bytes(p, body->begin, pen_len(body));
 }
@@ -191,6 +197,15 @@ size_t answer_write(const struct answer *a, const struct flow *f, char *out, siz
     return p.full || body.full ? 0 : pen_len(&p);
 }
 
+/* Status line and Proxy-Status of our own resources. */
+static void write_own_head(struct pen *p, const struct answer *a, int status)
+{
+    write_status_line(p, status, NULL);
+    pen_text(p, "Proxy-Status: ");
+    write_name(p, a->proxy ? a->proxy : "viaduct");
+    pen_text(p, "\r\n");
+}
+
 size_t answer_write_page(struct span path, const char *listener, const struct answer *a, char *out,
                          size_t cap)
 {
@@ -199,12 +214,27 @@ size_t answer_write_page(struct span path, const char *listener, const struct an
     struct pen p, body;
 
     pen_init_fixed(&body, memory, sizeof memory);
-    page_write_about(&body, a->format, a->language ? a->language : "en", found, listener);
+    page_write_about(&body, a->format, a->language ? a->language : "en", found, a->tls, listener);
     pen_init_fixed(&p, out, cap);
-    write_status_line(&p, found ? 200 : 404, NULL);
-    pen_text(&p, "Proxy-Status: ");
-    write_name(&p, a->proxy ? a->proxy : "viaduct");
-    pen_text(&p, "\r\n");
+    write_own_head(&p, a, found ? 200 : 404);
     write_rest(&p, a, &body);
     return p.full || body.full ? 0 : pen_len(&p);
+}
+
+size_t answer_write_pac(const struct pac *pac, const struct answer *a, char *out, size_t cap)
+{
+    struct pen p;
+    size_t len;
+
+    pen_init_fixed(&p, out, cap); /* once for its length: it can be too long for a stack */
+    pac_write(&p, pac);
+    if (p.full)
+        return 0;
+    len = pen_len(&p);
+    pen_init_fixed(&p, out, cap);
+    write_own_head(&p, a, 200);
+    write_fields(&p, a, "application/x-ns-proxy-autoconfig", len);
+    if (!a->head_only)
+        pac_write(&p, pac);
+    return p.full ? 0 : pen_len(&p);
 }

@@ -9,6 +9,7 @@
 
 #include "base/span.h"
 #include "flow/flow.h"
+#include "proxy/pac.h"
 #include "wire/http1.h"
 
 /* The form of a body; picked when the request is parsed, since its fields are gone when an answer
@@ -29,6 +30,7 @@ struct answer {
     const char *language; /* "en" or "ja" */
     bool head_only;       /* HEAD: no body, but its Content-Length */
     bool close;           /* Connection: close */
+    bool tls;             /* the listener is reached by TLS: for the page about it */
     unsigned retry_after; /* seconds; 0: none */
     const char *extra;    /* whole lines to add (challenges); NULL: none */
     uint64_t wall_ns;     /* for Date */
@@ -46,6 +48,10 @@ size_t answer_write(const struct answer *a, const struct flow *f, char *out, siz
  * the address to use); other paths: 404.  Same conventions. */
 size_t answer_write_page(struct span path, const char *listener, const struct answer *a, char *out,
                          size_t cap);
+
+/* The answer to /proxy.pac and /wpad.dat: 200 and the script.  Same conventions; 0 also when a long
+ * NO_PROXY does not fit. */
+size_t answer_write_pac(const struct pac *pac, const struct answer *a, char *out, size_t cap);
 
 /* The standard reason phrase of a status; "" when unknown. */
 const char *answer_reason_phrase(int status);

@@ -200,72 +200,101 @@ void page_write_flow(struct pen *p, enum answer_format format, const char *langu
 }
 
 /* The words of the page about this port. */
-static const struct about {
-    const char *language, *what, *missing, *use;
+static const struct about_words {
+    const char *language, *what, *missing, *use, *pac;
 } abouts[] = {
-    {"en", "This is viaduct, an HTTP proxy.", "There is no such page here.", "Use it like this:"},
+    {"en", "This is viaduct, an HTTP proxy.", "There is no such page here.",
+     "Use it like this:", "Automatic configuration for browsers (PAC):"},
     {"ja", "これは HTTP プロキシ viaduct です。", "ここにそのページはありません。",
-     "次のように使います。"},
+     "次のように使います。", "ブラウザの自動設定 (PAC):"},
 };
 
-static void write_command(struct pen *p, const char *listener,
-                          void (*escape)(struct pen *, struct span))
+struct about {
+    const struct about_words *words;
+    bool found, tls;
+    const char *listener;
+};
+
+typedef void (*escape_fn)(struct pen *, struct span);
+
+static void write_url(struct pen *p, const struct about *t, escape_fn escape)
 {
-    pen_text(p, "curl -x http://");
-    escape(p, span_of(listener));
+    pen_text(p, t->tls ? "https://" : "http://");
+    escape(p, span_of(t->listener));
+}
+
+static void write_command(struct pen *p, const struct about *t, escape_fn escape)
+{
+    pen_text(p, "curl -x ");
+    write_url(p, t, escape);
     pen_text(p, " https://www.example.com/");
 }
 
-static void write_about_json(struct pen *p, const struct about *t, bool found, const char *listener)
+static void write_pac_url(struct pen *p, const struct about *t, escape_fn escape)
+{
+    write_url(p, t, escape);
+    pen_text(p, "/proxy.pac");
+}
+
+static void write_about_json(struct pen *p, const struct about *t)
 {
     struct jsonw w = {.pen = p};
 
     jsonw_open(&w, '{');
     jsonw_member_text(&w, "proxy", "viaduct");
-    jsonw_member_text(&w, "listener", listener);
-    jsonw_member_u64(&w, "status", found ? 200 : 404);
-    jsonw_member_text(&w, "about", t->what);
-    if (!found)
-        jsonw_member_text(&w, "error", t->missing);
-    jsonw_key(&w, "use");
+    jsonw_member_text(&w, "listener", t->listener);
+    jsonw_member_u64(&w, "status", t->found ? 200 : 404);
+    jsonw_member_text(&w, "about", t->words->what);
+    if (!t->found)
+        jsonw_member_text(&w, "error", t->words->missing);
+    jsonw_key(&w, "pac");
     pen_char(p, '"');
-    write_command(p, listener, escape_json);
+    write_pac_url(p, t, escape_json);
+    pen_text(p, "\",\"use\":\"");
+    write_command(p, t, escape_json);
     pen_text(p, "\"}\n");
 }
 
-static void write_about_html(struct pen *p, const struct about *t, bool found, const char *listener)
+static void write_about_html(struct pen *p, const struct about *t)
 {
-    open_html(p, t->language, found ? "viaduct" : answer_reason_phrase(404));
-    write_element(p, "<h1>", span_of(t->what), "</h1>\n");
-    if (!found)
-        write_element(p, "<p>", span_of(t->missing), "</p>\n");
-    write_element(p, "<p>", span_of(t->use), "</p>\n<p><code>");
-    write_command(p, listener, escape_html);
+    open_html(p, t->words->language, t->found ? "viaduct" : answer_reason_phrase(404));
+    write_element(p, "<h1>", span_of(t->words->what), "</h1>\n");
+    if (!t->found)
+        write_element(p, "<p>", span_of(t->words->missing), "</p>\n");
+    write_element(p, "<p>", span_of(t->words->use), "</p>\n<p><code>");
+    write_command(p, t, escape_html);
+    write_element(p, "</code></p>\n<p>", span_of(t->words->pac), "</p>\n<p><code>");
+    write_pac_url(p, t, escape_html);
     pen_text(p, "</code></p>\n");
     close_html(p);
 }
 
-static void write_about_text(struct pen *p, const struct about *t, bool found, const char *listener)
+static void write_about_text(struct pen *p, const struct about *t)
 {
-    pen_text(p, t->what);
+    pen_text(p, t->words->what);
     pen_char(p, '\n');
-    if (!found) {
-        pen_text(p, t->missing);
+    if (!t->found) {
+        pen_text(p, t->words->missing);
         pen_char(p, '\n');
     }
-    pen_text(p, t->use);
+    pen_text(p, t->words->use);
     pen_text(p, "\n\n    ");
-    write_command(p, listener, escape_text);
+    write_command(p, t, escape_text);
+    pen_text(p, "\n\n");
+    pen_text(p, t->words->pac);
+    pen_text(p, "\n\n    ");
+    write_pac_url(p, t, escape_text);
     pen_char(p, '\n');
 }
 
 void page_write_about(struct pen *p, enum answer_format format, const char *language, bool found,
-                      const char *listener)
+                      bool tls, const char *listener)
 {
-    static void (*const writers[])(struct pen *, const struct about *, bool,
-                                   const char *) = {[ANSWER_TEXT] = write_about_text,
-                                                    [ANSWER_JSON] = write_about_json,
-                                                    [ANSWER_HTML] = write_about_html};
+    static void (*const writers[])(struct pen *,
+                                   const struct about *) = {[ANSWER_TEXT] = write_about_text,
+                                                            [ANSWER_JSON] = write_about_json,
+                                                            [ANSWER_HTML] = write_about_html};
+    const struct about t = {&abouts[strcmp(language, "ja") == 0], found, tls, listener};
 
-    writers[format](p, &abouts[strcmp(language, "ja") == 0], found, listener);
+    writers[format](p, &t);
 }

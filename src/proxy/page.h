@@ -19,6 +19,7 @@
 void page_write_flow(struct pen *p, enum answer_format format, const char *language, int status,
                      const struct flow *f);
 
-/* What this port is, and that there is no such page where `found` is false. */
+/* What this port is, where its settings for browsers are, and that there is no such page where
+ * `found` is false.  `tls`: the listener is reached by TLS. */
 void page_write_about(struct pen *p, enum answer_format format, const char *language, bool found,
-                      const char *listener);
+                      bool tls, const char *listener);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "net/sock.h"
 #include "net/tls.h"
 #include "proxy/answer.h"
 #include "proxy/response.h"
@@ -65,31 +66,62 @@ static enum step refuse_target(struct session *s, const struct http1_head *h,
     return session_end(s, VERDICT_BAD_REQUEST, SIDE_PROXY, "%s at byte %zu", a->bad_what, at);
 }
 
-/* Our own resources, for requests that are meant for a web site: "/" and 404. */
+/* The listener as this client reached it: a wildcard is no address to connect to.  Under TLS the
+ * name that was asked for, as far as it is one of this port: the certificate is made out to it. */
+static void write_listener(const struct session *s, const struct http1_head *h,
+                           char out[AUTHORITY_TEXT_MAX])
+{
+    const struct http1_field *host = http1_find_field(h, FIELD_HOST);
+    struct endpoint local = {0};
+    struct authority a;
+
+    if (!sock_get_local(s->client.fd, &local) || !local.addr.family)
+        local = s->flow.proxy;
+    local.scope = 0; /* a zone is this machine's own business */
+    if (s->client.tls && host && authority_parse_default(host->value, 443, &a) &&
+        a.port == local.port)
+        authority_write(&a, out);
+    else
+        endpoint_write(&local, out);
+}
+
+static bool is_pac(struct span path)
+{
+    return span_equal(path, SPAN_LIT("/proxy.pac")) || span_equal(path, SPAN_LIT("/wpad.dat"));
+}
+
+/* Our own resources, for requests that are meant for a web site: "/", the PAC file, and 404. */
 static enum step serve_page(struct session *s, const struct http1_head *h)
 {
     struct worker *w = s->worker;
-    char listener[ENDPOINT_TEXT_MAX];
+    const struct config_upstream *u = &w->config->upstream;
+    char listener[AUTHORITY_TEXT_MAX];
     struct answer a = {
         .verdict = VERDICT_OK,
         .proxy = w->shared->pseudonym,
         .head_only = h->method == METHOD_HEAD,
         .format = (enum answer_format)s->answer_format,
         .language = s->answer_language ? "ja" : "en",
+        .tls = s->client.tls != NULL,
         .wall_ns = w->loop.wall_ns,
     };
+    const struct pac pac = {listener, a.tls, (const char *const *)u->no_proxy,
+                            u->enabled ? u->no_proxy_len : 0};
     struct span query = h->target, path = span_cut(&query, '?');
-    bool is_root = span_equal(path, SPAN_LIT("/")) || span_equal(path, SPAN_LIT("*"));
+    bool found = is_pac(path) || span_equal(path, SPAN_LIT("/")) || span_equal(path, SPAN_LIT("*"));
     size_t n;
 
-    endpoint_write(&s->flow.proxy, listener);
+    write_listener(s, h, listener);
     s->closes = s->closes || s->unread;
     a.close = s->closes;
     flow_set_text(&s->flow.target, listener);
-    s->flow.status = is_root ? 200 : 404;
+    n = is_pac(path) ? answer_write_pac(&pac, &a, w->out, PUMP_BUFFER)
+                     : answer_write_page(path, listener, &a, w->out, PUMP_BUFFER);
+    if (n == 0)
+        return session_end(s, VERDICT_PROXY_ERROR, SIDE_PROXY, "NO_PROXY is too long for a page");
+    s->flow.status = found ? 200 : 404;
     s->flow.status_sent = true;
-    n = answer_write_page(path, listener, &a, w->out, PUMP_BUFFER);
-    return session_answer(s, is_root ? VERDICT_OK : VERDICT_NOT_FOUND, w->out, n);
+    return session_answer(s, found ? VERDICT_OK : VERDICT_NOT_FOUND, w->out, n);
 }
 
 /* TRACE and OPTIONS that end here: Max-Forwards is 0 (RFC 9110 7.6.2, 9.3.7, 9.3.8). */

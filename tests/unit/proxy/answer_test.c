@@ -386,6 +386,8 @@ static void the_page_says_how_to_use_it(void **state)
     } cases[] = {
         {SPAN_INIT("/"), ANSWER_TEXT, NULL, "HTTP/1.1 200 OK\r\nProxy-Status: viaduct-7\r\n",
          "\n    curl -x http://[::1]:3128 https://www.example.com/\n"},
+        {SPAN_INIT("/"), ANSWER_TEXT, NULL, "HTTP/1.1 200 OK\r\n",
+         "\n    http://[::1]:3128/proxy.pac\n"},
         {SPAN_INIT("*"), ANSWER_TEXT, "en", "HTTP/1.1 200 OK\r\n",
          "This is viaduct, an HTTP proxy.\n"},
         {SPAN_INIT("/"), ANSWER_HTML, "ja", "HTTP/1.1 200 OK\r\n", "<html lang=\"ja\">"},
