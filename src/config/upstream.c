@@ -1,6 +1,6 @@
 #include "config/upstream.h"
 
-#include <inttypes.h>
+#include <stdio.h>
 
 #include "base/num.h"
 #include "config/value.h"
@@ -9,6 +9,8 @@
 
 #define NAME_MAX_LEN 253u
 #define NAME_MAX_LICENSING 64u
+#define LABEL_MAX_LEN 63u
+#define FAULT_MAX 192 /* bytes of a rule with what was found */
 
 static struct arena *arena_of(const struct setting *s)
 {
@@ -20,55 +22,106 @@ static bool is_alnum(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-/* The rule that the name breaks, or NULL.  RFC 952 and 1123 write host names so. */
-static const char *find_name_fault(struct span name)
+/* The first character that no label has, or -1. */
+static long find_odd(struct span label)
 {
-    struct span label = {0};
+    for (size_t i = 0; i < label.len; i++)
+        if (!is_alnum(label.ptr[i]) && label.ptr[i] != '-')
+            return (long)i;
+    return -1;
+}
 
+static bool is_digits(struct span label)
+{
+    for (size_t i = 0; i < label.len; i++)
+        if (label.ptr[i] < '0' || label.ptr[i] > '9')
+            return false;
+    return true;
+}
+
+/* The rule that a label breaks, with what was found; NULL: none. */
+static const char *find_label_fault(struct span label, char out[FAULT_MAX])
+{
+    char shown[REPORT_WORD_MAX];
+    long odd = find_odd(label);
+
+    if (label.len == 0)
+        return "has an empty label: each between two dots has 1 to 63 characters";
+    if (label.len > LABEL_MAX_LEN) {
+        snprintf(out, FAULT_MAX, "a label has at most %u characters, found one of %zu",
+                 LABEL_MAX_LEN, label.len);
+        return out;
+    }
+    if (odd < 0)
+        return NULL;
+    struct span found = {label.ptr + odd, 1};
+    while (found.len < label.len - (size_t)odd && (found.ptr[found.len] & 0xc0) == 0x80)
+        found.len++; /* the rest of a UTF-8 character */
+    snprintf(out, FAULT_MAX, "a name has letters, digits, hyphens and dots only, found %s",
+             report_word(found, shown));
+    return out;
+}
+
+/* The rule that the name breaks, or NULL.  RFC 952 and 1123 write host names so. */
+static const char *find_name_fault(struct span name, char out[FAULT_MAX])
+{
     if (name.len > 0 && name.ptr[name.len - 1] == '.')
         name.len--; /* the root's dot */
     if (name.len == 0)
         return "is empty: must be an address or a name";
-    if (name.len > NAME_MAX_LEN)
-        return "a name has at most 253 characters";
-    for (struct span rest = name; rest.ptr <= name.ptr + name.len;) {
-        bool last = span_find(rest, '.') < 0;
-
-        label = span_cut(&rest, '.');
-        if (label.len == 0)
-            return "has an empty label: each between two dots has 1 to 63 characters";
-        if (label.len > 63)
-            return "has a label of more than 63 characters";
-        for (size_t i = 0; i < label.len; i++)
-            if (!is_alnum(label.ptr[i]) && label.ptr[i] != '-')
-                return "a name has letters, digits, hyphens and dots only";
-        if (last)
-            break;
+    if (name.len > NAME_MAX_LEN) {
+        snprintf(out, FAULT_MAX, "a name has at most %u characters, found %zu", NAME_MAX_LEN,
+                 name.len);
+        return out;
     }
-    for (size_t i = 0; i < label.len; i++)
-        if (label.ptr[i] < '0' || label.ptr[i] > '9')
-            return NULL;
-    return "not an IPv4 address, and no name ends in a label of digits";
+    for (struct span rest = name;;) {
+        bool last = span_find(rest, '.') < 0;
+        struct span label = span_cut(&rest, '.');
+        const char *fault = find_label_fault(label, out);
+
+        if (fault)
+            return fault;
+        if (last)
+            return is_digits(label) ? "not an IPv4 address, and no name ends in a label of digits"
+                                    : NULL;
+    }
 }
 
+/* The inside of "[2001:db8::1]"; other texts as they are. */
+static struct span strip_brackets(struct span text)
+{
+    if (text.len > 2 && text.ptr[0] == '[' && text.ptr[text.len - 1] == ']')
+        return (struct span){text.ptr + 1, text.len - 2};
+    return text;
+}
+
+static const char *find_host_fault(struct span text, char out[FAULT_MAX])
+{
+    struct span bare = strip_brackets(text);
+    struct addr addr;
+
+    if (addr_parse(bare, &addr))
+        return bare.len == text.len || addr.family == AF_INET6
+                   ? NULL
+                   : "brackets are for an IPv6 address only";
+    if (text.len > 0 && text.ptr[0] == '[')
+        return "in brackets stands an IPv6 address and nothing else (the port is PROXY_PORT)";
+    if (span_find(text, ':') >= 0)
+        return "not an IPv6 address, and a name has letters, digits, hyphens and dots only "
+               "(the port is PROXY_PORT)";
+    return find_name_fault(text, out);
+}
+
+/* An IPv6 address is kept without its brackets. */
 bool upstream_host(const struct setting *s)
 {
     struct span text = s->words[1].text;
-    struct addr addr;
+    char what[FAULT_MAX];
+    const char *fault = find_host_fault(text, what);
 
-    if (!addr_parse(text, &addr)) {
-        const char *fault = find_name_fault(text);
-
-        if (text.len > 0 && text.ptr[0] == '[')
-            fault = "an IPv6 address stands without brackets here";
-        else if (span_find(text, ':') >= 0)
-            fault = "not an IPv6 address, and a name has letters, digits, hyphens and dots only "
-                    "(the port "
-                    "is PROXY_PORT)";
-        if (fault)
-            return value_bad(s, 1, NULL, "%s", fault);
-    }
-    s->config->upstream.host = arena_text(arena_of(s), text);
+    if (fault)
+        return value_bad(s, 1, NULL, "%s", fault);
+    s->config->upstream.host = arena_text(arena_of(s), strip_brackets(text));
     return s->config->upstream.host != NULL;
 }
 
@@ -118,7 +171,7 @@ bool upstream_password(const struct setting *s)
     return s->config->upstream.password != NULL;
 }
 
-static const char *find_exception_fault(struct span text)
+static const char *find_exception_fault(struct span text, char out[FAULT_MAX])
 {
     struct span name = text;
     struct cidr network;
@@ -135,7 +188,7 @@ static const char *find_exception_fault(struct span text)
         name = (struct span){text.ptr + 2, text.len - 2};
     else if (name.len > 1 && name.ptr[0] == '.')
         name = (struct span){text.ptr + 1, text.len - 1};
-    return find_name_fault(name);
+    return find_name_fault(name, out);
 }
 
 bool upstream_no_proxy(const struct setting *s)
@@ -146,7 +199,8 @@ bool upstream_no_proxy(const struct setting *s)
     u->no_proxy = arena_get(arena_of(s), (s->len - 1) * sizeof(*u->no_proxy));
     u->no_proxy_len = u->no_proxy ? s->len - 1 : 0;
     for (unsigned i = 0; i < u->no_proxy_len; i++) {
-        const char *fault = find_exception_fault(s->words[i + 1].text);
+        char what[FAULT_MAX];
+        const char *fault = find_exception_fault(s->words[i + 1].text, what);
 
         if (fault)
             ok = value_bad(s, i + 1, NULL, "%s", fault);

@@ -45,14 +45,28 @@ static void each_rule_has_its_message(void **state)
          "1:26: PROXY_HOST \"10.10.10.256\": not an IPv4 address, and no name ends in a label of "
          "digits"},
         {"iprep_proxy { PROXY_HOST a_b.example; " REST,
-         "1:26: PROXY_HOST \"a_b.example\": a name has letters, digits, hyphens and dots only"},
+         "1:26: PROXY_HOST \"a_b.example\": a name has letters, digits, hyphens and dots only, "
+         "found "
+         "\"_\""},
+        {"iprep_proxy { PROXY_HOST p\xc3\xa4.example; " REST,
+         "1:26: PROXY_HOST \"p\xc3\xa4.example\": a name has letters, digits, hyphens and dots "
+         "only, "
+         "found \"\xc3\xa4\""},
+        {"iprep_proxy { PROXY_HOST " LABEL_63 "x.example; " REST,
+         "1:26: PROXY_HOST \"" LABEL_63 "x.example\": a label has at most 63 characters, found one "
+         "of 64"},
+        {"iprep_proxy { PROXY_HOST \"\"; " REST,
+         "1:26: PROXY_HOST \"\": is empty: must be an address or a name"},
+        {"iprep_proxy { PROXY_HOST [10.10.10.1]; " REST,
+         "1:26: PROXY_HOST \"[10.10.10.1]\": brackets are for an IPv6 address only"},
+        {"iprep_proxy { PROXY_HOST [p.example]:80; " REST,
+         "1:26: PROXY_HOST \"[p.example]:80\": in brackets stands an IPv6 address and nothing else "
+         "(the port is PROXY_PORT)"},
         {"iprep_proxy { PROXY_HOST a..b; " REST,
          "1:26: PROXY_HOST \"a..b\": has an empty label: each "
          "between two dots has 1 to 63 characters"},
         {"iprep_proxy { PROXY_HOST .; " REST,
          "1:26: PROXY_HOST \".\": is empty: must be an address or a name"},
-        {"iprep_proxy { PROXY_HOST [2001:db8::1]; " REST,
-         "1:26: PROXY_HOST \"[2001:db8::1]\": an IPv6 address stands without brackets here"},
         {"iprep_proxy { PROXY_HOST p.example:80; " REST,
          "1:26: PROXY_HOST \"p.example:80\": not an IPv6 address, and a name has letters, digits, "
          "hyphens "
@@ -64,6 +78,15 @@ static void each_rule_has_its_message(void **state)
          "1:40: PROXY_PORT \"0\": a port is a number from 1 to 65535"},
         {"iprep_proxy { PROXY_HOST p; PROXY_PORT 65536; }",
          "1:40: PROXY_PORT \"65536\": a port is a number from 1 to 65535"},
+        {"iprep_proxy { PROXY_HOST p; PROXY_PORT 80x; }",
+         "1:40: PROXY_PORT \"80x\": a port is a number from 1 to 65535"},
+        {"iprep_proxy { PROXY_HOST p; PROXY_USER \"a\\nb\"; " REST,
+         "1:40: PROXY_USER \"a\\x0ab\": has a control character"},
+        {"iprep_proxy { PROXY_HOST p; PROXY_USER u; PROXY_PASSWORD \"s\\n\"; " REST,
+         "1:58: PROXY_PASSWORD: a password is of A-Z, a-z, 0-9 and the printable ASCII specials, "
+         "found a control character at byte 2"},
+        {"iprep_proxy { PROXY_HOST p; NO_PROXY .a_b; " REST,
+         "1:38: NO_PROXY \".a_b\": a name has letters, digits, hyphens and dots only, found \"_\""},
         {"iprep_proxy { PROXY_HOST p; PROXY_USER a:b; " REST,
          "1:40: PROXY_USER \"a:b\": a user name has no colon, found one at character 2"},
         {"iprep_proxy { PROXY_HOST p; PROXY_USER u; PROXY_PASSWORD \"s3cret pass\"; " REST,
@@ -107,6 +130,7 @@ static void good_files(void **state)
     static const char *const cases[] = {
         "iprep_proxy { PROXY_HOST 10.10.10.1; " REST,
         "iprep_proxy { PROXY_HOST 2001:db8::1; " REST,
+        "iprep_proxy { PROXY_HOST [2001:db8::1]; " REST,
         "iprep_proxy { PROXY_HOST p-1.example.; " REST,
         "iprep_proxy { PROXY_HOST " LABEL_63 "." LABEL_63 "." LABEL_63 "." LABEL_63 "; " REST,
         "iprep_proxy { PROXY_HOST " LABEL_63 "; SMART_LICENSING on; " REST,
@@ -119,7 +143,7 @@ static void good_files(void **state)
         struct config *c = load(cases[i], &report);
 
         /* 255 characters are too many; the others fit */
-        assert_int_equal(c != NULL, i != 3);
+        assert_int_equal(c != NULL, i != 4);
         if (c)
             assert_true(c->upstream.present && c->upstream.enabled && c->upstream.port == 80);
         config_unref(c);
@@ -199,6 +223,47 @@ static void an_open_password_is_warned_of(void **state)
     }
 }
 
+/* Both ways to write an IPv6 address are one. */
+static void brackets_are_taken_off(void **state)
+{
+    struct config_report report;
+    struct config *c = load("iprep_proxy { PROXY_HOST [2001:db8::1]; " REST, &report);
+
+    assert_non_null(c);
+    assert_string_equal(c->upstream.host, "2001:db8::1");
+    config_unref(c);
+    config_report_fini(&report);
+}
+
+static void long_names(void **state)
+{
+    static const struct {
+        unsigned labels; /* of 63, and 61 at the end */
+        const char *last, *want;
+    } cases[] = {
+        {3, "a23456789012345678901234567890123456789012345678901234567890b", NULL},
+        {3, "a23456789012345678901234567890123456789012345678901234567890b.", NULL},
+        {3, "a234567890123456789012345678901234567890123456789012345678901b",
+         "a name has at most 253 characters, found 254"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char text[512] = "iprep_proxy { PROXY_PORT 80; PROXY_HOST ";
+        struct config_report report;
+        size_t len = strlen(text);
+
+        for (unsigned k = 0; k < cases[i].labels; k++)
+            len += (size_t)snprintf(text + len, sizeof(text) - len, LABEL_63 ".");
+        snprintf(text + len, sizeof(text) - len, "%s; }", cases[i].last);
+        struct config *c = load(text, &report);
+        assert_int_equal(c != NULL, cases[i].want == NULL);
+        if (!c)
+            assert_non_null(strstr(report.items[0].text, cases[i].want));
+        config_unref(c);
+        config_report_fini(&report);
+    }
+}
+
 static void values_arrive(void **state)
 {
     struct config_report report;
@@ -249,6 +314,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_rule_has_its_message),
         cmocka_unit_test(good_files),
+        cmocka_unit_test(brackets_are_taken_off),
+        cmocka_unit_test(long_names),
         cmocka_unit_test(what_is_not_used_is_warned_of),
         cmocka_unit_test(rules_by_address_are_warned_of),
         cmocka_unit_test(an_open_password_is_warned_of),
