@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 void buf_init(struct buf *b, uint32_t max)
 {
@@ -91,4 +92,11 @@ void buf_consume(struct buf *b, size_t n)
     b->len -= (uint32_t)n;
     if (b->len == 0)
         b->off = 0;
+}
+
+void buf_wipe(struct buf *b)
+{
+    if (b->ptr)
+        explicit_bzero(b->ptr, b->cap);
+    b->off = b->len = 0;
 }

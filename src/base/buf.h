@@ -34,6 +34,9 @@ bool buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(print
 /* Drops `n` bytes from the front. */
 void buf_consume(struct buf *b, size_t n);
 
+/* Empties it and overwrites all that it ever held in this allocation: for secrets. */
+void buf_wipe(struct buf *b);
+
 /* The bytes held; valid until the next call that changes the buf. */
 static inline struct span buf_span(const struct buf *b)
 {

@@ -101,18 +101,29 @@ static void free_config(struct config *c)
     free(c);
 }
 
-static void load(struct loader *l, struct span text)
+/* Which files a load reads. */
+enum load { LOAD_ALL, LOAD_MAIN, LOAD_UPSTREAM };
+
+static void load(struct loader *l, struct span text, enum load what)
 {
     struct config *c = l->config;
     unsigned first = l->report->len;
+    char *name = c->path;
 
+    if (what == LOAD_UPSTREAM)
+        c->path = NULL; /* the main file is none */
     loader_apply_defaults(l);
-    if (c->path)
+    if (what == LOAD_UPSTREAM) {
+        c->upstream_file = name;
+        loader_read(l, name, SCOPE_UPSTREAM_FILE, text);
+    } else if (c->path) {
         loader_read(l, l->file, SCOPE_MAIN, text);
+    }
     settle(l);
     rules_finish(l);
     report_sort(l->report, first);
-    read_upstream(l);
+    if (what == LOAD_ALL)
+        read_upstream(l);
     c->upstream.enabled = c->upstream.enabled && c->upstream.present;
     upstream_finish(c, l->report);
     if (c->upstream.enabled && l->first_by_address.line)
@@ -121,8 +132,8 @@ static void load(struct loader *l, struct span text)
                        "them by address");
 }
 
-struct config *config_load_text(const char *name, struct span text, struct config *previous,
-                                struct config_report *report)
+static struct config *load_text(const char *name, struct span text, struct config *previous,
+                                enum load what, struct config_report *report)
 {
     struct loader l = {.report = report};
     unsigned errors = report->errors;
@@ -137,7 +148,7 @@ struct config *config_load_text(const char *name, struct span text, struct confi
         c->path = name ? arena_text(&c->values->arena, span_of(name)) : NULL;
         l.config = c;
         l.file = c->path ? c->path : "default";
-        load(&l, text);
+        load(&l, text, what);
     }
     if (!l.rules || c->values->arena.failed)
         report_error(report, (struct place){name ? name : "default", 0, 0}, "out of memory");
@@ -149,7 +160,8 @@ struct config *config_load_text(const char *name, struct span text, struct confi
     return c;
 }
 
-struct config *config_load(const char *path, struct config *previous, struct config_report *report)
+static struct config *load_file(const char *path, struct config *previous, enum load what,
+                                struct config_report *report)
 {
     char *text = NULL;
     size_t len = 0;
@@ -158,9 +170,31 @@ struct config *config_load(const char *path, struct config *previous, struct con
         report_error(report, (struct place){path, 0, 0}, "cannot be read: %s", file_problem(errno));
         return NULL;
     }
-    struct config *c = config_load_text(path, (struct span){text, len}, previous, report);
+    struct config *c = load_text(path, (struct span){text, len}, previous, what, report);
     free(text);
     return c;
+}
+
+struct config *config_load(const char *path, struct config *previous, struct config_report *report)
+{
+    return load_file(path, previous, LOAD_ALL, report);
+}
+
+struct config *config_load_text(const char *name, struct span text, struct config *previous,
+                                struct config_report *report)
+{
+    return load_text(name, text, previous, LOAD_ALL, report);
+}
+
+struct config *config_load_main(const char *path, struct config_report *report)
+{
+    return load_file(path, NULL, LOAD_MAIN, report);
+}
+
+struct config *config_load_upstream(const char *name, struct span text,
+                                    struct config_report *report)
+{
+    return load_text(name, text, NULL, LOAD_UPSTREAM, report);
 }
 
 struct config *config_ref(struct config *c)

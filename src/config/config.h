@@ -114,6 +114,15 @@ struct config *config_load(const char *path, struct config *previous, struct con
 struct config *config_load_text(const char *name, struct span text, struct config *previous,
                                 struct config_report *report);
 
+/* Loads `path` (NULL: the built-in defaults) without the upstream file that it names: for who wants
+ * to mend that one. */
+struct config *config_load_main(const char *path, struct config_report *report);
+
+/* The defaults with the text of an upstream file; `name` stands in front of its problems, and
+ * relative paths are relative to it. */
+struct config *config_load_upstream(const char *name, struct span text,
+                                    struct config_report *report);
+
 struct config *config_ref(struct config *c);
 void config_unref(struct config *c); /* frees with the last one */
 

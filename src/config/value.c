@@ -250,7 +250,8 @@ bool value_path(const struct setting *s)
 
     if (word.len == 0)
         return value_bad(s, 1, NULL, "is empty");
-    *(char **)field_of(s) = value_resolve_path(arena_of(s), s->config->path ? s->file : NULL, word);
+    const char *file = s->is_default && !s->config->path ? NULL : s->file;
+    *(char **)field_of(s) = value_resolve_path(arena_of(s), file, word);
     return *(char **)field_of(s) != NULL;
 }
 

@@ -48,6 +48,7 @@ HOSTS = [
     ("a.both.example", DIRECT),
     ("a.b.both.example.", DIRECT),
     ("notboth.example", VIA),
+    ("a.both.example.com", VIA),
     ("below.example", VIA),
     ("a.below.example", DIRECT),
     ("mixed.example", DIRECT),
