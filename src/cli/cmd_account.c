@@ -1,9 +1,7 @@
 #include <getopt.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/util.h"
 #include "cli/command.h"
@@ -47,11 +45,7 @@ static bool learn(struct job *job, const char *accounts)
     config_report_fini(&report);
     if (!c)
         return false;
-    const struct passwd *user = getpwnam(c->user);
-    if (!user && !c->user_given)
-        user = getpwnam("nobody");
-    job->uid = user ? user->pw_uid : geteuid();
-    job->gid = user ? user->pw_gid : getegid();
+    save_find_owner(c, &job->uid, &job->gid);
     job->realm = strdup(c->authentication.realm);
     if (accounts || path)
         job->file = strdup(accounts ? accounts : c->authentication.accounts);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -184,7 +185,8 @@ bool save_write(struct save *s, struct span text, uid_t owner, gid_t group, stru
 
     sigfillset(&all); /* no file is left beside it by a key pressed now */
     sigprocmask(SIG_BLOCK, &all, &old);
-    bool ok = replace(s, text, s->is_new ? owner : s->uid, s->is_new ? group : s->gid, err);
+    bool ours = s->is_new || s->uid == 0; /* root's own, mode 0600: the proxy could not read it */
+    bool ok = replace(s, text, ours ? owner : s->uid, ours ? group : s->gid, err);
     sigprocmask(SIG_SETMASK, &old, NULL);
     return ok;
 }
@@ -201,4 +203,14 @@ void save_end(struct save *s)
     free(s->lock);
     free(s->path);
     *s = (struct save){.lock_fd = -1};
+}
+
+void save_find_owner(const struct config *c, uid_t *uid, gid_t *gid)
+{
+    const struct passwd *user = getpwnam(c->user);
+
+    if (!user && !c->user_given)
+        user = getpwnam("nobody");
+    *uid = user ? user->pw_uid : geteuid();
+    *gid = user ? user->pw_gid : getegid();
 }

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/span.h"
+#include "config/config.h"
 
 struct save {
     char *path;  /* what a symbolic link leads to */
@@ -27,8 +28,12 @@ bool save_begin(struct save *s, const char *path, size_t max, struct err *err);
 bool save_read(struct save *s, const char *path, size_t max, struct err *err);
 
 /* Puts `text` in the file's place: written, synchronised, renamed, the folder synchronised; mode
- * 0600, the old owner.  `owner` and `group` are a new file's, when root makes it.  False, with
- * *err: the old file stands. */
+ * 0600, the old owner.  When root writes, a new file and one of root's go to `owner` and `group`.
+ * False, with *err: the old file stands. */
 bool save_write(struct save *s, struct span text, uid_t owner, gid_t group, struct err *err);
 
 void save_end(struct save *s);
+
+/* The account that the proxy runs as, to whom its files belong; ours where this machine has none.
+ */
+void save_find_owner(const struct config *c, uid_t *uid, gid_t *gid);
