@@ -1,7 +1,7 @@
 /* doc/manual.c - writes a manual page: a frame by hand, with the program's own table in the place
  * of "@LIST@".
  *
- * usage: manual commands|flow|config FRAME > PAGE.  Runs at build time only. */
+ * usage: manual commands|flow|config|upstream FRAME > PAGE.  Runs at build time only. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +18,7 @@ static const struct {
     {"commands", command_print_manual},
     {"config", config_print_manual},
     {"flow", flow_print_manual},
+    {"upstream", config_print_upstream_manual},
 };
 
 static int write_page(FILE *frame, void (*print)(FILE *out))

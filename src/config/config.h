@@ -145,5 +145,6 @@ void config_check_files(const struct config *c, struct config_report *report);
  * ("# viaduct.conf:12" or "# default"); secrets as dots. */
 void config_show(const struct config *c, FILE *out);
 
-/* Prints the table of directives as mdoc, for viaduct.conf(5). */
+/* Prints the table of directives as mdoc, for viaduct.conf(5) and upstream.conf(5). */
 void config_print_manual(FILE *out);
+void config_print_upstream_manual(FILE *out);

@@ -199,7 +199,8 @@ static const struct directive table[] = {
     {"ENABLED", SCOPE_UPSTREAM, value_flag, AT(upstream.enabled), ONE, .value = "on",
      .takes = "on | off", .help = "off keeps the settings without using them."},
     {"PROXY_HOST", SCOPE_UPSTREAM, upstream_host, AT(upstream.host), ONE, .takes = "HOST",
-     .help = "An IPv4 or IPv6 address, or a name of labels of 1 to 63 letters, digits and hyphens, "
+     .help = "An IPv4 address, an IPv6 address with or without brackets, or a name of labels of 1 "
+             "to 63 letters, digits and hyphens, "
              "253 characters at "
              "most in all, 64 when smart licensing is on."},
     {"PROXY_PORT", SCOPE_UPSTREAM, upstream_port, AT(upstream.port), ONE, .takes = "PORT",
@@ -214,9 +215,8 @@ static const struct directive table[] = {
      .help = "Certificates to trust for that; absent: the system's."},
     {"NO_PROXY", SCOPE_UPSTREAM, upstream_no_proxy, .least = 1, .most = 255,
      .takes = "NAME | NETWORK ...",
-     .help = "Targets that are connected directly: a name (.example.com: it and its subdomains), "
-             "an address, a "
-             "network."},
+     .help = "Targets that are connected directly: a name (example.com: that name alone; "
+             "*.example.com: its subdomains; .example.com: both), an address, a network."},
     {"SMART_LICENSING", SCOPE_UPSTREAM, value_flag, AT(upstream.smart_licensing), ONE,
      .value = "off", .takes = "on | off", .help = "on: PROXY_HOST may have at most 64 characters."},
 };

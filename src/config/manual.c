@@ -1,4 +1,4 @@
-/* The list of settings for viaduct.conf(5), as mdoc. */
+/* The lists of settings for viaduct.conf(5) and upstream.conf(5), as mdoc. */
 #include <stdio.h>
 #include <string.h>
 
@@ -102,8 +102,10 @@ static void print_scope(FILE *out, enum scope scope)
 
 void config_print_manual(FILE *out)
 {
-    fputs(".Ss The file viaduct.conf\n", out);
     print_scope(out, SCOPE_MAIN);
-    fputs(".Ss The file upstream.conf\n", out);
+}
+
+void config_print_upstream_manual(FILE *out)
+{
     print_scope(out, SCOPE_UPSTREAM_FILE);
 }

@@ -52,6 +52,12 @@ static inline void jsonw_null(struct jsonw *w)
     pen_bytes(w->pen, "null", 4);
 }
 
+static inline void jsonw_bool(struct jsonw *w, bool is_true)
+{
+    jsonw_next(w);
+    pen_text(w->pen, is_true ? "true" : "false");
+}
+
 static inline void jsonw_u64(struct jsonw *w, uint64_t n)
 {
     jsonw_next(w);

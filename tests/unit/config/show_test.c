@@ -101,10 +101,12 @@ static void the_manual_names_every_setting(void **state)
         ".It Ic workers Ar \"NUMBER | auto\"\n",
         ".It Ic authentication { ... }\n",
         ".It Ic keep Ar \"TIME\"\n",
-        ".It Ic PROXY_HOST Ar \"HOST\"\n",
         ".It Ic hours ",
         "From 1ms to 365d, or 0.\n",
         ".Ql \"digest basic\" .\n",
+        ".It Ic upstream Ar ", /* the file; what is in it stands in a manual of its own */
+        ".It Ic iprep_proxy { ... }\n",
+        ".It Ic PROXY_HOST Ar \"HOST\"\n",
     };
     char *text = NULL;
     size_t len = 0;
@@ -112,6 +114,7 @@ static void the_manual_names_every_setting(void **state)
 
     assert_non_null(out);
     config_print_manual(out);
+    config_print_upstream_manual(out);
     fclose(out);
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         assert_non_null(strstr(text, names[i]));
