@@ -31,7 +31,11 @@ def file(conf):
 @pytest.fixture(scope="module")
 def world():
     """A proxy to save, and a URL that it reaches."""
-    with HttpTarget(lambda r: reply(b"reached" if r.path == "/" else b"", "200 OK" if r.path == "/" else "404 Not Found")) as target:
+
+    def answer(request):
+        return reply(b"reached") if request.path == "/" else reply(b"", "404 Not Found")
+
+    with HttpTarget(answer) as target:
         with Proxy(hosts=[("127.0.0.1", "target.test")]) as proxy:
             proxy.test_url = f"http://target.test:{target.port}/"
             yield proxy
@@ -52,8 +56,12 @@ def upstream(conf, *args, stdin=None, **more):
     return done
 
 
+def block(*statements):
+    return "iprep_proxy {\n" + "".join(f"    {s};\n" for s in statements) + "}\n"
+
+
 def write(file, *statements):
-    file.write_text("iprep_proxy {\n" + "".join(f"    {s};\n" for s in statements) + "}\n")
+    file.write_text(block(*statements))
     file.chmod(0o600)
 
 
@@ -69,7 +77,7 @@ def test_set_writes_the_two_that_are_needed(conf, file, world):
         conf, "set", "--host", "127.0.0.1", "--port", str(world.port), "--url", world.test_url
     )
     assert done.returncode == 0, done.stderr
-    assert file.read_text() == f"iprep_proxy {{\n    PROXY_HOST 127.0.0.1;\n    PROXY_PORT {world.port};\n}}\n"
+    assert file.read_text() == block("PROXY_HOST 127.0.0.1", f"PROXY_PORT {world.port}")
     assert "systemctl reload viaduct" in done.stdout and str(file) in done.stdout
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     if os.geteuid() == 0:
@@ -78,17 +86,19 @@ def test_set_writes_the_two_that_are_needed(conf, file, world):
 
 
 def test_order_and_comments_stay(conf, file, world):
-    file.write_text("# mine\niprep_proxy {\n  # the port\n  PROXY_PORT 1; # one\n\n  PROXY_HOST a.example;\n} # end\n")
+    file.write_text(
+        "# mine\niprep_proxy {\n  # the port\n  PROXY_PORT 1; # one\n\n"
+        "  PROXY_HOST a.example;\n} # end\n"
+    )
     file.chmod(0o644)
     if os.geteuid() == 0:
         os.chown(file, 1234, 1235)
-    done = upstream(
-        conf, "set", f"http://127.0.0.1:{world.port}", "NO_PROXY=.b.example,10.0.0.0/8 c", "--url", world.test_url
-    )
+    args = [f"http://127.0.0.1:{world.port}", "NO_PROXY=.b.example,10.0.0.0/8 c"]
+    done = upstream(conf, "set", *args, "--url", world.test_url)
     assert done.returncode == 0, done.stderr
     assert file.read_text() == (
-        f"# mine\niprep_proxy {{\n  # the port\n  PROXY_PORT {world.port}; # one\n\n  PROXY_HOST 127.0.0.1;\n"
-        "    NO_PROXY .b.example 10.0.0.0/8 c;\n} # end\n"
+        f"# mine\niprep_proxy {{\n  # the port\n  PROXY_PORT {world.port}; # one\n\n"
+        "  PROXY_HOST 127.0.0.1;\n    NO_PROXY .b.example 10.0.0.0/8 c;\n} # end\n"
     )
     if os.geteuid() == 0:
         assert (file.stat().st_uid, file.stat().st_gid) == (1234, 1235)
@@ -181,7 +191,9 @@ def test_a_password_from_a_file_and_from_standard_input(conf, file, world, tmp_p
 
 
 def test_a_password_belongs_to_its_user(conf, file, world):
-    write(file, "PROXY_HOST 127.0.0.1", f"PROXY_PORT {world.port}", "PROXY_USER a", "PROXY_PASSWORD s3cret")
+    statements = ["PROXY_HOST 127.0.0.1", f"PROXY_PORT {world.port}"]
+    statements += ["PROXY_USER a", "PROXY_PASSWORD s3cret"]
+    write(file, *statements)
     before = file.read_bytes()
     test = ["--url", world.test_url]
     done = upstream(conf, "set", "--user", "b", *test)
@@ -191,7 +203,7 @@ def test_a_password_belongs_to_its_user(conf, file, world):
     assert file.read_bytes() == before
     assert upstream(conf, "set", "--user", "b", "PROXY_PASSWORD=", *test).returncode == 0
     assert "s3cret" not in file.read_text() and "PROXY_USER b" in file.read_text()
-    write(file, "PROXY_HOST 127.0.0.1", f"PROXY_PORT {world.port}", "PROXY_USER a", "PROXY_PASSWORD s3cret")
+    write(file, *statements)
     assert upstream(conf, "set", "--user", "", *test).returncode == 0
     assert "PROXY_USER" not in file.read_text() and "PROXY_PASSWORD" not in file.read_text()
 
@@ -207,12 +219,18 @@ LABEL = "a" * 63
         (["--host", "a_b"], 'letters, digits, hyphens and dots only, found "_"'),
         (["--host", LABEL + "a.b"], "a label has at most 63 characters, found one of 64"),
         (["--host", ".".join([LABEL] * 4)], "a name has at most 253 characters, found 255"),
-        (["--host", LABEL + ".b", "--smart-licensing", "on"], "at most 64 characters when SMART_LICENSING is on, found 65"),
+        (
+            ["--host", LABEL + ".b", "--smart-licensing", "on"],
+            "at most 64 characters when SMART_LICENSING is on, found 65",
+        ),
         (["--host", "[::1"], "in brackets stands an IPv6 address"),
         (["--host", "p:80"], "the port is PROXY_PORT"),
         (["--port", "0"], 'PROXY_PORT "0": a port is a number from 1 to 65535'),
         (["--port", "65536"], 'PROXY_PORT "65536": a port is a number from 1 to 65535'),
-        (["--user", "a:b", "PROXY_PASSWORD="], "a user name has no colon, found one at character 2"),
+        (
+            ["--user", "a:b", "PROXY_PASSWORD="],
+            "a user name has no colon, found one at character 2",
+        ),
         (["--tls", "yes"], 'PROXY_TLS "yes": must be off or on'),
         (["--no-proxy", "10.0.0.0/33"], "not a network"),
         (["--host", ""], "PROXY_HOST is missing"),
@@ -268,7 +286,8 @@ def test_what_does_not_work_is_not_saved(conf, file, world):
 
 def test_a_new_file_is_not_made_of_what_does_not_work(conf, file, world):
     with closed_port() as sock:
-        done = upstream(conf, "set", f"http://127.0.0.1:{sock.getsockname()[1]}", "--url", world.test_url)
+        url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+        done = upstream(conf, "set", url, "--url", world.test_url)
     assert done.returncode == 1 and "nothing is saved" in done.stderr and not file.exists()
 
 
@@ -319,7 +338,8 @@ def test_import_takes_a_whole_file_or_nothing(conf, file, world, tmp_path):
     before = file.read_bytes()
     other.write_text("iprep_proxy { PROXY_HOST a_b;\n PROXY_PORT 0; }")
     done = upstream(conf, "import", str(other))
-    assert done.returncode == 2 and f"{other}:1:26: PROXY_HOST" in done.stderr and f"{other}:2:13: PROXY_PORT" in done.stderr
+    assert done.returncode == 2 and f"{other}:1:26: PROXY_HOST" in done.stderr
+    assert f"{other}:2:13: PROXY_PORT" in done.stderr
     other.write_text("# nothing\n")
     assert upstream(conf, "import", str(other)).returncode == 2
     assert upstream(conf, "import", str(folder / "gone")).returncode == 2
@@ -327,7 +347,8 @@ def test_import_takes_a_whole_file_or_nothing(conf, file, world, tmp_path):
 
 
 def test_what_is_exported_can_be_imported(conf, file, world):
-    write(file, "PROXY_HOST 127.0.0.1", f"PROXY_PORT {world.port}", "PROXY_USER u", "PROXY_PASSWORD s3cret")
+    address = ["PROXY_HOST 127.0.0.1", f"PROXY_PORT {world.port}"]
+    write(file, *address, "PROXY_USER u", "PROXY_PASSWORD s3cret")
     text = upstream(conf, "export").stdout
     done = upstream(conf, "import", "-", "--url", world.test_url, stdin=text)
     assert done.returncode == 0 and "s3cret" not in file.read_text()
@@ -352,7 +373,8 @@ def test_a_change_of_somebody_else_is_not_lost(conf, file, world):
         connection.send(reply(b"reached"))
 
     with Target(slow) as proxy:
-        done = upstream(conf, "set", f"http://127.0.0.1:{proxy.port}", "--url", "http://target.test/")
+        url = f"http://127.0.0.1:{proxy.port}"
+        done = upstream(conf, "set", url, "--url", "http://target.test/")
     assert done.returncode == 3 and "changed the file meanwhile" in done.stderr
     assert "theirs.example" in file.read_text()
 
@@ -449,19 +471,17 @@ def test_the_form_at_a_terminal(conf, file, world):
     t.expect("Smart licensing, on or off [off]: ").say("on")
     status, text = t.end()
     assert status == 0, text
-    assert file.read_text() == (
-        f"iprep_proxy {{\n    PROXY_HOST 127.0.0.1;\n    PROXY_PORT {world.port};\n    PROXY_USER fmc;\n"
-        "    PROXY_PASSWORD s3cret;\n    NO_PROXY .a 10.0.0.0/8;\n    SMART_LICENSING on;\n}\n"
-    )
+    address = ["PROXY_HOST 127.0.0.1", f"PROXY_PORT {world.port}"]
+    exceptions = "NO_PROXY .a 10.0.0.0/8"
+    login = ["PROXY_USER fmc", "PROXY_PASSWORD s3cret"]
+    assert file.read_text() == block(*address, *login, exceptions, "SMART_LICENSING on")
     t = Terminal(conf, "set", "--url", world.test_url)
     t.expect("[on]: ").say("").expect("[127.0.0.1]: ").say("").expect(f"[{world.port}]: ").say("")
     t.expect("[fmc]: ").say("-").expect("[off]: ").say("").expect("[.a 10.0.0.0/8]: ").say("")
     t.expect("[on]: ").say("-")
     status, text = t.end()
     assert status == 0, text
-    assert file.read_text() == (
-        f"iprep_proxy {{\n    PROXY_HOST 127.0.0.1;\n    PROXY_PORT {world.port};\n    NO_PROXY .a 10.0.0.0/8;\n}}\n"
-    )
+    assert file.read_text() == block(*address, exceptions)
 
 
 def test_a_form_that_is_left_changes_nothing(conf, file):
