@@ -13,6 +13,7 @@
 #include "cli/secret.h"
 #include "config/report.h"
 #include "config/upstream_file.h"
+#include "render/escape.h"
 
 #define WORDS_MAX 256u
 #define ANSWER_MAX 4096
@@ -388,7 +389,10 @@ static void write_now(const struct config_upstream *u, enum form_field field, ch
     case FORM_COUNT:
         break;
     }
-    snprintf(out, ANSWER_MAX, "%s", text ? text : "");
+    struct pen p;
+    pen_init_fixed(&p, out, ANSWER_MAX - 1);
+    escape_text(&p, span_of(text)); /* for a terminal */
+    *p.at = '\0';
 }
 
 static bool ask_field(struct form *f, const struct config_upstream *now, enum form_field field,

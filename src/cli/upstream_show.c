@@ -58,9 +58,15 @@ bool upstream_show_json(const char *file, const struct config_upstream *u)
     return ok;
 }
 
+/* A name or a path may come from a file of somebody else's: the terminal gets text. */
 static void show_line(const char *name, const char *value)
 {
-    printf("%-16s %s\n", name, value);
+    char memory[4096];
+    struct pen p;
+
+    pen_init_fixed(&p, memory, sizeof memory);
+    escape_text(&p, span_of(value));
+    printf("%-16s %.*s\n", name, (int)pen_len(&p), memory);
 }
 
 void upstream_show_text(const char *file, const struct config_upstream *u)

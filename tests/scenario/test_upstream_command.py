@@ -147,6 +147,12 @@ def test_another_file_by_option(conf, file, world, tmp_path):
     assert other.exists() and not file.exists()
 
 
+def test_a_terminal_gets_text(conf, file):
+    write(file, "PROXY_HOST p.example", "PROXY_PORT 80", 'PROXY_USER "a\x9b2Jb"')
+    assert "\x9b" not in upstream(conf, "show").stdout
+    assert "\x9b" not in upstream(conf, "show", "--json").stdout
+
+
 def test_the_password_is_shown_as_dots(conf, file):
     write(file, "PROXY_HOST p.example", "PROXY_PORT 80", "PROXY_USER fmc", "PROXY_PASSWORD s3cret")
     shown = upstream(conf, "show").stdout
