@@ -238,7 +238,7 @@ LABEL = "a" * 63
             "a user name has no colon, found one at character 2",
         ),
         (["--tls", "yes"], 'PROXY_TLS "yes": must be off or on'),
-        (["--no-proxy", "10.0.0.0/33"], "not a network"),
+        (["--no-proxy", "10.0.0.0/33"], 'NO_PROXY "10.0.0.0/33": '),
         (["--host", ""], "PROXY_HOST is missing"),
         (["http://p"], "the URL has no port"),
         (["http://p:80/x"], "the URL of a proxy has no path"),
