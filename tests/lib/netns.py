@@ -1,4 +1,6 @@
-"""A network namespace that lives as long as one process that sleeps in it, and dies with the test."""
+"""A network namespace that lives as long as one process that sleeps in it, and dies with the test.
+
+lab.py has whole networks of them."""
 
 import contextlib
 import ctypes
@@ -16,6 +18,25 @@ PR_SET_PDEATHSIG = 1
 
 def die_with_parent():
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def entered(fd, kind, name="net"):
+    """This thread is in the namespace `fd` of that kind (CLONE_NEW…, its name in /proc) and comes back to where it
+    was; None: the body goes somewhere by itself."""
+    back = os.open(f"/proc/self/task/{threading.get_native_id()}/ns/{name}", os.O_RDONLY)
+    try:
+        if fd is not None:
+            enter(fd, kind)
+        yield
+    finally:
+        enter(back, kind)
+        os.close(back)
+
+
+def enter(fd, kind):
+    if LIBC.setns(fd, kind):
+        raise OSError(ctypes.get_errno(), "setns")
 
 
 class Namespace:
@@ -52,20 +73,12 @@ class Namespace:
     @contextlib.contextmanager
     def entered(self):
         """This thread's new sockets belong to the namespace; sockets keep where they were made."""
-        back = os.open(f"/proc/self/task/{threading.get_native_id()}/ns/net", os.O_RDONLY)
         there = os.open(f"/proc/{self.holder.pid}/ns/net", os.O_RDONLY)
         try:
-            self.enter(there)
-            yield self
+            with entered(there, CLONE_NEWNET):
+                yield self
         finally:
-            self.enter(back)
             os.close(there)
-            os.close(back)
-
-    @staticmethod
-    def enter(fd):
-        if LIBC.setns(fd, CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), "setns")
 
     def close(self):
         self.holder.kill()

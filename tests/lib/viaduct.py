@@ -107,6 +107,8 @@ class Proxy:
     statements; log_format: of the access log, which is the file `access.log`; command: what stands before the
     binary (a namespace, prlimit); files: name -> text, written beside the configuration."""
 
+    prepare = None  # what the child does before it becomes the proxy
+
     def __init__(
         self,
         access=OPEN,
@@ -220,6 +222,7 @@ console off;
                 env=env,
                 pass_fds=self.pass_fds,
                 cwd=self.folder,
+                preexec_fn=self.prepare,
             )
 
     def is_listening(self):
