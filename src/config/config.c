@@ -79,7 +79,6 @@ static void settle(struct loader *l)
     const struct config_values *v = c->values;
 
     c->user_given = values_get_line(v, SCOPE_MAIN, "user") > 0;
-    c->mtu_healing_given = values_get_line(v, SCOPE_MAIN, "mtu-healing") > 0;
     c->history_given = values_get_line(v, SCOPE_LOG, "history") > 0;
     c->console.present = values_get_line(v, SCOPE_MAIN, "console") > 0;
     c->authentication.present = values_get_line(v, SCOPE_MAIN, "authentication") > 0;
@@ -225,9 +224,7 @@ void config_warn_unserved(const struct config *c)
         enum scope scope;
         const char *name;
         bool wanted; /* who turns it off gets what the file says */
-    } rows[] = {{SCOPE_MAIN, "console", c->console.on},
-                {SCOPE_LOG, "history", true},
-                {SCOPE_MAIN, "mtu-healing", c->mtu_healing}};
+    } rows[] = {{SCOPE_MAIN, "console", c->console.on}, {SCOPE_LOG, "history", true}};
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         int line = values_get_line(c->values, rows[i].scope, rows[i].name);

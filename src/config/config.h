@@ -71,7 +71,7 @@ struct config {
     uint64_t resolver_timeout_ns;
     uint32_t resolver_cache; /* names */
     uint32_t mss;
-    bool mtu_healing, mtu_healing_given;
+    bool mtu_healing;
     bool via;
     enum rewrite_forwarded forwarded;
     enum config_log_to log_to;
@@ -130,7 +130,7 @@ void config_unref(struct config *c); /* frees with the last one */
  * authentication: valid, but to serve without it would be another thing than was asked. */
 bool config_refuse_unserved(const struct config *c, struct err *err);
 
-/* One warning in the log for each of console, history and mtu-healing that the file asks for. */
+/* One warning in the log for each of console and history that the file asks for. */
 void config_warn_unserved(const struct config *c);
 
 /* False, with "file:line: …", when the file names a `user` that this machine does not have. */

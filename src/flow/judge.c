@@ -17,6 +17,8 @@
 /* A close_notify on its own: what may still be under way after a stream that TLS has closed. */
 #define FAREWELL_BYTES 64
 
+#define REPEATS 3 /* of the same segment, backing off */
+
 struct scene {
     const struct symptoms *s;
     struct flow *f;
@@ -27,7 +29,7 @@ typedef bool (*rule_fn)(const struct scene *, struct ending *);
 
 static bool conclude(struct ending *e, enum verdict v, enum side by, enum certainty c)
 {
-    *e = (struct ending){v, by, c};
+    *e = (struct ending){v, by, c, SIDE_NOBODY};
     return true;
 }
 
@@ -90,6 +92,45 @@ static bool is_settled(const struct symptoms *s, enum side leaving)
            (by_client ? owed_to_client(s) : owed_to_far(s)) == 0 && (by_client || !lacks_reply(s));
 }
 
+/* Whether full-size segments to the other end vanish while smaller ones arrive: those before, those
+ * behind, or at least those of the handshake, and the other end still speaks. */
+static bool is_hole_out(const struct path_signs *p)
+{
+    return p->mss >= JUDGE_FULL_BYTES && p->unacked >= p->mss && p->repeats >= REPEATS &&
+           p->acked < JUDGE_FULL_BYTES && (p->sacked > 0 || p->acked > 1 || p->answers);
+}
+
+/* Whether full-size segments from there vanish: a smaller one came, and what stands before it never
+ * did.  `owed`: the other end is known to have more to say than what came. */
+static bool is_hole_in(const struct path_signs *p, bool owed)
+{
+    return p->out_of_order > 0 && p->quiet_ns >= JUDGE_HOLE_NS &&
+           (p->received == 0 || (owed && p->received < JUDGE_FULL_BYTES));
+}
+
+static bool judge_leg(const struct scene *sc, const struct path_signs *p, enum side side, bool owed,
+                      struct ending *e)
+{
+    uint64_t tenths = p->quiet_ns / (100 * NS_PER_MS);
+
+    if (is_hole_out(p))
+        flow_evidence(sc->f,
+                      "%" PRIu64 " bytes for the %s unacknowledged, the first %" PRIu32
+                      " of them sent %" PRIu32 " times; smaller segments arrived",
+                      p->unacked, verdict_side_name(side), p->mss, p->repeats + 1);
+    else if (is_hole_in(p, owed))
+        flow_evidence(sc->f,
+                      "%" PRIu32 " segments from the %s came behind a hole that nothing filled for "
+                      "%" PRIu64 ".%" PRIu64 " s, %" PRIu64 " bytes before it",
+                      p->out_of_order, verdict_side_name(side), tenths / 10, tenths % 10,
+                      p->received);
+    else
+        return false;
+    conclude(e, VERDICT_MTU_BLACKHOLE, SIDE_NETWORK, CERTAINTY_INFERRED);
+    e->leg = side;
+    return true;
+}
+
 /* --- the rules ------------------------------------------------------------------------------- */
 
 static bool judge_alert(const struct scene *sc, struct ending *e)
@@ -118,6 +159,17 @@ static bool judge_capture(const struct scene *sc, struct ending *e)
         return false;
     flow_evidence(sc->f, "no FIN and no RST was seen");
     return conclude(e, VERDICT_OPEN, SIDE_NOBODY, CERTAINTY_SEEN);
+}
+
+static bool judge_hole(const struct scene *sc, struct ending *e)
+{
+    const struct symptoms *s = sc->s;
+    bool owed_down =
+        s->body_unfinished || s->frame_down == STREAM_FRAME_INSIDE || lacks_server_hello(s);
+    bool owed_up = s->bytes_up == 0 || s->frame_up == STREAM_FRAME_INSIDE;
+
+    return judge_leg(sc, &s->path_target, sc->far, owed_down, e) ||
+           judge_leg(sc, &s->path_client, SIDE_CLIENT, owed_up, e);
 }
 
 static bool judge_lost(const struct scene *sc, struct ending *e)
@@ -258,13 +310,25 @@ static bool judge_settled(const struct scene *sc, struct ending *e)
     return conclude(e, VERDICT_OK, s->first, CERTAINTY_SEEN);
 }
 
+static struct scene scene_of(const struct symptoms *s, struct flow *f)
+{
+    return (struct scene){s, f, s->first == SIDE_PARENT || f->parent ? SIDE_PARENT : SIDE_TARGET};
+}
+
+bool judge_path(const struct symptoms *s, struct flow *f, struct ending *e)
+{
+    struct scene sc = scene_of(s, f);
+
+    return judge_hole(&sc, e);
+}
+
 struct ending judge_stream(const struct symptoms *s, struct flow *f)
 {
-    static const rule_fn rules[] = {judge_alert,   judge_capture, judge_lost,   judge_reset,
-                                    judge_untaken, judge_body,    judge_record, judge_hello,
-                                    judge_reply,   judge_settled};
-    struct scene sc = {s, f, s->first == SIDE_PARENT || f->parent ? SIDE_PARENT : SIDE_TARGET};
-    struct ending e = {VERDICT_OK, s->first, CERTAINTY_SEEN};
+    static const rule_fn rules[] = {judge_alert, judge_capture, judge_hole,   judge_lost,
+                                    judge_reset, judge_untaken, judge_body,   judge_record,
+                                    judge_hello, judge_reply,   judge_settled};
+    struct scene sc = scene_of(s, f);
+    struct ending e = {VERDICT_OK, s->first, CERTAINTY_SEEN, SIDE_NOBODY};
 
     for (size_t i = 0; i < ARRAY_LEN(rules); i++)
         if (rules[i](&sc, &e))

@@ -31,6 +31,24 @@ enum stream_frame {
                             * directly    followed the target's first flight */
 };
 
+/* A black hole takes segments from this size on: who got as many bytes, or had as many
+ * acknowledged, may have seen one of them pass. */
+#define JUDGE_FULL_BYTES 1200
+#define JUDGE_HOLE_NS 3000000000ull /* a segment that was merely lost is sent again sooner */
+
+/* What the proxy's own socket tells of full-size segments on one leg; zeroed: nothing is known. */
+struct path_signs {
+    uint32_t mss;          /* of segments sent, without options; the peer's are hardly larger */
+    uint64_t unacked;      /* bytes sent and not acknowledged */
+    uint64_t acked;        /* bytes acknowledged since the beginning */
+    uint32_t repeats;      /* times the first unacknowledged segment was sent again, backing off */
+    uint32_t sacked;       /* segments behind it that arrived */
+    bool answers;          /* packets came from the other end after the last of these repeats */
+    uint64_t received;     /* bytes that came in order */
+    uint32_t out_of_order; /* segments that came behind a hole */
+    uint64_t quiet_ns;     /* since bytes last came in order */
+};
+
 struct symptoms {
     enum stream_end end;
     enum side first; /* who ended it, for FIN, RST and LOST: SIDE_CLIENT, _TARGET, _PARENT */
@@ -49,7 +67,8 @@ struct symptoms {
     bool body_unfinished;        /* a body with a promise (length or chunks) that was not kept */
     uint64_t unacked_client, unacked_target; /* bytes that side has not acknowledged */
     uint64_t held_client,
-        held_target;        /* bytes the proxy could not hand on to that side: it does not read */
+        held_target; /* bytes the proxy could not hand on to that side: it does not read */
+    struct path_signs path_client, path_target;
     uint64_t idle_ns;       /* quiet time before the end */
     const char *idle_timer; /* name of the setting whose timer fired: "idle-timeout" */
 };
@@ -58,7 +77,13 @@ struct ending {
     enum verdict verdict;
     enum side by;
     enum certainty certainty;
+    enum side leg; /* of a black hole: towards whom full-size segments vanish, or from whom */
 };
 
 /* Judges, and adds evidence and warnings (idle-closed) to `f`.  Never fails. */
 struct ending judge_stream(const struct symptoms *s, struct flow *f);
+
+/* For a source that ended a flow by itself, because it had waited too long or somebody left: true,
+ * with *e and evidence, when a black hole was the reason.  Of `s` only the paths and what is owed
+ * are looked at. */
+bool judge_path(const struct symptoms *s, struct flow *f, struct ending *e);

@@ -227,6 +227,11 @@ bool sock_read_info(int fd, struct sock_info *out)
         .zero_window = ti.tcpi_snd_wnd == 0,
         .backoffs = ti.tcpi_retransmits,
         .out_of_order = ti.tcpi_rcv_ooopack,
+        .sacked = ti.tcpi_sacked,
+        .timeout_ms = ti.tcpi_rto / 1000,
+        .since_ack_ms = ti.tcpi_last_ack_recv,
+        .received = ti.tcpi_bytes_received,
+        .quiet_ms = ti.tcpi_last_data_recv,
     };
     return true;
 }

@@ -54,7 +54,13 @@ struct sock_info {
         unsent; /* written by us, kept by the kernel: the peer's window; the FIN counts as none */
     uint64_t acked;        /* bytes acknowledged since the beginning */
     bool zero_window;      /* the peer's receive window is closed */
-    uint32_t backoffs;     /* retransmission time-outs in a row, now */
+    uint32_t backoffs;     /* retransmission time-outs in a row, now: as often the first
+                            * unacknowledged segment was sent again */
     uint32_t out_of_order; /* segments that came from behind a hole, ever */
+    uint32_t sacked;       /* segments behind that one that the peer has */
+    uint32_t timeout_ms;   /* until it is sent again, as backed off by now */
+    uint32_t since_ack_ms; /* since the peer last acknowledged anything */
+    uint64_t received;     /* bytes that came, in order */
+    uint32_t quiet_ms;     /* since bytes last came in order; since the handshake */
 };
 bool sock_read_info(int fd, struct sock_info *out);

@@ -76,8 +76,13 @@ enum step forward_end_transfer(struct session *s, enum stream_end end, enum side
         .idle_ns = session_now(s) - s->active_ns,
         .idle_timer = "idle-timeout",
     };
+    struct heal_info info;
+    struct ending e;
 
-    return end_cut(s, judge_stream(&y, &s->flow));
+    heal_gather(s, &y, &info);
+    e = judge_stream(&y, &s->flow);
+    heal_take(s, &e);
+    return end_cut(s, e);
 }
 
 /* The target broke before its answer. */

@@ -51,6 +51,7 @@ struct link *pool_open(struct pool *p, struct loop *loop, uint8_t kind, const st
     }
     conn_init(&l->conn, fd, NODELAY_AFTER_FIRST_WRITE);
     l->at = *at;
+    l->mss = mss;
     slot = slab_slot_of(l);
     failed = loop_add(loop, fd, LOOP_DATA, (struct loop_ref){kind, slot.number, slot.generation});
     if (failed < 0) {
@@ -61,14 +62,19 @@ struct link *pool_open(struct pool *p, struct loop *loop, uint8_t kind, const st
     return l;
 }
 
-struct link *pool_find(struct pool *p, const struct endpoint *at, uint32_t hop)
+struct link *pool_find(struct pool *p, const struct endpoint *at, uint32_t hop, uint32_t mss)
 {
     struct list *head = bucket_of(p, at);
 
-    for (struct list *n = head->next; n != head; n = n->next) {
+    for (struct list *n = head->next, *after; n != head; n = after) {
         struct link *l = CONTAINER_OF(n, struct link, node);
 
+        after = n->next;
         if (l->hop == hop && l->at.port == at->port && addr_is_equal(&l->at.addr, &at->addr)) {
+            if (l->mss != mss) {
+                pool_close(p, l, false);
+                continue;
+            }
             list_remove(&l->node);
             p->idle--;
             l->reused = true;

@@ -26,7 +26,9 @@ struct link {
     struct endpoint at;
     uint32_t hop;       /* serial of the parent that it leads to; 0: a target */
     uint64_t since_ns;  /* idle since */
+    uint32_t mss;       /* clamp it was opened with; 0: the kernel's */
     bool connected;     /* the handshake is through */
+    bool healed;        /* that clamp is mtu-healing's */
     bool reused;        /* carried an exchange before this one: it may turn out stale */
     uint8_t try_number; /* of the session's dial, while connecting */
 };
@@ -51,8 +53,9 @@ void pool_fini(struct pool *p); /* closes the idle ones */
 struct link *pool_open(struct pool *p, struct loop *loop, uint8_t kind, const struct endpoint *at,
                        uint32_t mss, int *err);
 
-/* An idle link to `at`, to that parent (0: a target), that looks alive, or NULL. */
-struct link *pool_find(struct pool *p, const struct endpoint *at, uint32_t hop);
+/* An idle link to `at`, to that parent (0: a target), that looks alive, or NULL.  Those opened with
+ * another clamp than `mss` are closed: it has changed since, because full-size segments vanish. */
+struct link *pool_find(struct pool *p, const struct endpoint *at, uint32_t hop, uint32_t mss);
 
 /* Gives a link back for others to use (it must be at rest: nothing unread, nothing unsent). */
 void pool_keep(struct pool *p, struct link *l, uint64_t now_ns);

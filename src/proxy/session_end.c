@@ -20,7 +20,7 @@ static void read_leg(struct flow_leg *leg, const struct conn *c)
 {
     struct sock_info info;
 
-    if (c->fd < 0 || !sock_read_info(c->fd, &info))
+    if (leg->known || c->fd < 0 || !sock_read_info(c->fd, &info))
         return;
     *leg = (struct flow_leg){true,     info.rtt_us, info.retransmissions,
                              info.mss, info.pmtu,   info.unacked};
@@ -61,6 +61,8 @@ static void finish_flow(struct session *s, enum verdict v, enum side by, enum ce
     assert(s->has_flow);
     if (s->hop && !verdict_is_success(v))
         flow_evidence(&s->flow, "through the parent %s", s->hop->text);
+    if (v != VERDICT_MTU_BLACKHOLE)
+        heal_note(s);
     flow_end(&s->flow, v, by, c, session_now(s));
     s->has_flow = false;
     if (recorder_is_on(shared->recorder)) {
@@ -179,20 +181,29 @@ static enum step end_answered(struct session *s, enum verdict v, enum side by, i
     return answer_with(s, (struct ending){v, by, CERTAINTY_SEEN}, w->out, n);
 }
 
+/* Ends that a black hole brings about: nothing came, until somebody had enough of it. */
+static bool is_waited_out(enum verdict v)
+{
+    return v == VERDICT_CLIENT_GONE || v == VERDICT_STALLED || v == VERDICT_UPSTREAM_TIMEOUT;
+}
+
 __attribute__((format(printf, 6, 0))) static enum step end_with(struct session *s, enum verdict v,
                                                                 enum side by, int status,
                                                                 const char *error, const char *fmt,
                                                                 va_list ap)
 {
+    struct ending e = {v, by, CERTAINTY_SEEN, SIDE_NOBODY};
     char reason[256];
 
     if (fmt) {
         vsnprintf(reason, sizeof reason, fmt, ap);
         flow_set_text(&s->flow.reason, reason);
     }
+    if (is_waited_out(v))
+        heal_explains(s, &e); /* a client that is still there is told what it waited for */
     if (verdict_get_info(v)->status && !s->flow.status && v != VERDICT_CLIENT_GONE)
         return end_answered(s, v, by, status, error);
-    return session_end_stream(s, (struct ending){v, by, CERTAINTY_SEEN}, !verdict_is_success(v));
+    return session_end_stream(s, e, !verdict_is_success(v));
 }
 
 enum step session_end(struct session *s, enum verdict v, enum side by, const char *fmt, ...)

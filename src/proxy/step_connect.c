@@ -229,13 +229,14 @@ static enum step dial_more(struct session *s)
 
         while (s->dial->links[slot])
             slot++;
-        l = pool_open(&w->pool, &w->loop, REF_LINK, &at, w->config->mss, &err);
+        l = pool_open(&w->pool, &w->loop, REF_LINK, &at, heal_find_mss(s, &at.addr), &err);
         if (!l) {
             dial_end(d, (unsigned)i, err, session_now(s));
             continue;
         }
         l->session = s;
         l->hop = s->hop ? s->hop->serial : 0;
+        l->healed = l->mss != w->config->mss;
         l->try_number = (uint8_t)i;
         s->dial->links[slot] = l;
     }
@@ -266,8 +267,8 @@ static struct link *find_link(struct session *s, const struct addr *addrs, unsig
         !s->exchange->up.done || !http1_is_idempotent((enum http1_method)s->exchange->method))
         return NULL;
     for (unsigned i = 0; i < len; i++) {
-        struct link *l =
-            pool_find(&w->pool, &(struct endpoint){.addr = addrs[i], .port = port}, hop);
+        struct link *l = pool_find(&w->pool, &(struct endpoint){.addr = addrs[i], .port = port},
+                                   hop, heal_find_mss(s, &addrs[i]));
 
         if (l)
             return l;

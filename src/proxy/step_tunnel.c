@@ -81,8 +81,9 @@ static enum stream_end end_of_errno(int err)
 
 static void gather(struct session *s, struct symptoms *y)
 {
-    struct sock_info info;
+    struct heal_info info;
 
+    heal_gather(s, y, &info);
     y->fin_client = s->client.eof;
     y->fin_target = target_of(s)->eof;
     y->bytes_up = s->flow.bytes_up;
@@ -93,14 +94,10 @@ static void gather(struct session *s, struct symptoms *y)
     y->held_target = target_of(s)->rest.len + (target_of(s)->pipe ? target_of(s)->pipe->held : 0);
     y->idle_ns = session_now(s) - s->active_ns;
     if (y->end == STREAM_END_IDLE || y->end == STREAM_END_LOST) {
-        if (sock_read_info(s->client.fd, &info)) {
-            y->unacked_client = info.unacked;
-            y->held_client += info.unsent;
-        }
-        if (sock_read_info(target_of(s)->fd, &info)) {
-            y->unacked_target = info.unacked;
-            y->held_target += info.unsent;
-        }
+        y->unacked_client = info.client.unacked;
+        y->held_client += info.client.unsent;
+        y->unacked_target = info.target.unacked;
+        y->held_target += info.target.unsent;
     }
     if (s->watch)
         watch_gather(s->watch, y);
@@ -114,6 +111,7 @@ static enum step end_tunnel(struct session *s, enum stream_end end, enum side fi
 
     gather(s, &y);
     e = judge_stream(&y, &s->flow);
+    heal_take(s, &e);
     if (s->fin_ns && verdict_is_success(e.verdict)) /* a failure ends in the phase it fell in */
         flow_phase(&s->flow, PHASE_CLOSE, s->fin_ns);
     return session_end_stream(
@@ -318,6 +316,21 @@ static bool half_closed(struct session *s, struct conn *from, struct conn *to)
     return false;
 }
 
+/* The client left and the target has not: that lasts until the idle time is over, unless a black
+ * hole keeps the target's reply.  Looked into when the FIN comes and once a hole must show, and
+ * only where hardly anything came or much is unanswered. */
+static bool is_cut_off(struct session *s, struct ending *e)
+{
+    uint64_t now = session_now(s), shows_ns = s->fin_ns + JUDGE_HOLE_NS;
+
+    if (!s->client.eof || target_of(s)->eof ||
+        (s->flow.bytes_down >= JUDGE_FULL_BYTES && s->asked < JUDGE_FULL_BYTES))
+        return false;
+    if (now < shows_ns)
+        session_set_wake(s, shows_ns);
+    return (now == s->fin_ns || now >= s->active_ns + JUDGE_HOLE_NS) && heal_explains(s, e);
+}
+
 /* Whether `from` broke while nobody reads it, because `to` does not take what came before: RST goes
  * on at once, ahead of bytes that wait. */
 static bool broke_unread(struct session *s, struct conn *from, struct conn *to)
@@ -335,6 +348,7 @@ static bool broke_unread(struct session *s, struct conn *from, struct conn *to)
 static enum step move_both(struct session *s)
 {
     enum pump_result up, down;
+    struct ending e;
     bool over;
 
     up = move(s, true);
@@ -355,6 +369,8 @@ static enum step move_both(struct session *s)
     over = half_closed(s, &s->client, target_of(s)) || over;
     if (over)
         return end_tunnel(s, STREAM_END_FIN, (enum side)s->fin_first);
+    if (s->fin_ns && is_cut_off(s, &e))
+        return session_end_stream(s, e, true);
     if (broke_unread(s, &s->client, target_of(s)))
         return end_broken(s, true);
     if (broke_unread(s, target_of(s), &s->client))

@@ -17,6 +17,7 @@
 #include "net/pump.h"
 #include "net/resolve.h"
 #include "net/wheel.h"
+#include "proxy/heal.h"
 #include "proxy/pool.h"
 #include "proxy/recorder.h"
 #include "wire/http1.h"
@@ -39,6 +40,7 @@ struct worker_listener {
 struct proxy_shared {
     struct recorder *recorder;
     struct limits_clients *clients;
+    struct heal heal;
     _Atomic uint32_t connections;     /* open client connections of all workers */
     _Atomic uint32_t connections_max; /* `connections`, lowered to what descriptors allow */
     char pseudonym[32]; /* "viaduct-1a2b3c4d": Via and Proxy-Status, unique to each instance */

@@ -223,7 +223,7 @@ static void defaults_are_the_documented_ones(void **state)
     assert_int_equal(c->resolver_timeout_ns, 2 * NS_PER_S);
     assert_string_equal(c->hosts_file, "/etc/hosts");
     assert_string_equal(c->upstream_file, "/etc/viaduct/upstream.conf");
-    assert_true(c->via && c->mtu_healing && !c->mtu_healing_given && !c->history_given);
+    assert_true(c->via && c->mtu_healing && !c->history_given);
     assert_int_equal(c->forwarded, FORWARDED_OFF);
     assert_int_equal(c->log_to, LOG_TO_STDOUT);
     assert_int_equal(c->log_format, LOG_FORMAT_AUTO);
@@ -255,7 +255,7 @@ static void values_arrive(void **state)
     assert_non_null(c);
     assert_int_equal(c->workers, 3);
     assert_string_equal(c->user, "me");
-    assert_true(c->user_given && c->history_given && c->mtu_healing_given && c->console.present);
+    assert_true(c->user_given && c->history_given && c->console.present);
     assert_false(c->via || c->mtu_healing || c->console.on);
     assert_int_equal(c->forwarded, FORWARDED_X);
     assert_int_equal(c->mss, 1300);

@@ -95,18 +95,18 @@ static void a_kept_link_is_found_once(void **state)
     pool_keep(&g->pool, l, 1);
     assert_int_equal(g->pool.idle, 1);
     other.addr.bytes[3] ^= 2;
-    assert_null(pool_find(&g->pool, &other, 0));
+    assert_null(pool_find(&g->pool, &other, 0, 0));
     other = g->at[1];
     for (unsigned i = 1; i < 65536; i++) { /* some fall into the same bucket */
         other.port++;
-        assert_null(pool_find(&g->pool, &other, 0));
+        assert_null(pool_find(&g->pool, &other, 0, 0));
     }
-    assert_null(pool_find(&g->pool, &g->at[0], 0));
-    assert_null(pool_find(&g->pool, &g->at[1], 1)); /* a target is no parent */
-    assert_ptr_equal(pool_find(&g->pool, &g->at[1], 0), l);
+    assert_null(pool_find(&g->pool, &g->at[0], 0, 0));
+    assert_null(pool_find(&g->pool, &g->at[1], 1, 0)); /* a target is no parent */
+    assert_ptr_equal(pool_find(&g->pool, &g->at[1], 0, 0), l);
     assert_true(l->reused);
     assert_int_equal(g->pool.idle, 0);
-    assert_null(pool_find(&g->pool, &g->at[1], 0));
+    assert_null(pool_find(&g->pool, &g->at[1], 0, 0));
     pool_close(&g->pool, l, false);
     assert_int_equal(g->pool.links.used, 0);
 }
@@ -123,8 +123,8 @@ static void the_one_used_last_is_taken_first(void **state)
     second = open_link(g, 0);
     pool_keep(&g->pool, second, 1);
     pool_keep(&g->pool, first, 2);
-    assert_ptr_equal(pool_find(&g->pool, &g->at[0], 0), first);
-    assert_ptr_equal(pool_find(&g->pool, &g->at[0], 0), second);
+    assert_ptr_equal(pool_find(&g->pool, &g->at[0], 0, 0), first);
+    assert_ptr_equal(pool_find(&g->pool, &g->at[0], 0, 0), second);
     pool_close(&g->pool, first, false);
     pool_close(&g->pool, second, false);
     close(peer);
@@ -189,7 +189,7 @@ static void stale_links_are_closed(void **state)
         pool_keep(&g->pool, l, 1);
         pool_event(&g->pool, l, rows[i].events);
         assert_int_equal(g->pool.idle, !rows[i].closed);
-        assert_int_equal(pool_find(&g->pool, &g->at[0], 0) == NULL, rows[i].closed);
+        assert_int_equal(pool_find(&g->pool, &g->at[0], 0, 0) == NULL, rows[i].closed);
         if (!rows[i].closed)
             pool_close(&g->pool, l, true);
         teardown(state);
@@ -219,7 +219,7 @@ static void idle_ones_leave_in_time(void **state)
     assert_int_equal(p->next_ns, 200 + POOL_IDLE_NS);
     tcp_wait(peer, POLLIN);
     assert_int_equal(sock_read(peer, &one, 1), 0); /* closed in good order */
-    assert_ptr_equal(pool_find(p, &g->at[1], 0), second);
+    assert_ptr_equal(pool_find(p, &g->at[1], 0, 0), second);
     pool_tick(p, 200 + POOL_IDLE_NS);
     assert_int_equal(p->next_ns, UINT64_MAX); /* in use: no business of the clock */
     assert_int_equal(p->links.used, 1);
