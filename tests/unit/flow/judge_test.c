@@ -307,6 +307,125 @@ static void silences(void **state)
     run_cases(cases, ARRAY_LEN(cases));
 }
 
+/* Signs of a path. */
+#define LOST_OUT .mss = 1448, .unacked = 2896, .repeats = 3
+#define LOST_IN .out_of_order = 1, .quiet_ns = 3 * NS_PER_S
+#define HELLO .is_tls = true, .hello_client = true, .bytes_up = 517, .last_was_up = true
+
+static void black_holes(void **state)
+{
+    static const struct ending hole = {VERDICT_MTU_BLACKHOLE, SIDE_NETWORK, INFERRED};
+    static const struct judge_case cases[] = {
+        {"no answer to ClientHello, but something behind it",
+         {FIN(CLIENT), HELLO, .path_target = {LOST_IN}},
+         hole,
+         "1 segments from the target came behind a hole that nothing filled for 3.0 s, 0 bytes"},
+        {"whatever ends it: a reset", {RST(TARGET), HELLO, .path_target = {LOST_IN}}, hole, NULL},
+        {"the idle time", {IDLE, HELLO, .path_target = {LOST_IN}}, hole, NULL},
+        {"a few bytes came before the hole",
+         {RST(CLIENT), .bytes_up = 100, .bytes_down = 300, .body_unfinished = true,
+          .path_target = {LOST_IN, .received = 300}},
+         hole,
+         "300 bytes before it"},
+        {"what came was all there was to come",
+         {FIN(CLIENT), .bytes_up = 100, .bytes_down = 300,
+          .path_target = {LOST_IN, .received = 300}},
+         {VERDICT_OK, SIDE_CLIENT, SEEN},
+         NULL},
+        {"a full-size segment came before",
+         {FIN(TARGET), BYTES, .body_unfinished = true, .path_target = {LOST_IN, .received = 1200}},
+         {VERDICT_INCOMPLETE, SIDE_TARGET, SEEN},
+         NULL},
+        {"the hole is young",
+         {FIN(CLIENT), HELLO, .path_target = {.out_of_order = 1, .quiet_ns = 3 * NS_PER_S - 1}},
+         {VERDICT_STALLED, SIDE_TARGET, SEEN},
+         NULL},
+        {"nothing came behind it",
+         {FIN(CLIENT), HELLO, .path_target = {.quiet_ns = 60 * NS_PER_S}},
+         {VERDICT_STALLED, SIDE_TARGET, SEEN},
+         NULL},
+        {"an upload, after small segments",
+         {IDLE, .bytes_up = 100000, .last_was_up = true, .unacked_target = 2896,
+          .path_target = {LOST_OUT, .acked = 518}},
+         hole,
+         "2896 bytes for the target unacknowledged, the first 1448 of them sent 4 times"},
+        {"an upload, before a small segment",
+         {.end = STREAM_END_LOST,
+          .first = SIDE_TARGET,
+          .bytes_up = 2000,
+          .path_target = {LOST_OUT, .acked = 1, .sacked = 1}},
+         hole,
+         NULL},
+        {"an upload, the target goes on talking",
+         {RST(CLIENT), .bytes_up = 2000, .path_target = {LOST_OUT, .acked = 1, .answers = true}},
+         hole,
+         NULL},
+        {"nothing at all arrives",
+         {IDLE, .bytes_up = 2000, .unacked_target = 2896, .path_target = {LOST_OUT, .acked = 1}},
+         {VERDICT_STALLED, SIDE_TARGET, SEEN},
+         NULL},
+        {"a full-size segment arrived before",
+         {IDLE, BYTES, .unacked_target = 2896, .path_target = {LOST_OUT, .acked = 1200}},
+         {VERDICT_STALLED, SIDE_TARGET, SEEN},
+         NULL},
+        {"sent again twice only",
+         {IDLE, BYTES, .unacked_target = 2896,
+          .path_target = {.mss = 1448, .unacked = 2896, .repeats = 2, .acked = 518}},
+         {VERDICT_STALLED, SIDE_TARGET, SEEN},
+         NULL},
+        {"less than a segment",
+         {IDLE, BYTES, .unacked_target = 1447,
+          .path_target = {.mss = 1448, .unacked = 1447, .repeats = 9, .acked = 518}},
+         {VERDICT_STALLED, SIDE_TARGET, SEEN},
+         NULL},
+        {"segments that are small anyway",
+         {IDLE, BYTES, .unacked_target = 1447,
+          .path_target = {.mss = 1199, .unacked = 2398, .repeats = 9, .acked = 518}},
+         {VERDICT_STALLED, SIDE_TARGET, SEEN},
+         NULL},
+        {"towards the client",
+         {FIN(CLIENT), BYTES, TLS, .path_client = {LOST_OUT, .acked = 39, .sacked = 1}},
+         hole,
+         "2896 bytes for the client"},
+        {"from the client",
+         {IDLE, .path_client = {LOST_IN, .received = 120}},
+         hole,
+         "from the client came behind a hole"},
+        {"an alert says more",
+         {FIN(TARGET), HELLO, FRAMES(BOUNDARY, ALERT), .alert_is_plain = true, .alert = 40,
+          .path_target = {LOST_OUT, .acked = 518}},
+         {VERDICT_TLS_FAILED, SIDE_TARGET, SEEN},
+         NULL},
+    };
+
+    (void)state;
+    run_cases(cases, ARRAY_LEN(cases));
+}
+
+/* Who ends a flow by itself asks for the path alone, and is told which leg it is. */
+static void a_path_is_judged_by_itself(void **state)
+{
+    static const struct symptoms sound = {.bytes_up = 9},
+                                 target = {.bytes_up = 9, .path_target = {LOST_IN}},
+                                 client = {.bytes_up = 9, .path_client = {LOST_OUT, .sacked = 1}};
+    struct ending e = {VERDICT_CLIENT_GONE, SIDE_CLIENT, SEEN, SIDE_NOBODY};
+    struct flow f = {0};
+
+    (void)state;
+    assert_false(judge_path(&sound, &f, &e));
+    assert_int_equal(e.verdict, VERDICT_CLIENT_GONE);
+    assert_int_equal(f.notes.len, 0);
+    assert_true(judge_path(&client, &f, &e));
+    assert_int_equal(e.leg, SIDE_CLIENT);
+    assert_true(judge_path(&target, &f, &e));
+    assert_int_equal(e.verdict, VERDICT_MTU_BLACKHOLE);
+    assert_int_equal(e.leg, SIDE_TARGET);
+    flow_set_text(&f.parent, "10.0.0.1:3128");
+    assert_true(judge_path(&target, &f, &e));
+    assert_int_equal(e.leg, SIDE_PARENT);
+    flow_fini(&f);
+}
+
 static void an_idle_close_names_its_timer(void **state)
 {
     static const struct symptoms quiet = {IDLE, BYTES}, stalled = {IDLE, BYTES, .held_client = 9};
@@ -347,6 +466,8 @@ int main(void)
         cmocka_unit_test(alerts),
         cmocka_unit_test(resets),
         cmocka_unit_test(silences),
+        cmocka_unit_test(black_holes),
+        cmocka_unit_test(a_path_is_judged_by_itself),
         cmocka_unit_test(an_idle_close_names_its_timer),
         cmocka_unit_test(behind_a_parent_the_parent_is_named),
     };

@@ -111,6 +111,22 @@ static void a_kept_link_is_found_once(void **state)
     assert_int_equal(g->pool.links.used, 0);
 }
 
+/* After mtu-healing took a step: links that were opened before it do not come back. */
+static void a_link_with_another_clamp_is_closed(void **state)
+{
+    struct stage *g = *state;
+    struct link *l = open_link(g, 0);
+    char one;
+
+    assert_int_equal(l->mss, 0);
+    pool_keep(&g->pool, l, 1);
+    assert_null(pool_find(&g->pool, &g->at[0], 1400));
+    assert_int_equal(g->pool.idle, 0);
+    assert_int_equal(g->pool.links.used, 0);
+    assert_true(tcp_wait(g->peer, POLLIN) & POLLIN);
+    assert_int_equal(sock_read(g->peer, &one, 1), 0);
+}
+
 static void the_one_used_last_is_taken_first(void **state)
 {
     struct stage *g = *state;
@@ -292,6 +308,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(links_are_known_to_the_loop),
         TEST(a_kept_link_is_found_once),
+        TEST(a_link_with_another_clamp_is_closed),
         TEST(the_one_used_last_is_taken_first),
         cmocka_unit_test(only_links_at_rest_are_kept),
         cmocka_unit_test(stale_links_are_closed),
