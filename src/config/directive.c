@@ -149,7 +149,9 @@ static const struct directive table[] = {
      .help = "Clamps the TCP segments of connections to targets and parents; 0: the kernel's own "
              "choice."},
     {"mtu-healing", SCOPE_MAIN, value_flag, AT(mtu_healing), ONE, .value = "on",
-     .takes = "on | off", .help = "Remembers targets that need a smaller segment, and uses it."},
+     .takes = "on | off",
+     .help = "Remembers for an hour the addresses of targets and parents that need smaller "
+             "segments, and uses them."},
 
     {"log", SCOPE_MAIN, .block = SCOPE_LOG, .help = "What is written down, and where."},
     {"access", SCOPE_LOG, value_access_log, AT(log_file), .least = 1, .most = 2, .path = 1,
