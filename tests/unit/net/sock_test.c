@@ -288,11 +288,11 @@ static void retransmissions_and_windows_are_told(void **state)
     }
     assert_true(info.retransmissions > 0);
     assert_int_equal(info.unacked, 1); /* once, however often it was sent */
-    for (int i = 0; i < TCP_PATIENCE_MS && info.repeats == 0; i++) {
+    for (int i = 0; i < TCP_PATIENCE_MS && info.backoffs == 0; i++) {
         poll(&none, 1, 1);
         sock_read_info(fds[0], &info);
     }
-    assert_true(info.repeats > 0 && info.timeout_ms > 0 && info.since_ack_ms > 0);
+    assert_true(info.backoffs > 0 && info.timeout_ms > 0 && info.since_ack_ms > 0);
     assert_int_equal(info.received, 0);
     tcp_undeafen(fds[1]);
     settle(fds[0]);
