@@ -91,11 +91,15 @@ def test_what_does_not_help_is_given_up(lab, certs, chain):
 
 
 def test_a_reset_from_a_sound_address_heals_nothing(lab):
-    with lab.target.serve(lambda connection: connection.reset()) as target:
+    def script(connection):
+        connection.until(b"go")
+        connection.reset()
+
+    with lab.target.serve(script) as target:
         with lab.proxy.viaduct() as proxy:
             for _ in range(2):
                 with lab.client.connect(proxy) as client:
-                    client.connect(target.authority).end()
+                    client.connect(target.authority).send("go").end()
                 proxy.flow().expect("reset-by-target")
             assert "mtu-healing" not in proxy.stderr()
 

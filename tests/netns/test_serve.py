@@ -60,7 +60,7 @@ def test_reset_injected_between_client_and_proxy(lab):
         with lab.client.connect(proxy) as client:
             client.connect(target.authority).send("small").read(5)
             lab.r1.inject_reset(towards="client", larger_than=300)
-            client.send(bytes(200)).send(bytes(200))
+            client.send(bytes(600))
             proxy.flow(15).expect("reset-by-client", "transfer", "client")
 
 
