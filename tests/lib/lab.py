@@ -6,16 +6,20 @@ process alone knows.
 A test in five lines:
 
     def test_blackhole(lab):
-        lab.r2.drop_large(1300)                                       # a fault, on either router
-        with lab.target.serve(echo) as target, lab.proxy.viaduct() as proxy:
-            lab.client.curl("-m4", "-x", proxy.url, target.url())     # a command, run on that host
-            proxy.flow().expect("mtu-blackhole", certainty="inferred")
+        lab.r2.drop_large(1300)                                                # a fault, on either router
+        with lab.target.serve(lambda request: reply(bytes(2000)), kind=HttpTarget) as target:
+            with lab.proxy.viaduct() as proxy:
+                lab.client.curl("-m4", "-x", proxy.url, target.url())          # a command on that host
+                proxy.flow().expect("mtu-blackhole", certainty="inferred")
+
+(2000 bytes: a receiver learns of a hole only from a smaller segment that arrives behind it.)
 
 `lab.client.run([...])` runs any command on a host, `popen` starts one, `connect(proxy)` is a scripted client
 there (client.Client), `serve(script)` a scripted target (target.Target; `kind=HttpTarget` for another class),
 `viaduct(**settings)` a proxy (viaduct.Proxy) that knows the lab's hosts by name (target.test, client.test, …),
-`capture(neighbour)` a tcpdump.  An interface has the name of the host at its other end.  Every host can do
-all of it: a parent proxy is `lab.r2.viaduct()`, a direct way from client to target is there too.
+`check(…)` a `viaduct check`, `dns(zone)` a DNS server, `capture(neighbour)` a tcpdump.  Every host can do all of
+it: a parent proxy is `lab.r2.viaduct()`.  An interface has the name of the host at its other end, and a direct
+way from client to target is there, too.
 
 It leaves nothing behind, whatever becomes of the test: a namespace is a descriptor of this process, and
 all commands run in a PID namespace whose first process dies with this one and takes them along.
@@ -34,7 +38,9 @@ import subprocess
 import sys
 import tempfile
 
+import check as checker
 from client import Client
+from dns import DnsServer
 from netns import CLONE_NEWNET, LIBC, die_with_parent, entered
 from target import Target
 from viaduct import Proxy, wait_until
@@ -70,7 +76,7 @@ class Unavailable(Exception):
     """This machine does not let us make namespaces, or lacks a tool."""
 
 
-def check(result, what):
+def demand(result, what):
     if result:
         raise OSError(ctypes.get_errno(), f"{what}: {os.strerror(ctypes.get_errno())}")
 
@@ -103,9 +109,9 @@ class Cell:
     @staticmethod
     def mount_proc():
         """In the child, before it executes: the /proc of its PID namespace, which sanitizers look into."""
-        check(LIBC.unshare(CLONE_NEWNS), "unshare")
-        check(LIBC.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None), "mount")
-        check(LIBC.mount(b"proc", b"/proc", b"proc", 0, None), "mount /proc")
+        demand(LIBC.unshare(CLONE_NEWNS), "unshare")
+        demand(LIBC.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None), "mount")
+        demand(LIBC.mount(b"proc", b"/proc", b"proc", 0, None), "mount /proc")
 
     def close(self):
         self.keeper.kill()
@@ -203,7 +209,7 @@ class Host:
     def __init__(self, lab, name):
         self.lab, self.name, self.links = lab, name, {}
         with entered(None, CLONE_NEWNET):  # and back
-            check(LIBC.unshare(CLONE_NEWNET), "unshare")
+            demand(LIBC.unshare(CLONE_NEWNET), "unshare")
             self.fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
             for key, value in {**SYSCTLS, **(FORWARDING if self.forwards else {})}.items():
                 with open(f"/proc/sys/{key}", "w") as setting:
@@ -285,6 +291,20 @@ class Host:
         settings.setdefault("listen", (at,))
         settings.setdefault("hosts", self.lab.hosts())
         return LabProxy(self, family, **settings)
+
+    def dns(self, zone, family=4, **more):
+        """A scripted DNS server on this host (dns.DnsServer), for `viaduct(resolver=…)`."""
+        with self.entered():
+            return DnsServer(zone, host=self.address(family), **more)
+
+    def check(self, *arguments, **more):
+        """The one flow of `viaduct check` on this host."""
+        return self.check_all(*arguments, run=checker.check, **more)
+
+    def check_all(self, *arguments, run=checker.check_all, **more):
+        """Its flows, as tests/lib/check.py gives them."""
+        with self.inside():
+            return run(*arguments, preexec_fn=self.lab.cell.mount_proc, **more)
 
     def capture(self, neighbour=None, expression="tcp"):
         """A running tcpdump on the interface towards `neighbour` (the first one)."""

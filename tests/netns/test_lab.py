@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from target import echo
+from target import HttpTarget, echo, reply
 from viaduct import wait_until
 
 FAMILIES = pytest.mark.parametrize("family", [4, 6])
@@ -173,6 +173,21 @@ def test_a_capture_tells_the_mss(lab):
     with lab.target.serve(echo) as target, lab.r2.capture("proxy") as packets:
         lab.client.connect((target.host, target.port)).close()
     assert packets.mss(f"dst port {target.port}") == [1460]
+
+
+def test_names_are_served_in_there(lab):
+    with lab.target.serve(echo) as target, lab.r2.dns({"a.test": [target.host]}) as dns:
+        with lab.proxy.viaduct(resolver=f"servers {dns.address};") as proxy:
+            with lab.client.connect(proxy) as client:
+                client.connect(f"a.test:{target.port}")
+        assert dns.count("a.test") > 0
+
+
+def test_the_checker_runs_in_there(lab):
+    with lab.target.serve(lambda request: reply(b"here"), kind=HttpTarget) as target:
+        with lab.proxy.viaduct() as proxy:
+            flow = lab.client.check("-x", proxy.url, target.url()).expect("ok")
+            assert flow["client"].startswith(lab.client.address())
 
 
 def test_commands_run_in_there(lab):

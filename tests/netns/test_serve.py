@@ -189,6 +189,24 @@ def test_a_client_that_gives_up_over_a_blackhole(lab, blackholed):
         proxy.flow(15).expect("mtu-blackhole", None, "network", "inferred")
 
 
+def test_a_response_in_a_blackhole(lab):
+    """A client that still waits is told what it waited for; the log has the reason."""
+    lab.r2.drop_large(1300)
+    with lab.target.serve(lambda request: reply(bytes(2000)), kind=HttpTarget) as target:
+        with lab.proxy.viaduct(limits="response-timeout 4s;") as proxy, lab.client.connect(proxy) as client:
+            client.get(target.url()).expect(504, "upstream-timeout", "http_response_timeout")
+            proxy.flow().expect("upstream-timeout", "answer", "target").says("came behind a hole")
+            assert "mtu-healing" in proxy.stderr()
+
+
+def test_a_client_that_gives_up_on_a_response(lab):
+    lab.r2.drop_large(1300)
+    with lab.target.serve(lambda request: reply(bytes(2000)), kind=HttpTarget) as target:
+        with lab.proxy.viaduct() as proxy:
+            assert lab.client.curl("-m", 4, "-x", proxy.url, target.url()).returncode == 28
+            proxy.flow().expect("mtu-blackhole", "answer", "network", "inferred")
+
+
 def test_a_quiet_target_is_no_blackhole(lab):
     """Nothing came because nothing was sent."""
     with lab.target.serve(lambda connection: connection.hold(), kind=Target) as target:
