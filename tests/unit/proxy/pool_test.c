@@ -120,7 +120,7 @@ static void a_link_with_another_clamp_is_closed(void **state)
 
     assert_int_equal(l->mss, 0);
     pool_keep(&g->pool, l, 1);
-    assert_null(pool_find(&g->pool, &g->at[0], 1400));
+    assert_null(pool_find(&g->pool, &g->at[0], 0, 1400));
     assert_int_equal(g->pool.idle, 0);
     assert_int_equal(g->pool.links.used, 0);
     assert_true(tcp_wait(g->peer, POLLIN) & POLLIN);
