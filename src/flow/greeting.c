@@ -124,6 +124,7 @@ static const struct {
     test_fn test;
     bool has_line;
 } protocols[] = {
+    {"something whose HTTP is malformed", SPAN_INIT("HTTP/"), NULL, true},
     {"an SSH server", SPAN_INIT("SSH-"), NULL, true},
     {"a mail (SMTP) server", {NULL, 0}, is_smtp, true},
     {"an FTP server", {NULL, 0}, is_ftp, true},

@@ -238,8 +238,11 @@ static bool judge_greeting(const struct scene *sc, struct outside_verdict *out)
     if (sc->a->is_http)
         return false;
     greeting_write(sc->a->first, name);
-    if (sc->a->asked != OUTSIDE_DIRECT)
-        return not_a_proxy(sc, out, CERTAINTY_SEEN, name);
+    if (sc->a->asked != OUTSIDE_DIRECT) /* a broken proxy's words may look like HTTP's */
+        return not_a_proxy(sc, out,
+                           begins_nocase(sc->a->first, SPAN_LIT("HTTP/")) ? CERTAINTY_INFERRED
+                                                                          : CERTAINTY_SEEN,
+                           name);
     give_reason(out, "%s", name);
     flow_evidence(sc->f, "%s answered instead of a web server", name);
     return conclude(sc, out, VERDICT_UPSTREAM_FAILED, CERTAINTY_SEEN);

@@ -156,9 +156,10 @@ static void send_acking(struct tap *t, uint64_t at_ns, enum tap_end from, unsign
 
 static const struct span nothing = {"", 0};
 
+/* Or never begun. */
 static bool is_over(const struct tap *t)
 {
-    return t->closed[TAP_NEAR] && t->closed[TAP_FAR];
+    return !t->out || (t->closed[TAP_NEAR] && t->closed[TAP_FAR]);
 }
 
 /* --- a connection ---------------------------------------------------------------------------- */
@@ -224,7 +225,7 @@ void tap_ack(struct tap *t, uint64_t at_ns, enum tap_end by)
 
 void tap_close(struct tap *t, uint64_t at_ns, enum tap_end by, bool reset)
 {
-    if (t->closed[by] && (!reset || is_over(t)))
+    if (is_over(t) || (t->closed[by] && !reset))
         return;
     if (!t->established && !reset)
         return; /* a SYN given up leaves no packet */

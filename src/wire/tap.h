@@ -23,6 +23,7 @@
 
 enum tap_end { TAP_NEAR, TAP_FAR }; /* NEAR opened the connection */
 
+/* Zeroed: no connection, and nothing that is said of it is written. */
 struct tap {
     struct pcapng *out;
     struct endpoint ends[2]; /* by enum tap_end */

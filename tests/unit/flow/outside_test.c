@@ -169,6 +169,9 @@ static void real_proxies(void **state)
             "tinyproxy", "unable to connect"),
         ROW("tinyproxy-get-refused", ABSOLUTE, 0, UPSTREAM_FAILED, TARGET, INFERRED, "tinyproxy",
             NULL),
+        ROW("tinyproxy-get-unsent", ABSOLUTE, 0, UPSTREAM_FAILED, TARGET, SEEN, "tinyproxy",
+            "A network error"),
+        ROW("tinyproxy-get-403", ABSOLUTE, 0, TARGET_ERROR, TARGET, SEEN, NULL, NULL),
         ROW("tinyproxy-bad-request", CONNECT, 0, BAD_REQUEST, PROXY, SEEN, "tinyproxy", NULL),
         ROW("tinyproxy-basic-required", CONNECT, 0, AUTH_REQUIRED, PROXY, SEEN, "tinyproxy", NULL),
         ROW("tinyproxy-basic-wrong", CONNECT, 1, AUTH_FAILED, PROXY, INFERRED, "tinyproxy",
@@ -240,6 +243,8 @@ static void what_is_no_proxy(void **state)
             NULL),
         ROW("HTTP/1.0 200 Connection established\r\nProxy-agent: tinyproxy/1.11.1\r\n\r\n", CONNECT,
             0, OK, NOBODY, SEEN, NULL, NULL),
+        ROW("HTTP/1.1 two hundred\r\n\r\n", CONNECT, 0, NOT_A_PROXY, PROXY, INFERRED, NULL,
+            "something whose HTTP is malformed (HTTP/1.1 two hundred) answered"),
         ROW("", CONNECT, 0, NOT_A_PROXY, PROXY, SEEN, NULL, "nothing at all"),
     };
 

@@ -208,6 +208,20 @@ static void other_families_are_not_drawn(void **state)
     shows("");
 }
 
+static void what_never_began_is_not_drawn(void **state)
+{
+    struct tap none = {.out = NULL};
+
+    (void)state;
+    tap_established(&none, 1);
+    tap_refused(&none, 2);
+    tap_data(&none, 3, TAP_NEAR, SPAN_LIT("abc"));
+    tap_ack(&none, 4, TAP_FAR);
+    tap_close(&none, 5, TAP_FAR, true);
+    assert_null(none.out);
+    assert_false(none.established);
+}
+
 static void the_segment_size_is_kept(void **state)
 {
     static const struct {
@@ -293,6 +307,7 @@ int main(void)
         cmocka_unit_test(a_reset_ends_all),
         cmocka_unit_test(acknowledgements_are_not_made_up),
         cmocka_unit_test(other_families_are_not_drawn),
+        cmocka_unit_test(what_never_began_is_not_drawn),
         cmocka_unit_test(the_segment_size_is_kept),
         cmocka_unit_test(numbers_wrap),
         cmocka_unit_test(tcpdump_reads_it),
