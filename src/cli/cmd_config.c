@@ -27,15 +27,14 @@ static int check(const char *path)
     struct err refusal;
     bool known = c && config_check_user(c, &refusal) &&
                  listeners_check(c->listeners, c->listeners_len, &refusal);
-    unsigned errors = report.errors + (c && !known);
+    unsigned errors;
 
     if (known)
         config_check_files(c, &report);
+    errors = report.errors + (c && !known);
     print_problems(&report);
     if (c && !known)
         fprintf(stderr, "%s\n", refusal.text);
-    else if (c && !config_refuse_unserved(c, &refusal))
-        fprintf(stderr, "warning: %s: serve will not start\n", refusal.text);
     if (errors == 0)
         printf("%s: ok\n", name);
     else

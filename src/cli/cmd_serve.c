@@ -2,16 +2,34 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/endpoint.h"
 #include "base/log.h"
 #include "base/num.h"
 #include "cli/command.h"
+#include "config/accounts_file.h"
 #include "config/config.h"
 #include "net/tls.h"
 #include "proxy/hop.h"
 #include "proxy/listeners.h"
 #include "proxy/server.h"
+
+/* False, with what is wrong on standard error: the file is there and has errors. */
+static bool check_accounts(const struct config *c)
+{
+    struct config_report report = {0};
+    struct accounts *s;
+
+    if (!c->authentication.present || access(c->authentication.accounts, F_OK) < 0)
+        return true;
+    s = accounts_file_load(c->authentication.accounts, &report);
+    for (unsigned i = 0; i < report.len; i++)
+        fprintf(stderr, "%s\n", report.items[i].text);
+    config_report_fini(&report);
+    accounts_unref(s);
+    return s != NULL;
+}
 
 static int run(const struct server_options *options)
 {
@@ -25,7 +43,7 @@ static int run(const struct server_options *options)
     config_report_fini(&report);
     if (!config)
         return EXIT_USAGE;
-    if (!config_refuse_unserved(config, &err) || !config_check_user(config, &err) ||
+    if (!config_check_user(config, &err) ||
         !listeners_check(config->listeners, config->listeners_len, &err) ||
         !hop_load_tls(config, &parent_tls, &err)) {
         log_error("%s", err.text);
@@ -33,6 +51,10 @@ static int run(const struct server_options *options)
         return EXIT_USAGE;
     }
     tls_context_unref(parent_tls); /* it was loaded to see that it can be */
+    if (!check_accounts(config)) {
+        config_unref(config);
+        return EXIT_USAGE;
+    }
     config_warn_unserved(config);
     if (server_run(options, config, &err))
         return EXIT_OK;

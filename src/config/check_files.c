@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/accounts_file.h"
 #include "config/config.h"
 #include "config/report.h"
 #include "config/values.h"
@@ -18,7 +19,7 @@
 #define SEARCH 1u
 
 /* Who the proxy will be. */
-struct account {
+struct proxy_user {
     const char *name;
     uid_t uid;
     gid_t groups[GROUPS_MAX];
@@ -28,11 +29,11 @@ struct account {
 struct check {
     const struct config *config;
     struct config_report *report;
-    struct account who;
+    struct proxy_user who;
 };
 
 /* The permission bits that this account has of a file (by mode and owner, as POSIX 4.5 has it). */
-static unsigned bits_of(const struct account *who, const struct stat *st)
+static unsigned bits_of(const struct proxy_user *who, const struct stat *st)
 {
     if (who->uid == 0)
         return READ | WRITE | SEARCH;
@@ -45,7 +46,7 @@ static unsigned bits_of(const struct account *who, const struct stat *st)
 }
 
 /* 0, or why `path` has not these bits: a positive errno. */
-static int try_bits(const struct account *who, const char *path, unsigned bits)
+static int try_bits(const struct proxy_user *who, const char *path, unsigned bits)
 {
     struct stat st;
 
@@ -55,7 +56,7 @@ static int try_bits(const struct account *who, const char *path, unsigned bits)
 }
 
 /* Each folder on the way, from the root or the working folder. */
-static int try_folders(const struct account *who, const char *path)
+static int try_folders(const struct proxy_user *who, const char *path)
 {
     char *folder = strdup(path);
     int failure = folder ? 0 : ENOMEM;
@@ -69,7 +70,7 @@ static int try_folders(const struct account *who, const char *path)
     return failure;
 }
 
-static int try_file(const struct account *who, const char *path, unsigned bits)
+static int try_file(const struct proxy_user *who, const char *path, unsigned bits)
 {
     int failure = try_folders(who, path);
 
@@ -77,7 +78,7 @@ static int try_file(const struct account *who, const char *path, unsigned bits)
 }
 
 /* A file that may yet have to be made: then its folder is written to. */
-static int try_writable(const struct account *who, const char *path)
+static int try_writable(const struct proxy_user *who, const char *path)
 {
     const char *slash = strrchr(path, '/');
     int failure = try_file(who, path, WRITE);
@@ -145,6 +146,40 @@ static void check_upstream(struct check *k)
                        "it holds a password, and others may open it: its mode should be 0600");
 }
 
+/* Errors of the accounts file are errors here, as serve does not start with them. */
+static void check_accounts(struct check *k)
+{
+    const struct config_authentication *c = &k->config->authentication;
+    struct place at = place_of(k->config, SCOPE_AUTHENTICATION, "accounts");
+    struct accounts *s;
+    struct stat st;
+    int failure;
+
+    if (stat(c->accounts, &st) < 0 && errno == ENOENT) {
+        report_warning(k->report, at, "%s is not there: nobody can log in", c->accounts);
+        return;
+    }
+    check_readable(k, at, c->accounts);
+    failure = try_writable(&k->who, k->config->nonce_key);
+    if (failure != ENOENT) /* a folder that is missing is made */
+        tell(k, place_of(k->config, SCOPE_MAIN, "authentication"), k->config->nonce_key, "write",
+             failure);
+    if (stat(c->accounts, &st) == 0 && (st.st_mode & 077))
+        report_warning(k->report, (struct place){c->accounts, 0, 0},
+                       "what it holds is as good as passwords, and others may open it: its mode "
+                       "should be 0600");
+    s = accounts_file_load(c->accounts, k->report);
+    for (unsigned i = 0; s && i < accounts_count(s); i++) {
+        const struct account *a = accounts_get(s, i);
+
+        if (a->realm && strcmp(a->realm, c->realm) != 0)
+            report_warning(k->report, (struct place){c->accounts, a->line, 0},
+                           "the realm is not \"%s\", which clients are told: only Basic can log in",
+                           c->realm);
+    }
+    accounts_unref(s);
+}
+
 static bool find_account(struct check *k)
 {
     const struct config *c = k->config;
@@ -177,8 +212,7 @@ void config_check_files(const struct config *c, struct config_report *report)
     if (values_get_line(c->values, SCOPE_RESOLVER, "hosts") > 0) /* the default one may be absent */
         check_readable(&k, place_of(c, SCOPE_RESOLVER, "hosts"), c->hosts_file);
     if (c->authentication.present)
-        check_readable(&k, place_of(c, SCOPE_AUTHENTICATION, "accounts"),
-                       c->authentication.accounts);
+        check_accounts(&k);
     if (c->console.on) {
         check_readable(&k, place_of(c, SCOPE_CONSOLE, "tls-certificate"),
                        c->console.tls_certificate);

@@ -8,6 +8,7 @@
 
 #include "config/rules.h"
 #include "config/upstream.h"
+#include "config/value.h"
 #include "policy/access.h"
 
 #define FILE_MAX_LEN (1024u * 1024u)
@@ -82,6 +83,7 @@ static void settle(struct loader *l)
     c->history_given = values_get_line(v, SCOPE_LOG, "history") > 0;
     c->console.present = values_get_line(v, SCOPE_MAIN, "console") > 0;
     c->authentication.present = values_get_line(v, SCOPE_MAIN, "authentication") > 0;
+    c->nonce_key = value_state_path(&c->values->arena, "nonce.key");
     if (c->listeners_len == 0) {
         c->listeners = arena_get(&c->values->arena, sizeof(*c->listeners));
         if (c->listeners)
@@ -206,16 +208,6 @@ void config_unref(struct config *c)
 {
     if (c && atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) == 1)
         free_config(c);
-}
-
-bool config_refuse_unserved(const struct config *c, struct err *err)
-{
-    int authentication = values_get_line(c->values, SCOPE_MAIN, "authentication");
-
-    if (authentication > 0)
-        err_set(err, "%s:%d: authentication is not served by this version", c->path,
-                authentication);
-    return authentication <= 0;
 }
 
 void config_warn_unserved(const struct config *c)

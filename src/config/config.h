@@ -37,7 +37,6 @@ struct config_upstream { /* iprep_proxy */
     unsigned no_proxy_len;
 };
 
-/* What later work serves, parsed and checked already. */
 struct config_authentication {
     bool present;
     char *accounts, *realm;
@@ -46,6 +45,7 @@ struct config_authentication {
     uint64_t nonce_ns;
 };
 
+/* What later work serves, parsed and checked already. */
 struct config_console {
     bool on, present;
     struct endpoint listen;
@@ -81,6 +81,7 @@ struct config {
     char *history; /* file */
     bool history_given;
     uint64_t history_keep_ns, history_max;
+    char *nonce_key; /* file: the key of Digest nonces; NULL: no memory for its name */
     char *upstream_file;
     struct config_upstream upstream;
     struct parent *parent; /* what upstream means for each target; NULL: all go direct */
@@ -126,18 +127,14 @@ struct config *config_load_upstream(const char *name, struct span text,
 struct config *config_ref(struct config *c);
 void config_unref(struct config *c); /* frees with the last one */
 
-/* False, with "file:line: … is not served by this version", when the configuration asks for
- * authentication: valid, but to serve without it would be another thing than was asked. */
-bool config_refuse_unserved(const struct config *c, struct err *err);
-
 /* One warning in the log for each of console and history that the file asks for. */
 void config_warn_unserved(const struct config *c);
 
 /* False, with "file:line: …", when the file names a `user` that this machine does not have. */
 bool config_check_user(const struct config *c, struct err *err);
 
-/* Adds a warning for each file that the proxy, running as `user`, could not read or write.  Set-up
- * code: asks the file system and the account database. */
+/* Adds a warning for each file that the proxy, running as `user`, could not read or write, and the
+ * errors of the accounts file.  Set-up code: asks the file system and the account database. */
 void config_check_files(const struct config *c, struct config_report *report);
 
 /* Prints the effective configuration in the file's own grammar, each value with its origin as a

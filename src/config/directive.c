@@ -63,7 +63,7 @@ static const struct directive table[] = {
          "Credentials are asked for where a rule wants a user. Without this block none ever are."},
     {"accounts", SCOPE_AUTHENTICATION, value_path, AT(authentication.accounts), ONE, .path = 1,
      .value = "accounts.conf", .takes = "FILE",
-     .help = "The accounts that viaduct account writes."},
+     .help = "The accounts that viaduct account writes. A running proxy follows the file."},
     {"realm", SCOPE_AUTHENTICATION, value_text, AT(authentication.realm), ONE, .value = "viaduct",
      .takes = "TEXT",
      .help = "What clients show when they ask for a password. The stored digests hold for one "
@@ -74,7 +74,9 @@ static const struct directive table[] = {
      .value = "sha-256 md5", .takes = "sha-256 | md5 | sha-512-256 ...",
      .help = "Of Digest, offered in this order."},
     {"nonce-lifetime", SCOPE_AUTHENTICATION, value_time, AT(authentication.nonce_ns), S, DAY, ONE,
-     .value = "5m", .takes = "TIME", .help = "How long a Digest nonce is good for."},
+     .value = "5m", .takes = "TIME",
+     .help = "How long a Digest nonce is good for; clients that know nextnonce get a new one in "
+             "the second half."},
 
     {"access", SCOPE_MAIN, .block = SCOPE_ACCESS,
      .help = "The rules: the first match decides, and what no rule matches is denied. Without this "

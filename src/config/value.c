@@ -420,11 +420,13 @@ bool value_access_log(const struct setting *s)
     return value_path(s);
 }
 
-/* The default place: the proxy's own folder, or the user's. */
-static char *default_history(struct arena *a, const char *name)
+char *value_state_path(struct arena *a, const char *name)
 {
     const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    const char *given = getenv("STATE_DIRECTORY"); /* systemd.exec(5): a list, with colons */
 
+    if (given && given[0] == '/')
+        return arena_printf(a, "%.*s/%s", (int)strcspn(given, ":"), given, name);
     if (geteuid() == 0)
         return arena_printf(a, "/var/lib/viaduct/%s", name);
     if (state && state[0] == '/')
@@ -436,7 +438,7 @@ bool value_history(const struct setting *s)
 {
     if (!s->is_default)
         return value_path(s);
-    return (s->config->history = default_history(arena_of(s), s->what->value)) != NULL;
+    return (s->config->history = value_state_path(arena_of(s), s->what->value)) != NULL;
 }
 
 bool value_hosts(const struct setting *s)

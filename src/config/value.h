@@ -24,6 +24,11 @@ const char *value_write_bounds(const struct directive *d, char out[VALUE_BOUNDS_
  * /etc/viaduct). */
 char *value_resolve_path(struct arena *a, const char *file, struct span word);
 
+/* Where the proxy keeps a file of its own: in STATE_DIRECTORY where the service manager gave one,
+ * in /var/lib/viaduct for root, in the state folder of the XDG base directories for anybody else.
+ */
+char *value_state_path(struct arena *a, const char *name);
+
 /* Reports words[i] as wrong: `NAME "word": text (did you mean …)`; always false. */
 bool value_bad(const struct setting *s, unsigned i, const char *const *choices, const char *fmt,
                ...) __attribute__((format(printf, 4, 5)));

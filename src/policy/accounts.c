@@ -146,6 +146,11 @@ unsigned accounts_count(const struct accounts *s)
     return s->len;
 }
 
+bool accounts_has_hash(const struct accounts *s)
+{
+    return s->slow != NULL;
+}
+
 const struct account *accounts_get(const struct accounts *s, unsigned i)
 {
     return &s->of[i];
@@ -282,13 +287,15 @@ static bool parse_target(struct span text, struct authority *a)
            parse_bare_address(text, a);
 }
 
-bool accounts_is_same_target(struct span a, struct span b)
+bool accounts_is_same_target(struct span uri, struct span target)
 {
     struct authority x, y;
 
-    if (span_equal(a, b))
+    if (span_equal(uri, target))
         return true;
-    return parse_target(a, &x) && parse_target(b, &y) && strcmp(x.host, y.host) == 0 &&
+    if (uri.len > 0 && uri.ptr[0] == '/')
+        return authority_parse_absolute(target, false, &y) && span_equal(uri, y.path);
+    return parse_target(uri, &x) && parse_target(target, &y) && strcmp(x.host, y.host) == 0 &&
            x.port == y.port && span_equal_nocase(x.scheme, y.scheme) && span_equal(x.path, y.path);
 }
 
@@ -333,11 +340,12 @@ static bool is_offered(const struct accounts_request *r, enum digest_algorithm a
 /* What a response that is right but for nonce and count comes to. */
 static enum accounts_outcome check_nonce(struct nonce_table *nonces,
                                          const struct authn_credentials *c,
-                                         const struct accounts_request *r)
+                                         const struct accounts_request *r, uint64_t *made_ms)
 {
     struct nonce n;
     enum nonce_state state = nonce_check(nonces, c->nonce, r->now_ms, r->nonce_lifetime_ms, &n);
 
+    *made_ms = n.made_ms;
     if (state == NONCE_GOOD)
         state = nonce_use(nonces, &n, c->nc);
     switch (state) {
@@ -387,7 +395,7 @@ void accounts_check_digest(const struct accounts *s, struct nonce_table *nonces,
     *out = (struct accounts_result){.account = found};
     out->outcome = judge(found, c, r, right, otherwise);
     if (out->outcome == ACCOUNTS_OK)
-        out->outcome = check_nonce(nonces, c, r);
+        out->outcome = check_nonce(nonces, c, r, &out->nonce_made_ms);
 }
 
 size_t accounts_write_info(const struct account *a, const struct authn_credentials *c,

@@ -39,6 +39,7 @@ struct accounts *accounts_ref(struct accounts *s);
 void accounts_unref(struct accounts *s); /* frees with the last one; NULL is fine */
 
 unsigned accounts_count(const struct accounts *s);
+bool accounts_has_hash(const struct accounts *s); /* some account has a password hash */
 const struct account *accounts_get(const struct accounts *s, unsigned i); /* in the file's order */
 
 /* NULL: no such account.  The second is for userhash=true: `hash` is 2 × digest_len hex digits. */
@@ -74,6 +75,7 @@ struct accounts_result {
     const struct account *account; /* NULL: unknown; lives as long as the snapshot */
     const char *hash; /* Basic, not NULL: undecided until accounts_finish_basic, off the workers */
     bool decoy;       /* the hash is another's, and decides nothing */
+    uint64_t nonce_made_ms; /* Digest, ACCOUNTS_OK: the age of its nonce */
 };
 
 /* Checks name and password by HA1.  Where some account has a password hash only, every failure asks
@@ -106,6 +108,7 @@ void accounts_check_digest(const struct accounts *s, struct nonce_table *nonces,
 size_t accounts_write_info(const struct account *a, const struct authn_credentials *c,
                            struct span nextnonce, char *out, size_t cap);
 
-/* Whether two request targets are the same but for the case of the host, a trailing dot, a port
- * that is the scheme's own, and brackets around an IPv6 address. */
-bool accounts_is_same_target(struct span a, struct span b);
+/* Whether `uri` of the credentials names the request's target: the same but for the case of the
+ * host, a trailing dot, a port that is the scheme's own, and brackets around an IPv6 address; or
+ * the target's path alone, as curl and many others write it for plain HTTP. */
+bool accounts_is_same_target(struct span uri, struct span target);

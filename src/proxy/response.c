@@ -4,6 +4,7 @@
 #include "proxy/response.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -14,7 +15,8 @@
 #include "wire/http1.h"
 #include "wire/rewrite.h"
 
-#define STATUS_LINE_MAX 160    /* our member of Proxy-Status */
+#define STATUS_LINE_MAX 160 /* our member of Proxy-Status */
+#define EXTRA_MAX (RESPONSE_DATE_MAX + STATUS_LINE_MAX + SESSION_INFO_MAX)
 #define SLOW_NS (5 * NS_PER_S) /* a response that begins later earns a warning */
 
 static struct conn *target_of(struct session *s)
@@ -168,7 +170,8 @@ static enum step begin_response(struct session *s, const struct http1_head *h, s
     struct worker *w = s->worker;
     struct exchange *x = s->exchange;
     struct rewrite r;
-    char extra[RESPONSE_DATE_MAX + STATUS_LINE_MAX] = "";
+    const char *info = session_login_info(s);
+    char extra[EXTRA_MAX] = "";
     size_t n, used, len = 0;
     ssize_t put;
     int err;
@@ -179,6 +182,8 @@ static enum step begin_response(struct session *s, const struct http1_head *h, s
         response_write_date(w->loop.wall_ns, extra, RESPONSE_DATE_MAX);
         len = strlen(extra);
     }
+    if (info)
+        len += (size_t)snprintf(extra + len, SESSION_INFO_MAX, "%s", info);
     if (x->parent.is_refusal)
         via_parent_write_status(s, h->status, extra + len, sizeof extra - len);
     r.extra = extra;

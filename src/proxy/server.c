@@ -23,15 +23,20 @@
 #include "base/hash.h"
 #include "base/num.h"
 #include "net/tls.h"
+#include "policy/attempts.h"
+#include "proxy/accounts_watch.h"
 #include "proxy/hop.h"
 #include "proxy/listeners.h"
+#include "proxy/nonce_key.h"
 #include "proxy/notify.h"
+#include "proxy/passwords.h"
 #include "proxy/recorder.h"
 #include "proxy/worker.h"
 
 #define DESCRIPTORS_APART 128 /* for listeners, logs, pipes, lists … beside two a connection */
 #define OWN_ADDRESSES_MAX 256
 #define DRAIN_LOOK_MS 20
+#define NONCES 8192 /* that are told apart at a time: 88 bytes each, once they are used */
 
 struct server {
     const struct server_options *options;
@@ -39,8 +44,11 @@ struct server {
     struct proxy_shared shared;
     struct listeners listeners;
     struct tls_context *parent_tls; /* at the start; the workers have it from then on */
-    unsigned inherited;             /* listening sockets that came from the service manager */
-    unsigned started;               /* worker threads */
+    struct accounts_watch watch;
+    struct accounts *accounts; /* the snapshot in force; NULL: without `authentication` */
+    char *nonce_key;           /* its file; what the first configuration said, as root */
+    unsigned inherited;        /* listening sockets that came from the service manager */
+    unsigned started;          /* worker threads */
     int signal_fd, address_fd;
     uint64_t watchdog_ns, feed_ns; /* its time; when to feed it next */
     uint64_t *last_beats;
@@ -79,32 +87,45 @@ static uint32_t fit_connections(const struct config *c)
     return (uint32_t)room;
 }
 
-/* A password is in memory: it shall not be found in a core file. */
+/* Passwords, and what is as good, are in memory: they shall not be found in a core file. */
 static void forbid_core(const struct config *c)
 {
-    if (!c->upstream.password)
+    if (!c->upstream.password && !c->authentication.present)
         return;
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     prctl(PR_SET_DUMPABLE, 0);
 }
 
-/* Gives root's rights away for good; what needs them is open by now. */
-static bool drop_privileges(const struct config *c, struct err *err)
+/* The account to run as; NULL with *err set. */
+static const struct passwd *find_user(const struct config *c, struct err *err)
 {
-    const struct passwd *pw;
+    const struct passwd *pw = getpwnam(c->user);
 
-    if (geteuid() != 0)
-        return true;
-    pw = getpwnam(c->user);
     if (!pw && !c->user_given) {
         pw = getpwnam("nobody");
         if (pw)
             log_info("there is no account \"%s\": running as nobody", c->user);
     }
-    if (!pw) {
+    if (!pw)
         err_set(err, "user %s: no such account, and no nobody either", c->user);
-        return false;
+    return pw;
+}
+
+/* Gives root's rights away for good; what needs them is open by now. */
+static bool drop_privileges(const struct server *s, const struct config *c, struct err *err)
+{
+    const struct passwd *pw;
+
+    if (geteuid() != 0) {
+        if (c->authentication.present)
+            nonce_key_make_folder(s->nonce_key, geteuid(), getegid());
+        return true;
     }
+    pw = find_user(c, err);
+    if (!pw)
+        return false;
+    if (c->authentication.present)
+        nonce_key_make_folder(s->nonce_key, pw->pw_uid, pw->pw_gid);
     if (initgroups(pw->pw_name, pw->pw_gid) < 0 || setgid(pw->pw_gid) < 0 ||
         setuid(pw->pw_uid) < 0) {
         err_set(err, "cannot change to user %s: %s", pw->pw_name, strerror(errno));
@@ -184,15 +205,18 @@ static void send_to_all(struct server *s, struct mail m)
             log_error("worker %u does not take its mail", i);
 }
 
-static void send_config(struct worker *w, struct config *c, struct tls_context *parent_tls)
+static void send_config(struct worker *w, struct config *c, struct tls_context *parent_tls,
+                        struct accounts *accounts)
 {
     struct mail m = {.kind = MAIL_CONFIG, .config = config_ref(c)};
 
     m.parent_tls = parent_tls ? tls_context_ref(parent_tls) : NULL;
+    m.accounts = accounts ? accounts_ref(accounts) : NULL;
     if (send_to(w, m))
         return;
     config_unref(c);
     tls_context_unref(m.parent_tls);
+    accounts_unref(m.accounts);
 }
 
 static bool send_listeners(struct server *s, unsigned i)
@@ -203,6 +227,66 @@ static bool send_listeners(struct server *s, unsigned i)
     if (m.listeners && send_to(&s->shared.workers[i], m))
         return true;
     free(m.listeners);
+    return false;
+}
+
+/* ---- who may log in */
+
+/* What all logins need, made when the first configuration asks for them.  A worker learns of it by
+ * the accounts that are mailed afterwards. */
+static bool prepare_logins(struct server *s, struct err *err)
+{
+    unsigned char key[NONCE_KEY_LEN];
+
+    if (!s->shared.nonces) {
+        nonce_key_read(s->nonce_key, key);
+        s->shared.nonces = nonce_table_new(key, NONCES, clock_wall_ns() / NS_PER_MS);
+        explicit_bzero(key, sizeof key);
+    }
+    if (!s->shared.attempts)
+        s->shared.attempts = attempts_new();
+    if (!s->shared.nonces || !s->shared.attempts)
+        err_set(err, "out of memory");
+    return s->shared.nonces && s->shared.attempts;
+}
+
+/* The thread for slow hashes, once some account has one: after the workers were made. */
+static bool prepare_passwords(struct server *s, const struct accounts *accounts, struct err *err)
+{
+    if (!accounts || s->shared.passwords || !accounts_has_hash(accounts))
+        return true;
+    s->shared.passwords = passwords_new(s->shared.workers, s->shared.workers_len, err);
+    return s->shared.passwords != NULL;
+}
+
+/* The accounts that `c` asks for, in *out (NULL: none).  False with *err: they cannot be had. */
+static bool load_accounts(struct server *s, const struct config *c, struct accounts **out,
+                          struct err *err)
+{
+    const char *path = c->authentication.accounts;
+
+    *out = NULL;
+    if (!c->authentication.present)
+        return true;
+    if (!prepare_logins(s, err))
+        return false;
+    accounts_watch_set(&s->watch, path);
+    *out = accounts_watch_load(&s->watch, !s->accounts);
+    if (!*out)
+        err_set(err, "%s cannot be used", path);
+    return *out != NULL;
+}
+
+static bool send_accounts(struct worker *w, struct accounts *accounts)
+{
+    struct mail m = {.kind = MAIL_ACCOUNTS};
+
+    if (!accounts)
+        return true;
+    m.accounts = accounts_ref(accounts);
+    if (send_to(w, m))
+        return true;
+    accounts_unref(accounts);
     return false;
 }
 
@@ -224,11 +308,13 @@ static bool start_workers(struct server *s, struct err *err)
             err_set(err, "cannot start worker %u: %s", i, strerror(-failed));
             return false;
         }
-        if (!send_listeners(s, i)) {
+        if (!send_listeners(s, i) || !send_accounts(&s->shared.workers[i], s->accounts)) {
             err_set(err, "out of memory");
             return false;
         }
     }
+    if (!prepare_passwords(s, s->accounts, err))
+        return false;
     for (; s->started < n; s->started++) {
         struct worker *w = &s->shared.workers[s->started];
         char name[16];
@@ -250,6 +336,7 @@ static void stop_workers(struct server *s)
         send_to_all(s, (struct mail){.kind = MAIL_STOP});
     for (unsigned i = 0; i < s->started; i++)
         pthread_join(s->shared.workers[i].thread, NULL);
+    passwords_free(s->shared.passwords);
     for (unsigned i = 0; s->shared.workers && i < s->shared.workers_len; i++)
         worker_fini(&s->shared.workers[i]);
     free(s->shared.workers);
@@ -283,6 +370,29 @@ static bool open_listeners(struct server *s, const struct config *c, struct list
     return listeners_open(out, &given, 1, workers, old, err);
 }
 
+/* A bad file changes nothing and says why; nobody who is through already notices a good one. */
+static void follow_accounts(struct server *s)
+{
+    struct accounts *fresh;
+    struct err err;
+
+    if (!accounts_watch_has_changed(&s->watch) || !s->config->authentication.present)
+        return;
+    fresh = accounts_watch_load(&s->watch, false);
+    if (!fresh) {
+        log_error("%s: the accounts in force stay", s->watch.path);
+        return;
+    }
+    if (!prepare_passwords(s, fresh, &err))
+        log_error("%s", err.text);
+    for (unsigned i = 0; i < s->shared.workers_len; i++)
+        if (!send_accounts(&s->shared.workers[i], fresh))
+            log_error("worker %u does not take the new accounts", i);
+    accounts_unref(s->accounts);
+    s->accounts = fresh;
+    log_info("%s: %u accounts", s->watch.path, accounts_count(fresh));
+}
+
 /* ---- reload */
 
 static void log_report(const struct config_report *r)
@@ -295,12 +405,22 @@ static void log_report(const struct config_report *r)
     }
 }
 
+/* After a reload, whatever came of it: the path is the configuration's. */
+static void watch_what_is_in_force(struct server *s)
+{
+    if (s->config->authentication.present)
+        accounts_watch_set(&s->watch, s->config->authentication.accounts);
+    else
+        accounts_watch_fini(&s->watch);
+}
+
 /* A bad file changes nothing and says why; a good one leaves every open flow alone. */
 static void reload(struct server *s)
 {
     struct config_report report = {0};
     struct listeners fresh = {0};
     struct tls_context *tls = NULL;
+    struct accounts *accounts = NULL;
     struct config *c;
     struct err err;
 
@@ -308,12 +428,12 @@ static void reload(struct server *s)
     c = config_load(s->options->config_path, s->config, &report);
     log_report(&report);
     config_report_fini(&report);
-    if (!c || !config_refuse_unserved(c, &err)) {
-        log_error("reload: %s; the configuration in force stays",
-                  c ? err.text : "the file has errors");
+    if (!c) {
+        log_error("reload: the file has errors; the configuration in force stays");
         goto out;
     }
-    if (!hop_load_tls(c, &tls, &err) ||
+    if (!hop_load_tls(c, &tls, &err) || !load_accounts(s, c, &accounts, &err) ||
+        !prepare_passwords(s, accounts, &err) ||
         (!s->inherited && !open_listeners(s, c, &fresh, &s->listeners, &err))) {
         log_error("reload: %s; the configuration in force stays", err.text);
         goto out;
@@ -330,18 +450,22 @@ static void reload(struct server *s)
         s->listeners = fresh;
     }
     for (unsigned i = 0; i < s->shared.workers_len; i++) {
-        send_config(&s->shared.workers[i], c, tls);
+        send_config(&s->shared.workers[i], c, tls, accounts);
         if (!s->inherited)
             send_listeners(s, i);
     }
+    accounts_unref(s->accounts);
+    s->accounts = accounts;
     config_unref(s->config);
     s->config = c;
     c = NULL;
+    accounts = NULL;
     log_info("reloaded %s", s->options->config_path ? s->options->config_path : "the defaults");
 out:
+    watch_what_is_in_force(s);
     tls_context_unref(tls);
-    if (c)
-        config_unref(c);
+    accounts_unref(accounts);
+    config_unref(c);
     notify_send("READY=1");
 }
 
@@ -414,13 +538,16 @@ static int poll_ms(const struct server *s)
 static void wait_for_the_end(struct server *s)
 {
     while (!s->stop) {
-        struct pollfd fds[] = {{s->signal_fd, POLLIN, 0}, {s->address_fd, POLLIN, 0}};
+        struct pollfd fds[] = {
+            {s->signal_fd, POLLIN, 0}, {s->address_fd, POLLIN, 0}, {s->watch.fd, POLLIN, 0}};
 
-        poll(fds, 2, poll_ms(s));
+        poll(fds, 3, poll_ms(s));
         if (fds[0].revents)
             take_signals(s);
         if (fds[1].revents)
             follow_addresses(s->address_fd);
+        if (fds[2].revents && s->watch.fd == fds[2].fd)
+            follow_accounts(s);
         feed_watchdog(s);
         if (s->draining &&
             (clock_mono_ns() >= s->drain_end_ns ||
@@ -472,6 +599,7 @@ static bool start(struct server *s, struct err *err)
     struct config *c = s->config;
 
     log_set_level(c->log_level);
+    s->nonce_key = strdup(c->nonce_key);
     make_pseudonym(&s->shared);
     s->inherited = notify_count_listeners();
     s->watchdog_ns = notify_watchdog_ns();
@@ -485,7 +613,8 @@ static bool start(struct server *s, struct err *err)
         return false;
     }
     if (!block_signals(s, err) || !hop_load_tls(c, &s->parent_tls, err) ||
-        !open_listeners(s, c, &s->listeners, NULL, err) || !drop_privileges(c, err))
+        !open_listeners(s, c, &s->listeners, NULL, err) || !drop_privileges(s, c, err) ||
+        !load_accounts(s, c, &s->accounts, err))
         return false;
     forbid_core(c);
     s->address_fd = open_address_watch();
@@ -497,8 +626,10 @@ static bool start(struct server *s, struct err *err)
 bool server_run(const struct server_options *options, struct config *config, struct err *err)
 {
     struct server s = {.options = options, .config = config, .signal_fd = -1, .address_fd = -1};
-    bool ok = start(&s, err);
+    bool ok;
 
+    accounts_watch_init(&s.watch);
+    ok = start(&s, err);
     if (ok) {
         tell_listeners(&s);
         notify_send("READY=1");
@@ -508,6 +639,11 @@ bool server_run(const struct server_options *options, struct config *config, str
     if (s.shared.recorder)
         recorder_free(s.shared.recorder);
     limits_clients_free(s.shared.clients);
+    nonce_table_free(s.shared.nonces);
+    attempts_free(s.shared.attempts);
+    accounts_unref(s.accounts);
+    accounts_watch_fini(&s.watch);
+    free(s.nonce_key);
     listeners_fini(&s.listeners, s.started == 0 && !s.shared.workers);
     tls_context_unref(s.parent_tls);
     config_unref(s.config);

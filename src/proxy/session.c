@@ -1,7 +1,7 @@
 /* The machine of a client connection.  A state lies in one phase, has one deadline and one step:
  *
  *   idle -> request -> resolve -> connect -> forward ---------> idle (kept alive) or linger
- *                                         \-> hello -> tunnel -> (retired)
+ *              \-> login -^              \-> hello -> tunnel -> (retired)
  *   any of them, before an answer went out: session_end -> answer -> idle or linger
  *
  * session_enter is the only assignment to `state`, session_end.c holds the only ends of a flow.  A
@@ -41,6 +41,7 @@ static const struct state_info {
 } states[] = {
     [STATE_IDLE] = {"idle", -1, DEADLINE_KEEPALIVE, step_idle},
     [STATE_REQUEST] = {"request", PHASE_REQUEST, DEADLINE_HEADER, step_request},
+    [STATE_LOGIN] = {"login", PHASE_ANSWER, DEADLINE_HEADER, step_login},
     [STATE_RESOLVE] = {"resolve", PHASE_ANSWER, DEADLINE_RESOLVE, step_resolve},
     [STATE_CONNECT] = {"connect", PHASE_ANSWER, DEADLINE_CONNECT, step_connect},
     [STATE_FORWARD] = {"forward", PHASE_ANSWER, DEADLINE_RESPONSE, step_forward},
@@ -243,6 +244,8 @@ void session_query(const struct session *s, struct access_query *q)
 
     *q = (struct access_query){
         .client = s->flow.client.addr,
+        .user = s->flow.user,
+        .can_login = w->config->authentication.present,
         .method = span_of(s->flow.method),
         .week_minute = w->week_minute,
         .no_resolve = s->hop != NULL,
@@ -404,6 +407,8 @@ static enum step expire(struct session *s)
         return session_end(s, VERDICT_REQUEST_TIMEOUT, SIDE_CLIENT,
                            "request head not complete in %.0f s",
                            (double)s->worker->config->limits.header_ns / 1e9);
+    case STATE_LOGIN:
+        return step_login_timeout(s);
     case STATE_RESOLVE:
     case STATE_CONNECT:
         return step_connect_timeout(s);

@@ -29,12 +29,15 @@
 
 struct worker;
 struct watch;
+struct http1_head;
+struct password_job;
 
 enum step { STEP_AGAIN, STEP_WAIT, STEP_YIELD, STEP_DONE };
 
 enum session_state {
     STATE_IDLE,    /* no request has begun: a fresh or a kept-alive connection */
     STATE_REQUEST, /* a request head is coming in */
+    STATE_LOGIN,   /* a login waits for a slow hash or for the request's body */
     STATE_RESOLVE, /* the target's name is being looked up */
     STATE_CONNECT, /* the target is being dialled */
     STATE_FORWARD, /* plain HTTP, or CONNECT to a parent: the request goes out, the answer comes
@@ -84,12 +87,45 @@ struct exchange {
     struct parent_call parent;
 };
 
-#define SESSION_TRIES 4 /* addresses dialled at the same time */
+#define SESSION_INFO_MAX 1024 /* bytes of a Proxy-Authentication-Info line with its NUL */
+#define SESSION_TRIES 4       /* addresses dialled at the same time */
 
 /* A dial under way. */
 struct session_dial {
     struct dial dial;
     struct link *links[SESSION_TRIES]; /* NULL: free */
+};
+
+/* What a login comes to that is not accepted. */
+struct session_refusal {
+    enum verdict verdict;
+    bool stale;         /* the password was right: the challenge says stale=true */
+    unsigned wait_s;    /* Retry-After; 0: none */
+    const char *reason; /* for the client, who is not told why; static */
+    const char *why;    /* for record and log; static */
+};
+
+enum session_login_wait {
+    LOGIN_BODY,     /* for the body, which is part of the proof (auth-int) */
+    LOGIN_PASSWORD, /* for a slow hash */
+    LOGIN_DISCARD,  /* for the end of a small body, so that the refusal keeps the connection */
+};
+
+/* What logging in leaves behind for a while; an idle tunnel has none of it. */
+struct session_login {
+    /* a login that cannot be settled at once */
+    bool waits;                     /* there is one: */
+    uint8_t wait;                   /* enum session_login_wait */
+    bool expects;                   /* Expect: 100-continue: the body comes when it is asked for */
+    struct buf head;                /* the request's head as it came, to be parsed again */
+    struct body body;               /* its framing */
+    uint32_t seen;                  /* bytes of s->in that `body` has taken */
+    struct session_refusal refusal; /* once it is refused */
+    /* one that was accepted */
+    char *info; /* heap: the Proxy-Authentication-Info line that the answer takes along; NULL */
+    /* a flow that ended in 407, until the request that answers it names it */
+    uint64_t held_until_ns; /* 0: none is held */
+    struct flow held;
 };
 
 struct session {
@@ -99,6 +135,7 @@ struct session {
     struct hop *hop;             /* the parent that the flow goes through; NULL: direct */
     struct exchange *exchange;   /* NULL: a tunnel, or one that needs nobody's word */
     struct session_dial *dial;   /* NULL: not dialling */
+    struct session_login *login; /* NULL: nothing is left of a login */
     struct watch *watch;         /* NULL: no byte was said yet, or it is not TLS */
     struct resolve_query *query; /* NULL: no look-up is under way */
     struct wheel_timer timer;
@@ -126,6 +163,7 @@ struct session {
     uint32_t acked;               /* by both sides, when idle time was last over (modulo 2^32) */
     bool exempt_private;          /* the rule "private" does not apply to this target */
     bool closes;                  /* no further request on this connection */
+    bool only_connect;            /* after a 407 to CONNECT: nothing but another CONNECT */
     bool unread;                  /* the request has a body that was not read */
     uint8_t fin_first;            /* enum side whose FIN came first */
     uint8_t broken_err;           /* errno of the socket that broke */
@@ -172,6 +210,12 @@ enum step session_end_as(struct session *s, enum verdict v, enum side by, int st
                          const char *error, const char *fmt, ...)
     __attribute__((format(printf, 6, 7)));
 
+/* The same for a login that was not accepted, with challenges (whole lines) where it is a 407.  The
+ * client is told `reason`, the record has `why`.  The connection is kept where it can be, also
+ * after a CONNECT. */
+enum step session_end_login(struct session *s, const struct session_refusal *r,
+                            const char *challenges);
+
 /* Ends a flow that already answered (a tunnel, a transfer): `cut` shows the client a cut where
  * bytes were owed. */
 enum step session_end_stream(struct session *s, struct ending e, bool cut);
@@ -189,6 +233,9 @@ enum step session_end_exchange(struct session *s, struct ending e);
 
 /* Gives back what only an exchange needs; its link stays. */
 void session_drop_exchange(struct session *s);
+
+/* Hands a held 407 over; `successor` is the flow that answers it, 0: none does. */
+void session_settle_held(struct session *s, uint64_t successor);
 
 /* Gives the session back at the end of the turn; ends no flow. */
 enum step session_retire(struct session *s);
@@ -226,6 +273,7 @@ enum step session_tunnel_opaque(struct session *s);
 /* The steps, one a state (step_*.c). */
 enum step step_idle(struct session *s);
 enum step step_request(struct session *s);
+enum step step_login(struct session *s);
 enum step step_resolve(struct session *s);
 enum step step_connect(struct session *s);
 enum step step_forward(struct session *s);
@@ -234,9 +282,29 @@ enum step step_tunnel(struct session *s);
 enum step step_answer(struct session *s);
 enum step step_linger(struct session *s);
 
-/* Between the steps: after authorization, towards the parent or the target (step_connect.c:
- * `literal` NULL for a target's name); a link is there (step_forward.c, step_tunnel.c; `behind`:
- * bytes of the target that came with a parent's 200); the links under way are dropped. */
+/* Between the steps: the rule `asking` wants to know who it is (step_auth.c).  True: s->flow.user
+ * is set; false: the flow was ended, or waits (*next). */
+bool session_log_in(struct session *s, const struct http1_head *h, const struct access_rule *asking,
+                    enum step *next);
+/* A login that took its time was accepted: on with the request, whose head is used up; and a kept
+ * head, parsed anew into the worker's (step_request.c). */
+enum step session_logged_in(struct session *s, struct buf *head);
+const struct http1_head *session_parse_again(struct session *s, const struct buf *head);
+/* A slow hash came back, maybe for a flow that is over; the job stays the caller's. */
+void session_password_checked(struct session *s, struct password_job *job);
+
+/* s->login, made where it is missing (NULL: no memory); and given back once nothing of it is used.
+ */
+struct session_login *session_login_get(struct session *s);
+void session_login_drop(struct session *s);
+/* Ends a login that waits, forgets the line for the answer; a held flow stays. */
+void session_login_end(struct session *s);
+/* The line that the answer takes along, or NULL. */
+const char *session_login_info(const struct session *s);
+
+/* After authorization, towards the parent or the target (step_connect.c: `literal` NULL for a
+ * target's name); a link is there (step_forward.c, step_tunnel.c; `behind`: bytes of the target
+ * that came with a parent's 200); the links under way are dropped. */
 enum step session_connect(struct session *s, const struct addr *literal);
 enum step step_forward_start(struct session *s);
 enum step step_tunnel_start(struct session *s, struct span behind);
@@ -254,6 +322,7 @@ bool session_client_left(struct session *s);
 enum step session_end_left(struct session *s);
 
 /* Idle time ran out, or a deadline of the state: what to do is the state's (step_*.c). */
+enum step step_login_timeout(struct session *s);
 enum step step_tunnel_timeout(struct session *s);
 enum step step_forward_timeout(struct session *s);
 enum step step_connect_timeout(struct session *s);

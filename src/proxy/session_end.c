@@ -8,11 +8,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "net/sock.h"
 #include "proxy/answer.h"
 #include "proxy/watch.h"
 #include "proxy/worker.h"
 
+#define HELD_NS (10 * NS_PER_S)  /* a 407 waits for the request that answers it */
 #define LINGER_BYTES (64 * 1024) /* read on after an answer at most (RFC 9112 9.6) */
 #define RETRY_AFTER_S 5          /* what 429 and 503 advise */
 
@@ -52,6 +54,41 @@ static void note_address(struct flow *f)
                       (f->step_us[STEP_KIND_DIAL] - 1) / 100 % 10);
 }
 
+/* ---- a 407 waits a little for the request that answers it */
+
+static bool hold_flow(struct session *s)
+{
+    struct session_login *l = session_login_get(s);
+
+    if (!l)
+        return false;
+    l->held = s->flow;
+    l->held_until_ns = session_now(s) + HELD_NS;
+    s->flow = (struct flow){0};
+    return true;
+}
+
+void session_settle_held(struct session *s, uint64_t successor)
+{
+    struct worker *w = s->worker;
+    struct session_login *l = s->login;
+
+    if (!l || !l->held_until_ns)
+        return;
+    l->held_until_ns = 0;
+    l->held.superseded_by = successor;
+    recorder_take(w->shared->recorder, w->number, &l->held);
+    session_login_drop(s);
+}
+
+/* ---- the record */
+
+/* Whether this client is to come again, with credentials. */
+static bool asks_again(const struct session *s, enum verdict v)
+{
+    return (v == VERDICT_AUTH_REQUIRED || v == VERDICT_AUTH_FAILED) && !s->closes;
+}
+
 /* Fixes what the record still lacks and hands it over.  The client's address stays. */
 static void finish_flow(struct session *s, enum verdict v, enum side by, enum certainty c)
 {
@@ -59,6 +96,7 @@ static void finish_flow(struct session *s, enum verdict v, enum side by, enum ce
     struct endpoint client = s->flow.client, proxy = s->flow.proxy;
 
     assert(s->has_flow);
+    session_settle_held(s, 0);
     if (s->hop && !verdict_is_success(v))
         flow_evidence(&s->flow, "through the parent %s", s->hop->text);
     if (v != VERDICT_MTU_BLACKHOLE)
@@ -72,7 +110,8 @@ static void finish_flow(struct session *s, enum verdict v, enum side by, enum ce
             read_leg(&s->flow.upstream_leg, &s->link->conn);
         warn_of_leg(&s->flow, &s->flow.client_leg, "client");
         warn_of_leg(&s->flow, &s->flow.upstream_leg, verdict_side_name(session_far(s)));
-        recorder_take(shared->recorder, s->worker->number, &s->flow);
+        if (!asks_again(s, v) || !hold_flow(s))
+            recorder_take(shared->recorder, s->worker->number, &s->flow);
     } else {
         flow_fini(&s->flow);
     }
@@ -119,6 +158,7 @@ static void release(struct session *s, enum link_fate fate)
     session_drop_exchange(s);
     hop_unref(s->hop);
     s->hop = NULL;
+    session_login_end(s);
     watch_free(s->watch);
     s->watch = NULL;
 }
@@ -148,37 +188,59 @@ enum step session_answer(struct session *s, enum verdict v, const char *bytes, s
     return answer_with(s, (struct ending){v, SIDE_PROXY, CERTAINTY_SEEN}, bytes, n);
 }
 
-/* Ends the flow with the verdict's own answer. */
-static enum step end_answered(struct session *s, enum verdict v, enum side by, int status,
-                              const char *error)
+static bool is_connect(const struct session *s)
+{
+    return s->flow.method && strcmp(s->flow.method, "CONNECT") == 0;
+}
+
+/* Whether no request can follow on this connection.  A body that nobody read would be taken for the
+ * next one; and after a refused CONNECT its client may already speak another protocol (RFC 9110
+ * 9.3.6).  A 407 is the exception, as most clients log in on the same connection: but not where
+ * bytes stand behind the CONNECT, and only another CONNECT may follow (only_connect). */
+static bool must_close(const struct session *s, enum verdict v, int status)
+{
+    return s->unread || v == VERDICT_BAD_REQUEST || v == VERDICT_REQUEST_TIMEOUT || s->refuse ||
+           s->worker->drain_end_ns || !s->flow.method ||
+           (is_connect(s) && (status != 407 || s->in.len > 0));
+}
+
+/* Writes the verdict's own answer, or what `a` says in its place, into the worker's buffer. */
+static size_t write_answer(struct session *s, enum verdict v, struct answer *a)
 {
     struct worker *w = s->worker;
-    struct answer a;
+
+    if (!a->status)
+        a->status = verdict_get_info(v)->status;
+    s->closes |= must_close(s, v, a->status);
+    s->only_connect = is_connect(s);
+    a->verdict = v;
+    a->proxy = w->shared->pseudonym;
+    a->format = (enum answer_format)s->answer_format;
+    a->language = s->answer_language ? "ja" : "en";
+    a->head_only = s->flow.method && strcmp(s->flow.method, "HEAD") == 0;
+    a->close = s->closes;
+    a->wall_ns = w->loop.wall_ns;
+    if (!a->retry_after &&
+        (v == VERDICT_OVERLOADED || v == VERDICT_DRAINING || v == VERDICT_CLIENT_LIMIT))
+        a->retry_after = RETRY_AFTER_S;
+    if (!a->extra)
+        a->extra = session_login_info(s);
+    s->flow.status = (uint16_t)a->status;
+    s->flow.status_sent = true;
+    return answer_write(a, &s->flow, w->out, PUMP_BUFFER);
+}
+
+enum step session_end_login(struct session *s, const struct session_refusal *r,
+                            const char *challenges)
+{
+    struct answer a = {.extra = challenges, .retry_after = r->wait_s};
     size_t n;
 
-    /* a body that nobody read would be taken for the next request, and after a refused CONNECT its
-     * client may already speak another protocol (RFC 9110 9.3.6) */
-    if (s->unread || v == VERDICT_BAD_REQUEST || v == VERDICT_REQUEST_TIMEOUT || s->refuse ||
-        w->drain_end_ns || !s->flow.method || strcmp(s->flow.method, "CONNECT") == 0)
-        s->closes = true;
-    a = (struct answer){
-        .verdict = v,
-        .status = status,
-        .error = error,
-        .proxy = w->shared->pseudonym,
-        .format = (enum answer_format)s->answer_format,
-        .language = s->answer_language ? "ja" : "en",
-        .head_only = s->flow.method && strcmp(s->flow.method, "HEAD") == 0,
-        .close = s->closes,
-        .retry_after = v == VERDICT_OVERLOADED || v == VERDICT_DRAINING || v == VERDICT_CLIENT_LIMIT
-                           ? RETRY_AFTER_S
-                           : 0,
-        .wall_ns = w->loop.wall_ns,
-    };
-    s->flow.status = (uint16_t)(status ? status : verdict_get_info(v)->status);
-    s->flow.status_sent = true;
-    n = answer_write(&a, &s->flow, w->out, PUMP_BUFFER);
-    return answer_with(s, (struct ending){v, by, CERTAINTY_SEEN}, w->out, n);
+    flow_set_text(&s->flow.reason, r->reason);
+    n = write_answer(s, r->verdict, &a);
+    flow_set_text(&s->flow.reason, r->why);
+    return answer_with(s, (struct ending){r->verdict, SIDE_PROXY, CERTAINTY_SEEN, SIDE_NOBODY},
+                       s->worker->out, n);
 }
 
 /* Ends that a black hole brings about: nothing came, until somebody had enough of it. */
@@ -202,7 +264,8 @@ __attribute__((format(printf, 6, 0))) static enum step end_with(struct session *
     if (is_waited_out(v))
         heal_explains(s, &e); /* a client that is still there is told what it waited for */
     if (verdict_get_info(v)->status && !s->flow.status && v != VERDICT_CLIENT_GONE)
-        return end_answered(s, v, by, status, error);
+        return answer_with(s, e, s->worker->out,
+                           write_answer(s, v, &(struct answer){.status = status, .error = error}));
     return session_end_stream(s, e, !verdict_is_success(v));
 }
 
@@ -269,6 +332,7 @@ enum step session_retire(struct session *s)
         return STEP_DONE;
     if (s->has_flow)
         finish_flow(s, VERDICT_CLIENT_GONE, SIDE_CLIENT, CERTAINTY_SEEN);
+    session_settle_held(s, 0);
     release(s, LINK_RESET);
     flow_fini(&s->flow);
     wheel_cancel(&s->timer);

@@ -296,7 +296,7 @@ static bool choose_hop(struct session *s, struct access_query *q, enum step *nex
     bool through = parent_route(w->config->parent, q);
 
     s->exempt_private = q->exempt_private;
-    if (!through)
+    if (!through || s->hop) /* it was chosen before the login */
         return true;
     if (!w->hop) {
         *next = session_end(s, VERDICT_OVERLOADED, SIDE_PROXY, "out of memory");
@@ -307,27 +307,13 @@ static bool choose_hop(struct session *s, struct access_query *q, enum step *nex
     return true;
 }
 
-/* A head is whole. */
-static enum step request_serve(struct session *s, struct http1_head *h)
+/* Asks the rules, who it is where they want to know, and goes on to the target. */
+static enum step request_authorize(struct session *s, const struct http1_head *h,
+                                   const struct authority *a)
 {
     struct access_decision decision;
     struct access_query query;
-    struct authority a;
     enum step next;
-
-    note_request(s, h);
-    if (!rewrite_check(h))
-        return refuse_head(s, h);
-    s->unread = h->chunked || (h->has_length && h->length > 0);
-    flow_phase(&s->flow, PHASE_ANSWER, session_now(s));
-    if (h->method == METHOD_CONNECT && s->unread)
-        return session_end(s, VERDICT_BAD_REQUEST, SIDE_PROXY, "CONNECT with a body");
-    if (h->method == METHOD_TRACE && s->unread)
-        return session_end(s, VERDICT_BAD_REQUEST, SIDE_PROXY, "TRACE with a body");
-    if (!read_target(s, h, &a, &next) || refuse_early(s, h, &next))
-        return next;
-    if (ends_here(h))
-        return serve_last_hop(s, h);
 
     worker_tell_time(s->worker);
     s->step_ns = session_now(s);
@@ -336,13 +322,85 @@ static enum step request_serve(struct session *s, struct http1_head *h)
         return next;
     access_decide(s->worker->config->access, &query, &decision);
     flow_step(&s->flow, STEP_KIND_AUTHORIZE, session_now(s) - s->step_ns);
-    if (decision.outcome == ACCESS_DENY || decision.outcome == ACCESS_LOGIN)
+    if (decision.outcome == ACCESS_LOGIN)
+        return session_log_in(s, h, decision.rule, &next) ? request_authorize(s, h, a) : next;
+    if (decision.outcome == ACCESS_DENY)
         return session_deny(s, &decision);
-    if (a.addr.family || s->hop) /* a name's rule is the one that lets its address pass */
+    if (a->addr.family || s->hop) /* a name's rule is the one that lets its address pass */
         session_take_rule(s, &decision);
-    if ((h->method != METHOD_CONNECT || s->hop) && !make_exchange(s, h, &a, &next))
+    if ((h->method != METHOD_CONNECT || s->hop) && !make_exchange(s, h, a, &next))
         return next;
-    return session_connect(s, a.addr.family ? &a.addr : NULL);
+    return session_connect(s, a->addr.family ? &a->addr : NULL);
+}
+
+/* The request answers the 407 before it, if there was one: with credentials, to the same target. */
+static void settle_held(struct session *s, const struct http1_head *h)
+{
+    const struct session_login *l = s->login;
+    bool answers = l && session_now(s) < l->held_until_ns &&
+                   http1_find_field(h, FIELD_PROXY_AUTHORIZATION) &&
+                   strcmp(l->held.target, s->flow.target) == 0;
+
+    session_settle_held(s, answers ? s->flow.id : 0);
+}
+
+/* A head is whole. */
+static enum step request_serve(struct session *s, struct http1_head *h)
+{
+    struct authority a;
+    enum step next;
+
+    note_request(s, h);
+    if (s->only_connect && h->method != METHOD_CONNECT)
+        return session_end(s, VERDICT_BAD_REQUEST, SIDE_PROXY,
+                           "after a refused CONNECT only another one is taken");
+    s->only_connect = false;
+    if (!rewrite_check(h))
+        return refuse_head(s, h);
+    s->unread = h->chunked || (h->has_length && h->length > 0);
+    flow_phase(&s->flow, PHASE_ANSWER, session_now(s));
+    if (h->method == METHOD_CONNECT && s->unread)
+        return session_end(s, VERDICT_BAD_REQUEST, SIDE_PROXY, "CONNECT with a body");
+    if (h->method == METHOD_TRACE && s->unread)
+        return session_end(s, VERDICT_BAD_REQUEST, SIDE_PROXY, "TRACE with a body");
+    if (!read_target(s, h, &a, &next))
+        return next;
+    settle_held(s, h);
+    if (refuse_early(s, h, &next))
+        return next;
+    if (ends_here(h))
+        return serve_last_hop(s, h);
+
+    return request_authorize(s, h, &a);
+}
+
+const struct http1_head *session_parse_again(struct session *s, const struct buf *head)
+{
+    struct worker *w = s->worker;
+    struct span bytes = buf_span(head);
+    enum parse parsed;
+
+    memcpy(w->pump.buffer, bytes.ptr, bytes.len);
+    bytes.ptr = w->pump.buffer;
+    http1_head_reset(&w->head);
+    parsed = http1_parse_request(bytes, &w->head);
+    assert(parsed == PARSE_OK);
+    w->head_text = bytes;
+    return &w->head;
+}
+
+enum step session_logged_in(struct session *s, struct buf *head)
+{
+    const struct http1_head *h = session_parse_again(s, head);
+    struct authority a;
+    bool ok = h->method == METHOD_CONNECT
+                  ? authority_parse(h->target, &a)
+                  : authority_parse_absolute(h->target, h->method == METHOD_OPTIONS, &a);
+
+    assert(ok); /* it was so before */
+    explicit_bzero(head->ptr, head->cap);
+    buf_fini(head);
+    return request_authorize(s, h, &a);
 }
 
 /* Parses a head at the start of `bytes`, which lie in the worker's buffer.  `kept`: they lie in
@@ -364,6 +422,7 @@ static enum step request_parse(struct session *s, struct span bytes, bool kept)
         return kept || buf_append(&s->in, bytes.ptr, bytes.len)
                    ? STEP_WAIT
                    : session_end(s, VERDICT_OVERLOADED, SIDE_PROXY, "out of memory");
+    s->worker->head_text = (struct span){bytes.ptr, h->head_len};
     if (kept)
         buf_consume(&s->in, h->head_len);
     else if (!buf_append(&s->in, bytes.ptr + h->head_len, bytes.len - h->head_len))
@@ -398,6 +457,14 @@ static enum step request_broken(struct session *s, ssize_t n)
     return session_end(s, VERDICT_CLIENT_GONE, SIDE_CLIENT, "%s", strerror((int)-n));
 }
 
+/* A held 407 is not kept from the log for longer than it may be answered. */
+static enum step idle_wait(struct session *s)
+{
+    if (s->login)
+        session_set_wake(s, s->login->held_until_ns);
+    return STEP_WAIT;
+}
+
 enum step step_idle(struct session *s)
 {
     struct worker *w = s->worker;
@@ -407,16 +474,18 @@ enum step step_idle(struct session *s)
         pool_close(&w->pool, s->link, false); /* a link of this client alone went away */
         s->link = NULL;
     }
+    if (s->login && session_now(s) >= s->login->held_until_ns)
+        session_settle_held(s, 0);
     if (s->in.len > 0) {
         session_begin(s);
         session_enter(s, STATE_REQUEST);
         return request_parse_kept(s);
     }
     if (!(s->client.ready & CONN_IN))
-        return STEP_WAIT;
+        return idle_wait(s);
     n = conn_read(&s->client, w->pump.buffer, PUMP_BUFFER);
     if (n == -EAGAIN)
-        return STEP_WAIT;
+        return idle_wait(s);
     if (n == -EPROTO && s->client.tls && !tls_is_established(s->client.tls)) {
         session_begin(s);
         flow_phase(&s->flow, PHASE_PROXY_TLS, session_now(s));

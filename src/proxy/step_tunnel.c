@@ -6,6 +6,7 @@
 #include "proxy/session.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -59,11 +60,15 @@ static bool send_behind(struct session *s, struct span behind)
 
 enum step step_tunnel_start(struct session *s, struct span behind)
 {
-    static const char established[] = "HTTP/1.1 200 Connection established\r\n\r\n";
+    char *out = s->worker->out;
+    const char *info = session_login_info(s);
+    int n = snprintf(out, PUMP_BUFFER, "HTTP/1.1 200 Connection established\r\n%s\r\n",
+                     info ? info : "");
 
+    session_login_end(s);
     s->flow.status = 200;
     s->flow.status_sent = true;
-    if (conn_send(&s->client, established, sizeof established - 1) < 0 || !send_behind(s, behind)) {
+    if (conn_send(&s->client, out, (size_t)n) < 0 || !send_behind(s, behind)) {
         s->client.ready |= CONN_ERR;
         return session_end_left(s);
     }

@@ -13,8 +13,10 @@
 #include "base/util.h"
 #include "net/sock.h"
 #include "net/tls.h"
+#include "policy/accounts.h"
 #include "policy/classes.h"
 #include "proxy/hop.h"
+#include "proxy/passwords.h"
 #include "proxy/session.h"
 
 #define ACCEPTS 16 /* connections taken at one event: the others wait no longer */
@@ -243,6 +245,12 @@ static bool take_parent(struct worker *w, struct tls_context *tls)
     return true;
 }
 
+static void take_accounts(struct worker *w, struct accounts *fresh)
+{
+    accounts_unref(w->accounts);
+    w->accounts = fresh;
+}
+
 static void take_mail(struct worker *w, struct mail *m)
 {
     bool now = m->kind == MAIL_STOP;
@@ -257,6 +265,10 @@ static void take_mail(struct worker *w, struct mail *m)
         tls_context_unref(m->parent_tls);
         r = worker_resolve_config(w->config);
         resolver_set(w->resolver, &r);
+        take_accounts(w, m->accounts);
+        break;
+    case MAIL_ACCOUNTS:
+        take_accounts(w, m->accounts);
         break;
     case MAIL_LISTENERS:
         take_listeners(w, m->listeners, m->listeners_len);
@@ -277,16 +289,30 @@ static void take_mail(struct worker *w, struct mail *m)
     free(m);
 }
 
+/* A slow hash was computed; who waited for it may be gone. */
+static void take_checked(struct worker *w, struct password_job *job)
+{
+    struct session *s = slab_find(&w->sessions, job->session.number, job->session.generation);
+
+    w->checks--;
+    if (s && !s->retired)
+        session_password_checked(s, job);
+    password_job_free(job);
+}
+
 static void read_mail(struct worker *w)
 {
     eventfd_t n;
     struct mail *m;
+    struct password_job *job;
 
     eventfd_read(w->mail_fd, &n);
     while ((m = ring_pop(&w->mail)))
         take_mail(w, m);
     while ((m = ring_pop(&w->mail_handed)))
         take_mail(w, m);
+    while ((job = ring_pop(&w->mail_checked)))
+        take_checked(w, job);
 }
 
 bool worker_send(struct worker *w, struct mail *mail)
@@ -486,6 +512,8 @@ int worker_init(struct worker *w, struct proxy_shared *shared, unsigned number,
     slab_init(&w->sessions, sizeof(struct session), 1u << 24);
     slab_init(&w->exchanges, sizeof(struct exchange), 1u << 24);
     slab_init(&w->dials, sizeof(struct session_dial), 1u << 24);
+    slab_init(&w->logins, sizeof(struct session_login), 1u << 24);
+    verified_init(&w->verified);
     pool_init(&w->pool);
     hash_random(&w->id_state, sizeof w->id_state);
     w->out = aligned_alloc(64, PUMP_BUFFER);
@@ -495,7 +523,7 @@ int worker_init(struct worker *w, struct proxy_shared *shared, unsigned number,
     fill_reserve(w);
     if (w->reserve_len < WORKER_RESERVE || !w->out || !pump_init(&w->pump) || !w->resolver ||
         !take_parent(w, parent_tls) || !ring_init(&w->mail, MAILS) ||
-        !ring_init(&w->mail_handed, 4096))
+        !ring_init(&w->mail_handed, 4096) || !ring_init(&w->mail_checked, PASSWORDS_OPEN_MAX))
         return -ENOMEM;
     if (w->mail_fd < 0 || w->spare_fd < 0)
         return -errno;
@@ -505,11 +533,15 @@ int worker_init(struct worker *w, struct proxy_shared *shared, unsigned number,
 void worker_fini(struct worker *w)
 {
     struct mail *m;
+    struct password_job *job;
 
     free_retired(w);
+    while (w->mail_checked.slots && (job = ring_pop(&w->mail_checked)))
+        password_job_free(job);
     while (w->mail.slots && (m = ring_pop(&w->mail))) {
         config_unref(m->config);
         tls_context_unref(m->parent_tls);
+        accounts_unref(m->accounts);
         free(m->listeners);
         free(m);
     }
@@ -529,16 +561,20 @@ void worker_fini(struct worker *w)
     slab_fini(&w->sessions);
     slab_fini(&w->exchanges);
     slab_fini(&w->dials);
+    slab_fini(&w->logins);
     pump_fini(&w->pump);
     free(w->out);
     ring_fini(&w->mail);
     ring_fini(&w->mail_handed);
+    ring_fini(&w->mail_checked);
     if (w->mail_fd >= 0)
         close(w->mail_fd);
     if (w->spare_fd >= 0)
         close(w->spare_fd);
     loop_fini(&w->loop);
     hop_unref(w->hop);
+    accounts_unref(w->accounts);
+    explicit_bzero(&w->verified, sizeof w->verified);
     if (w->config)
         config_unref(w->config);
 }

@@ -17,6 +17,7 @@
 #include "net/pump.h"
 #include "net/resolve.h"
 #include "net/wheel.h"
+#include "policy/verified.h"
 #include "proxy/heal.h"
 #include "proxy/pool.h"
 #include "proxy/recorder.h"
@@ -25,6 +26,10 @@
 struct hop;
 struct session;
 struct tls_context;
+struct accounts;
+struct attempts;
+struct nonce_table;
+struct passwords;
 
 /* What an event of the loop is for. */
 enum worker_ref { REF_LISTENER = 1, REF_CLIENT, REF_LINK, REF_RESOLVER, REF_MAILBOX };
@@ -41,6 +46,10 @@ struct proxy_shared {
     struct recorder *recorder;
     struct limits_clients *clients;
     struct heal heal;
+    /* for logging in; there before the first snapshot of accounts is mailed */
+    struct nonce_table *nonces;
+    struct attempts *attempts;
+    struct passwords *passwords;      /* NULL: no account has a slow hash */
     _Atomic uint32_t connections;     /* open client connections of all workers */
     _Atomic uint32_t connections_max; /* `connections`, lowered to what descriptors allow */
     char pseudonym[32]; /* "viaduct-1a2b3c4d": Via and Proxy-Status, unique to each instance */
@@ -51,11 +60,12 @@ struct proxy_shared {
 };
 
 /* A message to a worker; it frees it. */
-enum mail_kind { MAIL_CONFIG, MAIL_LISTENERS, MAIL_CLIENT, MAIL_DRAIN, MAIL_STOP };
+enum mail_kind { MAIL_CONFIG, MAIL_ACCOUNTS, MAIL_LISTENERS, MAIL_CLIENT, MAIL_DRAIN, MAIL_STOP };
 struct mail {
     enum mail_kind kind;
     struct config *config;             /* CONFIG: a reference to keep */
     struct tls_context *parent_tls;    /* CONFIG: a reference to keep; NULL: none */
+    struct accounts *accounts;         /* CONFIG, ACCOUNTS: a reference to keep; NULL: no logins */
     struct worker_listener *listeners; /* LISTENERS: heap array to keep */
     unsigned listeners_len;
     int fd;                 /* CLIENT */
@@ -70,20 +80,24 @@ struct worker {
     unsigned number;
     pthread_t thread;
     struct proxy_shared *shared;
-    struct config *config; /* the snapshot in force */
-    struct hop *hop;       /* the parent that it names; NULL: none */
-    uint32_t hops;         /* serial of the last one */
+    struct config *config;     /* the snapshot in force */
+    struct hop *hop;           /* the parent that it names; NULL: none */
+    uint32_t hops;             /* serial of the last one */
+    struct accounts *accounts; /* that of the accounts; NULL: without `authentication` */
+    struct verified verified;  /* slow hashes that were computed a moment ago */
     struct loop loop;
     struct wheel wheel;
     struct pump pump;
     struct pool pool; /* idle connections to targets */
     struct resolver *resolver;
-    struct slab sessions, exchanges, dials;
+    struct slab sessions, exchanges, dials, logins;
     struct list run;     /* sessions that have more to do without an event */
     struct list retired; /* sessions to give back after the batch */
     struct worker_listener *listeners;
     unsigned listeners_len, next_worker; /* next_worker: whose turn when handing round */
     struct ring mail, mail_handed;       /* from the server; from worker 0 */
+    struct ring mail_checked;            /* from the thread of passwords */
+    unsigned checks;                     /* passwords that are out there */
     int mail_fd;
     int spare_fd;    /* given up to answer with when descriptors run out; -1: given up */
     bool spare_lent; /* a session sits on it */
@@ -98,6 +112,7 @@ struct worker {
     int week_minute;        /* local time: minutes since Monday 00:00 */
     char *out;              /* PUMP_BUFFER bytes: heads and answers are written here */
     struct http1_head head; /* the head being parsed; not kept between two steps */
+    struct span head_text;  /* its bytes, in the pump's buffer */
     _Atomic uint64_t beats; /* turns of the loop, for the watchdog */
 };
 

@@ -99,6 +99,13 @@ class Flow(dict):
         return next((p for p in self["phases"] if p["phase"] == name), None)
 
 
+def run_command(*arguments, **more):
+    """One viaduct command, done; `input` is what it reads."""
+    return subprocess.run(
+        [BINARY, *map(str, arguments)], capture_output=True, text=True, timeout=30, check=False, **more
+    )
+
+
 class Proxy:
     """`viaduct serve` on a port of the kernel's choice.  A context manager: leaving it stops the proxy and
     asserts that it left cleanly.
@@ -204,6 +211,7 @@ console off;
         env.update(
             {
                 "LC_ALL": "C.UTF-8",
+                "STATE_DIRECTORY": str(self.folder),
                 "ASAN_OPTIONS": "detect_leaks=1",
                 "TSAN_OPTIONS": "report_signal_unsafe=0",
             }

@@ -3,7 +3,6 @@
 All of it lives in one network namespace that has nothing but loopback: what a client would like to ask
 of the world beside its task cannot leave."""
 
-import json
 import os
 import pathlib
 import subprocess
@@ -13,8 +12,9 @@ import threading
 import pytest
 
 from netns import Namespace
-from target import FileTarget, HttpTarget, reply
-from viaduct import Proxy, open_folder
+from target import FileTarget, reply
+from viaduct import Proxy
+from world import World, git
 
 HERE = pathlib.Path(__file__).resolve().parent
 BODY = b"<!doctype html><title>t</title><p>reached</p>" + b"<!-- padding -->" * 5000
@@ -22,55 +22,6 @@ PAGE = (
     b"<!doctype html><title>page</title><p id=p>waiting</p><img src=/i.svg>"
     b"<script>fetch('/data').then(r => r.text()).then(t => document.getElementById('p').textContent = t)</script>"
 )
-
-
-class World:
-    """A namespace with a proxy and with targets made in it."""
-
-    def __init__(self, ns, proxy, certs):
-        self.ns, self.proxy, self.certs = ns, proxy, certs
-        self.folder = open_folder("viaduct-clients-")
-        self.targets = []
-
-    def target(self, answer, tls=False, kind=HttpTarget):
-        with self.ns.entered():
-            target = kind(answer, tls=self.certs.target() if tls else None)
-        self.targets.append(target)
-        return target
-
-    def url(self, target, path="/"):
-        return target.url(path, host="target.test")
-
-    def run(self, *command, env=None, seconds=60, check=True, cwd=None):
-        clean = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
-        # what this machine's own files say of proxies is no part of the tests
-        nothing = self.folder / "nothing"
-        nothing.touch()
-        own = {"HOME": self.folder, "SYSTEM_WGETRC": nothing, "GIT_CONFIG_SYSTEM": nothing, "LC_ALL": "C.UTF-8"}
-        clean.update({**{name: str(value) for name, value in own.items()}, **(env or {})})
-        done = subprocess.run(
-            [*self.ns.command, *map(str, command)],
-            capture_output=True,
-            text=True,
-            env=clean,
-            timeout=seconds,
-            check=False,
-            cwd=cwd or self.folder,
-        )
-        if check:
-            assert (
-                done.returncode == 0
-            ), f"{command}: {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-        return done
-
-    def ended(self, *allowed):
-        """Asserts that the flows of this test to its targets, as far as they go, ended in one of these ways."""
-        taken = self.proxy.taken
-        self.proxy.settle()
-        flows = map(json.loads, self.proxy.log_lines()[taken:])
-        mine = [flow for flow in flows if (flow["target"] or "").startswith("target.test")]
-        others = [flow for flow in mine if flow["verdict"] not in allowed]
-        assert mine and not others, json.dumps(others)
 
 
 @pytest.fixture(scope="module")
@@ -89,13 +40,8 @@ def namespace_and_proxy():
 def world(namespace_and_proxy, certs):
     ns, shared = namespace_and_proxy
     shared.settle()
-    world = World(ns, shared, certs)
-    yield world
-    for target in world.targets:
-        target.close()
-    subprocess.run(["rm", "-rf", str(world.folder)], check=True)
-    for target in world.targets:
-        assert not target.failures, target.failures
+    with World(ns, shared, certs) as world:
+        yield world
 
 
 BOTH = pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
@@ -145,27 +91,6 @@ def test_wget(world, tls):
     )
     assert (world.folder / "got").read_bytes() == BODY
     world.ended("ok")
-
-
-def git(world, *arguments, cwd=None, **more):
-    who = [
-        "-c",
-        "user.name=t",
-        "-c",
-        "user.email=t@test",
-        "-c",
-        "init.defaultBranch=main",
-        "-c",
-        "protocol.version=2",
-    ]
-    env = {
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_SSL_CAINFO": str(world.certs.ca),
-    }
-    return world.run(
-        "git", *who, "-c", f"http.proxy={world.proxy.url}", *arguments, env=env, cwd=cwd, **more
-    )
 
 
 def make_repository(world):

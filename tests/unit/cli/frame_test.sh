@@ -42,7 +42,7 @@ trap 'rm -rf "$folder"' EXIT
 echo 'user no-such-account;' >"$folder/user.conf"
 echo 'authentication { }' >"$folder/authentication.conf"
 row 2 'user.conf:1: user no-such-account: no such account' config check -c "$folder/user.conf"
-row 0 'authentication.conf:1: authentication is not served .*: serve will not start' \
+row 0 'authentication.conf: .*/accounts.conf is not there: nobody can log in' \
     config check -c "$folder/authentication.conf"
 
 # What is turned off is not missed.

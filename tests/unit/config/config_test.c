@@ -233,7 +233,6 @@ static void defaults_are_the_documented_ones(void **state)
     assert_false(c->authentication.present || c->upstream.present || c->upstream.enabled);
     assert_int_equal(access_count_rules(c->access), 3);
     assert_string_equal(access_get_rule(c->access, 2)->name, "local");
-    assert_true(config_refuse_unserved(c, NULL));
     config_unref(c);
     config_report_fini(&report);
 }
@@ -315,17 +314,31 @@ static void log_places(void **state)
     }
 }
 
-static void what_is_not_served_is_refused(void **state)
+static void the_state_folder_is_root_s_the_service_s_or_the_user_s(void **state)
 {
-    struct config_report report;
-    struct err err = {0};
-    struct config *c = load("mss 0;\nauthentication { }", &report);
+    static const struct {
+        const char *given, *xdg, *want;
+    } cases[] = {
+        {"/run/x:/y", "/ignored", "/run/x/nonce.key"},
+        {"relative", "/home/u/state", "/home/u/state/viaduct/nonce.key"},
+    };
 
-    assert_non_null(c);
-    assert_false(config_refuse_unserved(c, &err));
-    assert_string_equal(err.text, "/nowhere/f:2: authentication is not served by this version");
-    config_unref(c);
-    config_report_fini(&report);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct config_report report;
+        struct config *c;
+
+        setenv("STATE_DIRECTORY", cases[i].given, 1);
+        setenv("XDG_STATE_HOME", cases[i].xdg, 1);
+        c = load("", &report);
+        assert_non_null(c);
+        assert_string_equal(c->nonce_key, geteuid() == 0 && cases[i].given[0] != '/'
+                                              ? "/var/lib/viaduct/nonce.key"
+                                              : cases[i].want);
+        config_unref(c);
+        config_report_fini(&report);
+    }
+    unsetenv("STATE_DIRECTORY");
+    unsetenv("XDG_STATE_HOME");
 }
 
 /* A folder of files for one test. */
@@ -346,7 +359,6 @@ static const char *write_file(const char *name, const char *text)
 static void files_are_found_beside_the_file(void **state)
 {
     struct config_report report = {0};
-    struct err err = {0};
 
     write_file("list.txt", "blocked.example\n");
     write_file("upstream.conf", "\niprep_proxy { PROXY_HOST 192.0.2.1; PROXY_PORT 80; }");
@@ -356,7 +368,6 @@ static void files_are_found_beside_the_file(void **state)
     assert_string_equal(problems_of(&report), "");
     assert_non_null(c);
     assert_true(c->upstream.enabled);
-    assert_true(config_refuse_unserved(c, &err));
     assert_non_null(c->parent);
     assert_string_equal(c->parent->host, "192.0.2.1");
     config_unref(c);
@@ -365,7 +376,6 @@ static void files_are_found_beside_the_file(void **state)
     c = config_load(write_file("f.conf", ""), NULL, &report);
     assert_non_null(c);
     assert_true(c->upstream.present && !c->upstream.enabled && !c->parent);
-    assert_true(config_refuse_unserved(c, &err));
     config_unref(c);
     config_report_fini(&report);
 }
@@ -478,7 +488,7 @@ int main(void)
         cmocka_unit_test(defaults_are_the_documented_ones),
         cmocka_unit_test(values_arrive),
         cmocka_unit_test(log_places),
-        cmocka_unit_test(what_is_not_served_is_refused),
+        cmocka_unit_test(the_state_folder_is_root_s_the_service_s_or_the_user_s),
         cmocka_unit_test(files_are_found_beside_the_file),
         cmocka_unit_test(a_reload_outlives_the_snapshot_before),
         cmocka_unit_test(files_that_cannot_be_read),

@@ -18,6 +18,8 @@
 #include "../net/tcp.h"
 #include "base/clock.h"
 #include "base/util.h"
+#include "policy/accounts.h"
+#include "policy/attempts.h"
 #include "proxy/session.h"
 #include "proxy/worker.h"
 
@@ -81,22 +83,30 @@ struct stage {
 };
 
 #define CONFIG                                                                                     \
-    "access { deny private off; deny ports off; deny blocked { to 127.0.0.9; }"                    \
+    "authentication { realm r; algorithms md5; } access { deny private off; deny ports off; deny " \
+    "blocked { to 127.0.0.9; }"                                                                    \
     " deny word { method BREW; } allow all { from loopback; %s } } limits { %s }"
 
-static struct config *load(const char *rule, const char *limits)
+static struct config *load_text(const char *text)
 {
     struct config_report report = {0};
     struct config *c;
-    char text[1024];
 
-    snprintf(text, sizeof text, CONFIG, rule ? rule : "", limits ? limits : "");
     c = config_load_text("test.conf", span_of(text), NULL, &report);
     for (unsigned i = 0; i < report.len; i++)
-        print_message("%s\n", report.items[i].text);
+        if (!report.items[i].warning)
+            print_message("%s\n", report.items[i].text);
     assert_non_null(c);
     config_report_fini(&report);
     return c;
+}
+
+static struct config *load(const char *rule, const char *limits)
+{
+    char text[1024];
+
+    snprintf(text, sizeof text, CONFIG, rule ? rule : "", limits ? limits : "");
+    return load_text(text);
 }
 
 static void send_mail(struct stage *g, struct mail m)
@@ -108,6 +118,18 @@ static void send_mail(struct stage *g, struct mail m)
     worker_turn(&g->worker, 0);
 }
 
+/* alice, whose password is "sesame". */
+static struct accounts *make_accounts(void)
+{
+    char name[] = "alice", realm[] = "r";
+    struct account a = {.name = name, .realm = realm, .has = {[DIGEST_MD5] = true}};
+    struct accounts *s = accounts_new();
+
+    authn_ha1(DIGEST_MD5, span_of(name), span_of(realm), SPAN_LIT("sesame"), a.ha1[DIGEST_MD5]);
+    assert_true(accounts_add(s, &a) && accounts_seal(s));
+    return s;
+}
+
 static void open_stage(struct stage *g, const char *rule, const char *limits)
 {
     struct worker_listener *own = calloc(1, sizeof *own);
@@ -115,16 +137,20 @@ static void open_stage(struct stage *g, const char *rule, const char *limits)
     int closed = tcp_listen(AF_INET, &g->nobody);
 
     close(closed); /* its port is nobody's now */
-    g->shared = (struct proxy_shared){.connections_max = c->limits.connections,
-                                      .pseudonym = "viaduct-test",
-                                      .clients = limits_clients_new(100),
-                                      .workers_len = 1,
-                                      .workers = &g->worker};
+    g->shared =
+        (struct proxy_shared){.connections_max = c->limits.connections,
+                              .pseudonym = "viaduct-test",
+                              .clients = limits_clients_new(100),
+                              .attempts = attempts_new(),
+                              .nonces = nonce_table_new((const unsigned char[32]){7}, 64, 0),
+                              .workers_len = 1,
+                              .workers = &g->worker};
     assert_int_equal(worker_init(&g->worker, &g->shared, 0, c, NULL), 0);
     config_unref(c);
     own->fd = tcp_listen(AF_INET, &g->proxy);
     own->at = g->proxy;
     send_mail(g, (struct mail){.kind = MAIL_LISTENERS, .listeners = own, .listeners_len = 1});
+    send_mail(g, (struct mail){.kind = MAIL_ACCOUNTS, .accounts = make_accounts()});
     g->listener = tcp_listen(AF_INET, &g->target);
     g->client.fd = g->peer.fd = -1;
     flows_len = flows_told = 0;
@@ -148,10 +174,13 @@ static void close_stage(struct stage *g)
     assert_int_equal(w->sessions.used, w->reserve_len);
     assert_int_equal(w->exchanges.used, 0);
     assert_int_equal(w->dials.used, 0);
+    assert_int_equal(w->logins.used, 0);
     assert_int_equal(w->pool.links.used, w->pool.idle);
     assert_null(wheel_next_due(&w->wheel, w->loop.now_ns + 10000 * NS_PER_S));
     worker_fini(w);
     limits_clients_free(g->shared.clients);
+    attempts_free(g->shared.attempts);
+    nonce_table_free(g->shared.nonces);
     leave(&g->client);
     leave(&g->peer);
     close(g->listener);
@@ -345,8 +374,9 @@ static void expect_flow(struct stage *g, const char *text)
         return;
     }
     f = &flows[flows_told++];
-    snprintf(is, sizeof is, "%s %s %s %u", verdict_get_info(f->verdict)->name,
-             phase_name(f->ended_in), verdict_side_name(f->ended_by), f->status);
+    snprintf(is, sizeof is, "%s %s %s %u%s", verdict_get_info(f->verdict)->name,
+             phase_name(f->ended_in), verdict_side_name(f->ended_by), f->status,
+             f->superseded_by ? " superseded" : "");
     if (strcmp(is, text) != 0)
         fail_step(g, is, NULL);
 }
@@ -413,6 +443,10 @@ static void tell(struct stage *g, const char *step)
         break;
     case '=':
         expect_flow(g, step + 1);
+        break;
+    case 'r': /* a reload without authentication */
+        send_mail(
+            g, (struct mail){.kind = MAIL_CONFIG, .config = load_text("access { allow all { } }")});
         break;
     case 'd':
         send_mail(g, (struct mail){.kind = MAIL_DRAIN, .at_ns = UINT64_MAX});
@@ -733,6 +767,105 @@ static void refusals(void **state)
     TOLD(rows);
 }
 
+/* alice:sesame, alice:wrong, and a proof of the body that is none. */
+#define ALICE "Proxy-Authorization: Basic YWxpY2U6c2VzYW1l\r\n"
+#define WRONG "Proxy-Authorization: Basic YWxpY2U6d3Jvbmc=\r\n"
+#define BODILY                                                                                     \
+    "Proxy-Authorization: Digest username=\"alice\", realm=\"r\", nonce=\"n\", uri=\"/p\", "       \
+    "cnonce=\"c\", nc=00000001, qop=auth-int, response=\"00000000000000000000000000000000\"\r\n"
+#define LOGIN_GET(line) "GET http://@/p HTTP/1.1\r\nHost: @\r\n" line "\r\n"
+#define LOGIN_POST(line) "POST http://@/p HTTP/1.1\r\nHost: @\r\n" line "\r\n"
+#define LOGIN_CONNECT(line) "CONNECT @ HTTP/1.1\r\nHost: @\r\n" line "\r\n"
+
+static void logins(void **state)
+{
+    static const struct story rows[] = {
+        {"asked, answered, and the one names the other",
+         "authenticated;",
+         NULL,
+         {">" GET, "<HTTP/1.1 407 *auth-required*Proxy-Authenticate: Digest *", "=none",
+          ">" LOGIN_GET(ALICE), GOT, "[" OK_3, "<*" HEAD_200 "abc",
+          "=auth-required answer proxy 407 superseded", "=ok transfer target 200"}},
+        {"a CONNECT, on the same connection",
+         "authenticated;",
+         NULL,
+         {">" LOGIN_CONNECT(""), "<HTTP/1.1 407 *", ">" LOGIN_CONNECT(ALICE), "a",
+          "<*HTTP/1.1 200 Connection established\r\n\r\n",
+          "=auth-required answer proxy 407 superseded", "[x", "<x", "tF", "cE", "cF",
+          "=ok close target 200"}},
+        {"after a CONNECT, only another one",
+         "authenticated;",
+         NULL,
+         {">" LOGIN_CONNECT(""), "<HTTP/1.1 407 *", ">" LOGIN_GET(ALICE), "<*HTTP/1.1 400 *",
+          "=auth-required answer proxy 407", "cF", "=bad-request request proxy 400"}},
+        {"asked, and not answered: in the log after ten seconds",
+         "authenticated;",
+         "keepalive-timeout 60s;",
+         {">" GET, "<HTTP/1.1 407 *", "+9000", "=none", "+2000", "=auth-required answer proxy 407",
+          ">" LOGIN_GET(ALICE), GOT, "[" OK_3, "<*" HEAD_200 "abc", "=ok transfer target 200"}},
+        {"asked, and gone",
+         "authenticated;",
+         NULL,
+         {">" GET, "<HTTP/1.1 407 *", "=none", "cF", "=auth-required answer proxy 407"}},
+        {"a wrong password keeps the connection",
+         "authenticated;",
+         NULL,
+         {">" LOGIN_GET(WRONG), "<HTTP/1.1 407 *auth-failed*", ">" LOGIN_GET(ALICE), GOT, "[" OK_3,
+          "<*" HEAD_200 "abc", "=auth-failed answer proxy 407 superseded",
+          "=ok transfer target 200"}},
+        {"a small body is read away",
+         "authenticated;",
+         NULL,
+         {">" LOGIN_POST("Content-Length: 4\r\n") "body" LOGIN_GET(ALICE), GOT, "[" OK_3,
+          "<HTTP/1.1 407 *" HEAD_200 "abc", "=auth-required answer proxy 407 superseded",
+          "=ok transfer target 200"}},
+        {"one that does not come closes",
+         "authenticated;",
+         "header-timeout 10s;",
+         {">" LOGIN_POST("Content-Length: 4\r\n") "bod", "+9000", "=none", "+2000",
+          "<HTTP/1.1 407 *Connection: close\r\n*", "=auth-required answer proxy 407"}},
+        {"its client leaves",
+         "authenticated;",
+         NULL,
+         {">" LOGIN_POST("Content-Length: 4\r\n") "bod", "+1", "cF", "cX",
+          "=client-gone answer client 0"}},
+        {"auth-int: the body is read, then it is judged",
+         "authenticated;",
+         NULL,
+         {">" LOGIN_POST(BODILY "Content-Length: 4\r\n") "bod", "+1", "=none", ">y",
+          "<HTTP/1.1 407 *auth-failed*", ">" LOGIN_GET(ALICE), GOT, "[" OK_3, "<*" HEAD_200 "abc",
+          "=auth-failed answer proxy 407 superseded", "=ok transfer target 200"}},
+        {"and must come in time",
+         "authenticated;",
+         "header-timeout 10s;",
+         {">" LOGIN_POST(BODILY "Content-Length: 4\r\n") "bod", "+9000", "=none", "+2000",
+          "<HTTP/1.1 408 *", "=request-timeout answer client 408"}},
+        {"and be whole",
+         "authenticated;",
+         NULL,
+         {">" LOGIN_POST(BODILY "Transfer-Encoding: chunked\r\n") "z\r\n", "<HTTP/1.1 400 *",
+          "=bad-request answer proxy 400"}},
+        {"a reload takes the question away",
+         "authenticated;",
+         NULL,
+         {">" LOGIN_POST(BODILY "Content-Length: 4\r\n") "bod", "+1", "r", ">y", "<HTTP/1.1 503 *",
+          "=overloaded answer proxy 503"}},
+        {"malformed",
+         "authenticated;",
+         NULL,
+         {">" LOGIN_GET("Proxy-Authorization: Basic !\r\n"), "<HTTP/1.1 400 *",
+          "=bad-request answer proxy 400"}},
+        {"where no rule asks, nobody looks",
+         NULL,
+         NULL,
+         {">" LOGIN_GET("Proxy-Authorization: Basic !\r\n"), GOT, "[" OK_3, "<" HEAD_200 "abc",
+          "=ok transfer target 200"}},
+    };
+
+    (void)state;
+    TOLD(rows);
+}
+
 /* The second connection of a client that may have one. */
 static void a_client_has_its_own_limit(void **state)
 {
@@ -792,6 +925,7 @@ int main(void)
         cmocka_unit_test(plain_requests),
         cmocka_unit_test(clients_that_leave),
         cmocka_unit_test(refusals),
+        cmocka_unit_test(logins),
         cmocka_unit_test(a_client_has_its_own_limit),
         cmocka_unit_test(memory_runs_out),
     };
