@@ -26,6 +26,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/sha.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -679,6 +680,8 @@ struct conn {
 struct request {
     char *text;
     size_t len;
+    char ha2[64];            /* Digest: H(method:uri) */
+    char *nc, *response;     /* Digest: where the count and the proof stand in the text */
     struct sockaddr_in addr; /* --direct */
 };
 
@@ -711,6 +714,11 @@ static uint64_t errors[NERRORS];
 static unsigned n_open, n_done, n_failed, n_lost, last_status;
 static uint64_t seq;
 static bool stopping, probing;
+static struct { /* --digest */
+    const char *nonce;
+    char ha1[64];
+    uint32_t nc;
+} digest;
 static unsigned first_retry; /* slots waiting for a new start after an error */
 static char ask_text[65536];
 
@@ -850,9 +858,34 @@ static void finish_op(struct conn *c, uint64_t t)
     ops++;
 }
 
+static void sha256_hex(const char *text, size_t len, char out[64])
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char sum[32];
+    SHA256((const unsigned char *)text, len, sum);
+    for (int i = 0; i < 32; i++) {
+        out[2 * i] = digits[sum[i] >> 4];
+        out[2 * i + 1] = digits[sum[i] & 15];
+    }
+}
+
+/* Digest: each request has its own count and proof. */
+static void sign(struct request *r)
+{
+    char text[512], nc[9];
+    if (!digest.nonce)
+        return;
+    snprintf(nc, sizeof nc, "%08x", ++digest.nc);
+    int n = snprintf(text, sizeof text, "%.64s:%s:%s:load:auth:%.64s", digest.ha1, digest.nonce, nc,
+                     r->ha2);
+    memcpy(r->nc, nc, 8);
+    sha256_hex(text, (size_t)n, r->response);
+}
+
 static bool send_get(struct conn *c)
 {
     struct request *r = &requests[c->seq % nrequests];
+    sign(r);
     c->state = HEAD;
     c->got = 0;
     return put(c, r->text, r->len);
@@ -862,6 +895,7 @@ static bool send_get(struct conn *c)
 static bool greet(struct conn *c)
 {
     struct request *r = &requests[c->seq % nrequests];
+    sign(r);
     if (o.mode == FORWARD) {
         ssize_t w = send(c->fd, r->text, r->len, MSG_NOSIGNAL);
         if (w == (ssize_t)r->len) {
@@ -1417,6 +1451,19 @@ static void add_request(const char *authority, const struct sockaddr_in *a, cons
     r = &requests[nrequests++];
     r->addr = *a;
     int n;
+    char uri[600], own[1200];
+    if (digest.nonce) {
+        if (o.mode == FORWARD)
+            snprintf(uri, sizeof uri, "http://%.500s/bytes/%llu", authority,
+                     (unsigned long long)o.size);
+        else
+            snprintf(uri, sizeof uri, "%.500s", authority);
+        int len = snprintf(own, sizeof own, "%s:%s", o.mode == FORWARD ? "GET" : "CONNECT", uri);
+        sha256_hex(own, (size_t)len, r->ha2);
+        snprintf(own, sizeof own, "%suri=\"%s\", nc=00000000, response=\"%064d\"\r\n", auth, uri,
+                 0);
+        auth = own;
+    }
     if (o.mode == FORWARD)
         n = asprintf(&r->text,
                      "GET %s%s/bytes/%llu HTTP/1.1\r\nHost: %s\r\nUser-Agent: load/1\r\nAccept: "
@@ -1430,30 +1477,35 @@ static void add_request(const char *authority, const struct sockaddr_in *a, cons
     if (n < 0)
         die("out of memory");
     r->len = (size_t)n;
+    if (digest.nonce) {
+        r->nc = strstr(r->text, " nc=") + 4;
+        r->response = strstr(r->text, " response=\"") + 11;
+    }
 }
 
 static void usage(void)
 {
-    fputs(
-        "usage: load origin --port P [--addr A]\n"
-        "       load relay --port P --target H:P [--buffer N] [--splice]\n"
-        "       load tunnels|stream|forward|idle|pingpong --proxy H:P --target H:P [options]\n"
-        "  how to get there  --direct (no proxy)  --relay (a TCP relay: no CONNECT)  --socks5\n"
-        "  tunnels   --concurrency C --seconds S [--ask 100 --answer 1024]\n"
-        "  stream    --tunnels N [--bytes B per tunnel, --seconds 0] [--seconds S] [--upload]\n"
-        "  forward   --connections C --seconds S --size N [--new-conn]\n"
-        "  idle      --tunnels N --hold S [--inflight 256]\n"
-        "  pingpong  --tunnels N --seconds S [--ask 64 --answer 64]\n"
-        "  common    --user U:P  --targets K (K consecutive addresses)  --hosts FILE (H:P lines)\n"
-        "            --sources K (client addresses)  --expect STATUS  --timeout S  --verify  "
-        "--json\n",
-        stderr);
+    fputs("usage: load origin --port P [--addr A]\n"
+          "       load relay --port P --target H:P [--buffer N] [--splice]\n"
+          "       load tunnels|stream|forward|idle|pingpong --proxy H:P --target H:P [options]\n"
+          "  how to get there  --direct (no proxy)  --relay (a TCP relay: no CONNECT)  --socks5\n"
+          "  tunnels   --concurrency C --seconds S [--ask 100 --answer 1024]\n"
+          "  stream    --tunnels N [--bytes B per tunnel, --seconds 0] [--seconds S] [--upload]\n"
+          "  forward   --connections C --seconds S --size N [--new-conn]\n"
+          "  idle      --tunnels N --hold S [--inflight 256]\n"
+          "  pingpong  --tunnels N --seconds S [--ask 64 --answer 64]\n"
+          "  common    --user U:P [--digest NONCE --realm R]  --targets K (K consecutive "
+          "addresses)  --hosts FILE (H:P lines)\n"
+          "            --sources K (client addresses)  --expect STATUS  --timeout S  --verify  "
+          "--json\n",
+          stderr);
     exit(2);
 }
 
 int main(int argc, char **argv)
 {
-    const char *proxy = NULL, *target = NULL, *user = NULL, *addr = "0.0.0.0", *hosts = NULL;
+    const char *proxy = NULL, *target = NULL, *user = NULL, *realm = "viaduct", *addr = "0.0.0.0",
+               *hosts = NULL;
     int port = 0;
     if (argc < 2)
         usage();
@@ -1506,6 +1558,10 @@ int main(int argc, char **argv)
                 hosts = v;
             else if (strcmp(k, "--user") == 0)
                 user = v;
+            else if (strcmp(k, "--digest") == 0)
+                digest.nonce = v;
+            else if (strcmp(k, "--realm") == 0)
+                realm = v;
             else if (strcmp(k, "--addr") == 0)
                 addr = v;
             else if (strcmp(k, "--port") == 0)
@@ -1560,7 +1616,17 @@ int main(int argc, char **argv)
                      (unsigned long long)o.answer);
     ask_text[n] = '\n';
     char auth[1200] = "", line[600];
-    if (user)
+    if (user && digest.nonce) {
+        const char *colon = strchr(user, ':');
+        n = snprintf(auth, sizeof auth, "%.*s:%.100s%.100s", colon ? (int)(colon - user) : 0, user,
+                     realm, colon ? colon : ":");
+        sha256_hex(auth, (size_t)n, digest.ha1);
+        snprintf(
+            auth, sizeof auth,
+            "Proxy-Authorization: Digest username=\"%.*s\", realm=\"%.100s\", nonce=\"%.100s\", "
+            "algorithm=SHA-256, qop=auth, cnonce=\"load\", ",
+            colon ? (int)(colon - user) : 0, user, realm, digest.nonce);
+    } else if (user)
         snprintf(auth, sizeof auth, "Proxy-Authorization: Basic %s\r\n", base64(user));
     if (proxy)
         parse_addr(proxy, &o.proxy);
