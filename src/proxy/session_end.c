@@ -97,8 +97,8 @@ static void finish_flow(struct session *s, enum verdict v, enum side by, enum ce
 
     assert(s->has_flow);
     session_settle_held(s, 0);
-    if (s->hop && !verdict_is_success(v))
-        flow_evidence(&s->flow, "through the parent %s", s->hop->text);
+    if (s->flow.parent && !verdict_is_success(v))
+        flow_evidence(&s->flow, "through the parent %s", s->flow.parent);
     if (v != VERDICT_MTU_BLACKHOLE)
         heal_note(s);
     flow_end(&s->flow, v, by, c, session_now(s));

@@ -109,8 +109,10 @@ enum step session_connect(struct session *s, const struct addr *literal)
     enum resolve_status status;
 
     s->step_ns = session_now(s);
-    if (s->hop)
+    if (s->hop) {
+        flow_set_text(&s->flow.parent, s->hop->text);
         literal = s->hop->addr.family ? &s->hop->addr : NULL;
+    }
     if (literal)
         return dial_addresses(s, literal, 1);
     session_query(s, &q);

@@ -293,8 +293,11 @@ static bool make_exchange(struct session *s, const struct http1_head *h, const s
 static bool choose_hop(struct session *s, struct access_query *q, enum step *next)
 {
     struct worker *w = s->worker;
-    bool through = parent_route(w->config->parent, q);
+    bool through;
 
+    if (s->hop)
+        return true; /* the question is asked again */
+    through = parent_route(w->config->parent, q);
     s->exempt_private = q->exempt_private;
     if (!through || s->hop) /* it was chosen before the login */
         return true;
@@ -303,7 +306,6 @@ static bool choose_hop(struct session *s, struct access_query *q, enum step *nex
         return false;
     }
     s->hop = hop_ref(w->hop);
-    flow_set_text(&s->flow.parent, s->hop->text);
     return true;
 }
 

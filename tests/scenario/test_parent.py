@@ -94,7 +94,9 @@ def test_names_are_not_resolved_and_rules_by_address_do_not_match_them():
             assert get(proxy, target.url(host="named.test")).body == b"hello"
             assert get(proxy, target.url()).body == b"hello"
             get(proxy, target.url(host="other.test")).expect(403, "acl-denied")
-            assert [flow["rule"] for flow in proxy.flows(3)] == ["n", "net", None]
+            flows = proxy.flows(3)
+            assert [flow["rule"] for flow in flows] == ["n", "net", None]
+            assert [flow["parent"] for flow in flows] == [parent.authority] * 2 + [None]
 
 
 def test_private_lets_no_proxy_targets_and_the_parent_itself_pass():
