@@ -54,6 +54,25 @@ def test_a_client_gets_through_after_three_tries(lab, certs, chain, family):
         assert [line.split("MSS of ")[1].split()[0] for line in said] == ["1400", "1360", "1220"]
 
 
+def test_a_way_to_a_parent_is_healed(lab, certs, chain):
+    """The parent's 200 is small and passes; what the target says through it does not."""
+    lab.r2.drop_large(1300)
+    names = [(lab.target.address(), "target.test")]
+    with serve(lab, chain) as target, lab.target.viaduct(hosts=names) as parent:
+        host, port = parent.address
+        settings = f"iprep_proxy {{ PROXY_HOST {host}; PROXY_PORT {port}; }}"
+        files = {"upstream.conf": settings}
+        with lab.proxy.viaduct(extra="upstream upstream.conf;", files=files) as proxy:
+            with lab.r2.capture("proxy") as packets:
+                for _ in range(3):
+                    assert download(lab, proxy, certs, target) == 0
+                    flow = proxy.flow(15).expect("mtu-blackhole", "tls", "network", "inferred")
+                    flow.says("from the parent")
+                assert download(lab, proxy, certs, target) == len(MIB10)
+            assert "mtu-healed" in proxy.flow().expect("ok")["warnings"]
+    assert packets.mss(f"dst port {port}") == [1460, 1400, 1360, 1220]
+
+
 def test_other_addresses_keep_their_size(lab, certs, chain):
     lab.r2.drop_large(1300)
     with serve(lab, chain) as target, proxy_for(lab, target) as proxy:
