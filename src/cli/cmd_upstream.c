@@ -116,7 +116,7 @@ static bool is_good(const struct job *job, const struct config *c, int *status)
         break;
     }
     if (job->args.force) {
-        fputs("saved all the same, for --force was given\n", stderr);
+        fputs("saving all the same, for --force was given\n", stderr);
         *status = EXIT_OK;
         return true;
     }
@@ -287,9 +287,13 @@ static int import_text(struct job *job, const char *name, struct buf *text)
 
 static int import(struct job *job)
 {
+    const char *password = job->args.password_file;
     struct buf text;
     struct err err;
 
+    if (password && strcmp(password, "-") == 0 && strcmp(job->args.words[0], "-") == 0)
+        return command_usage_error(&cmd_upstream,
+                                   "standard input cannot be both the settings and the password");
     buf_init(&text, UPSTREAM_FILE_MAX);
     int status = read_import(job->args.words[0], &text, &err)
                      ? import_text(job, job->args.words[0], &text)

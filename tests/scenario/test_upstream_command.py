@@ -352,6 +352,14 @@ def test_import_takes_a_whole_file_or_nothing(conf, file, world, tmp_path):
     assert file.read_bytes() == before
 
 
+def test_an_import_can_get_its_password_beside_it(conf, file, world, tmp_path):
+    other = tmp_path / "new.conf"
+    write(other, "PROXY_HOST 127.0.0.1", f"PROXY_PORT {world.port}", "PROXY_USER u")
+    args = ["import", str(other), "--password-stdin", "--url", world.test_url]
+    assert upstream(conf, *args, stdin="s3cret\n").returncode == 0
+    assert "    PROXY_PASSWORD s3cret;\n" in file.read_text()
+
+
 def test_what_is_exported_can_be_imported(conf, file, world):
     address = ["PROXY_HOST 127.0.0.1", f"PROXY_PORT {world.port}"]
     write(file, *address, "PROXY_USER u", "PROXY_PASSWORD s3cret")
@@ -508,6 +516,7 @@ def test_a_form_that_is_left_changes_nothing(conf, file):
         (["set"], "say what shall change"),
         (["show", "x"], "show takes no argument"),
         (["import"], "import takes one FILE"),
+        (["import", "-", "--password-stdin"], "cannot be both"),
         (["show", "--host", "x"], "show takes no --host"),
         (["disable", "--force"], "disable takes no --force"),
         (["export", "--json"], "export takes no --json"),
