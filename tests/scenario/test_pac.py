@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -12,7 +13,7 @@ from certs import Authority
 from client import Client
 from netns import Namespace
 from target import HttpTarget, reply
-from viaduct import BINARY, Proxy, open_folder
+from viaduct import BINARY, Proxy, open_folder, wait_until
 
 HERE = pathlib.Path(__file__).parent
 # prints the script for given exceptions: a program of the unit tests, beside the binary's folder
@@ -276,3 +277,23 @@ def test_chromium_follows_it(folder):
             assert "reached through the proxy" in done.stdout, done.stderr[-2000:]
             asked = [json.loads(line) for line in proxy.log_lines()]
             assert any(f["url"] == f"http://target.test:{target.port}/" for f in asked)
+
+
+def test_no_proxy_while_the_settings_are_enabled(folder):
+    """What is disabled is kept and not used; a reload follows."""
+
+    def settings(enabled):
+        return (
+            f"iprep_proxy {{ ENABLED {enabled}; PROXY_HOST 192.0.2.9; PROXY_PORT 9;\n"
+            "NO_PROXY .internal.example 10.0.0.0/8 2001:db8::/32; }"
+        )
+
+    hosts = ["www.internal.example", "10.1.2.3", "2001:db8::1", "www.example.com"]
+    with Proxy(files={"upstream.conf": settings("on")}) as proxy:
+        via = f"PROXY 127.0.0.1:{proxy.port}"
+        assert evaluate(folder, fetch(proxy.address).body, hosts) == [DIRECT] * 3 + [via]
+        proxy.write("upstream.conf", settings("off"))
+        proxy.signal(signal.SIGHUP)
+        wait_until(
+            lambda: evaluate(folder, fetch(proxy.address).body, hosts) == [via] * 4, "the reload"
+        )
