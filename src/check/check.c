@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/util.h"
+#include "check/download.h"
 #include "check/intercepted.h"
 #include "check/internal.h"
 #include "check/second.h"
@@ -222,6 +223,21 @@ static bool follow(struct job *j, const char *location, struct flow *f)
     return true;
 }
 
+/* What a transfer that did not end well has left. */
+static void note_saved(const struct download *d, struct flow *f)
+{
+    if (!d || !d->begun || f->verdict == VERDICT_OK)
+        return;
+    if (d->whole)
+        flow_evidence(f, "%s: all of the %llu bytes came with the second try", d->path,
+                      (unsigned long long)d->kept);
+    else if (d->is_stream)
+        flow_evidence(f, "%llu bytes went out before the cut", (unsigned long long)d->kept);
+    else
+        flow_evidence(f, "%s keeps %llu bytes: the same command with -C - goes on there", d->path,
+                      (unsigned long long)d->kept);
+}
+
 /* A probe ended: what now? */
 static void go_on(struct job *j)
 {
@@ -233,6 +249,8 @@ static void go_on(struct job *j)
     bool more;
 
     j->running = false;
+    if (c->patient)
+        j->deadline_ns = c->loop.now_ns + c->options.timeout_ns;
     if (j->second.why == SECOND_NONE && !c->stopped &&
         c->loop.now_ns + SECOND_MIN_NS < j->deadline_ns && second_is_wanted(p, &wish)) {
         second_begin(&j->second, p);
@@ -249,6 +267,7 @@ static void go_on(struct job *j)
     location = p->location;
     p->location = NULL;
     more = !c->stopped && follow(j, location, &flow);
+    note_saved(c->options.download, &flow);
     hand_out(j, &flow, &p->certificate);
     probe_fini(p);
     free(location);
@@ -287,11 +306,16 @@ static void dispatch(struct check *c, struct job *jobs, struct loop_ref ref, uin
         probe_event(p, ref.slot & ((1u << TRIES_BITS) - 1), events);
 }
 
+/* Who queues again waits for the next turn, after events and time. */
 static void run_queue(struct check *c)
 {
-    while (!list_is_empty(&c->run)) {
+    const struct list *last = c->run.prev;
+    bool more = !list_is_empty(&c->run);
+
+    while (more) {
         struct probe *p = CONTAINER_OF(c->run.next, struct probe, node);
 
+        more = &p->node != last;
         list_remove(&p->node);
         p->queued = false;
         if (p->state != PROBE_ENDED)
@@ -431,6 +455,7 @@ bool check_run(const struct check_options *o, const char *const *urls, unsigned 
 
     if (!jobs)
         err_set(err, "out of memory");
+    c.patient = o->download && !o->timeout_ns;
     if (!c.options.timeout_ns)
         c.options.timeout_ns = TIMEOUT_NS;
     c.together = len > 1;

@@ -23,6 +23,7 @@ struct check_proxy {
 };
 
 struct capture;
+struct download;
 
 #define CHECK_AT_ONCE 64
 
@@ -35,11 +36,14 @@ struct check_options {
     bool follow, insecure;
     const char *cacert;      /* PEM file, for targets; NULL: the system's */
     struct capture *capture; /* the caller's, open; NULL: none */
+    /* Where the body of the one URL goes, open; NULL: nowhere.  Without timeout_ns it may take as
+     * long as it takes while bytes come: then 30 s are for silence. */
+    struct download *download;
     /* What the caller hears of; each may be NULL.  `url` is the number of the URL. */
     void *owner;
     void (*on_phase)(void *owner, unsigned url, const struct flow *f); /* another phase began */
     void (*on_bytes)(void *owner, unsigned url, uint64_t bytes,
-                     uint64_t total);                           /* total 0: unknown */
+                     uint64_t total);                           /* of the whole; total 0: unknown */
     void (*on_done)(void *owner, unsigned done, unsigned len);  /* so many URLs are done */
     void (*on_flow)(void *owner, unsigned url, struct flow *f); /* it ended; zero it to keep it */
 };

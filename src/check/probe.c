@@ -186,7 +186,7 @@ void probe_fini(struct probe *p)
 
 /* ---- bytes */
 
-ssize_t probe_read(struct probe *p)
+ssize_t probe_read_straight(struct probe *p)
 {
     struct check *c = p->check;
     ssize_t n = conn_read(&p->conn, c->buffer, CHECK_BUFFER);
@@ -198,7 +198,14 @@ ssize_t probe_read(struct probe *p)
     if (!p->conn.tls)
         check_tap_bytes(p, false, c->buffer, (size_t)n);
     p->heard_ns = probe_now(p);
-    return buf_append(&p->in, c->buffer, (size_t)n) ? n : -ENOBUFS;
+    return n;
+}
+
+ssize_t probe_read(struct probe *p)
+{
+    ssize_t n = probe_read_straight(p);
+
+    return n <= 0 || buf_append(&p->in, p->check->buffer, (size_t)n) ? n : -ENOBUFS;
 }
 
 int probe_send(struct probe *p, const char *bytes, size_t n)
@@ -537,6 +544,8 @@ void probe_timer(struct probe *p)
         late |= now >= p->state_ns + DIAL_NS && p->dial.next == p->dial.len;
     else if (p->state > PROBE_DIAL)
         late |= look(p);
+    if (p->state == PROBE_TRANSFER)
+        probe_tell_bytes(p);
     if (p->state == PROBE_TLS || p->state == PROBE_HELLO)
         late |= !p->heard_ns && now >= p->state_ns + check_hello_patience(p->check);
     if (late)

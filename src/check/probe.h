@@ -109,6 +109,7 @@ struct probe {
     bool draining;     /* the body of a 407 is read, to ask again behind it */
     bool asked_target; /* the request to the target was written */
     bool finishing;    /* the ending is known, and only the close is awaited */
+    bool saving;       /* the body goes to the checker's download */
     struct ending ending;
     struct tlsrec records; /* of what comes from the target */
     char first[64];        /* its first bytes */
@@ -153,9 +154,13 @@ enum probe_next probe_end_as(struct probe *p, struct ending e);
 /* Who is at the other end of the connection, as far as one sees. */
 enum side probe_far(const struct probe *p);
 
-/* Reads into p->in: bytes, 0 at the end, -EAGAIN, -errno. */
+/* Reads into p->in, or into the checker's buffer alone: bytes, 0 at the end, -EAGAIN, -errno. */
 ssize_t probe_read(struct probe *p);
+ssize_t probe_read_straight(struct probe *p);
 int probe_send(struct probe *p, const char *bytes, size_t n);
+
+/* Tells how much of the body is here. */
+void probe_tell_bytes(const struct probe *p);
 
 /* All that was wanted is here: the close. */
 enum probe_next probe_close_well(struct probe *p);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "check/download.h"
 #include "check/internal.h"
 #include "check/refusal.h"
 #include "flow/greeting.h"
@@ -16,6 +17,7 @@
 #define DRAIN_MAX 65536            /* bytes of a 407's body that are worth the connection */
 #define SLOW_NS (5 * NS_PER_S)     /* a target that begins later earns a warning */
 #define INSPECTED_MIN (64u * 1024) /* bytes: a smaller body says nothing about inspection */
+#define TURN_READS 16              /* of a body, before others have their turn */
 
 #define AGENT "User-Agent: viaduct/" VIADUCT_VERSION "\r\nAccept: */*\r\n"
 
@@ -41,6 +43,16 @@ static size_t write_uri(const struct probe *p, char *out, size_t cap)
     return n > 0 && (size_t)n < cap ? (size_t)n : 0;
 }
 
+/* The fields of a download that goes on where a file ends. */
+static size_t write_range(const struct probe *p, char out[DOWNLOAD_FIELDS_MAX])
+{
+    const struct download *d = p->check->options.download;
+    size_t n = d ? download_write_fields(d, out) : 0;
+
+    out[n] = '\0';
+    return n;
+}
+
 static int ask_proxy(struct probe *p)
 {
     struct check *c = p->check;
@@ -54,8 +66,10 @@ static int ask_proxy(struct probe *p)
         url_write_host(p->url, host);
     n = (size_t)snprintf(request, sizeof request, "%s %s HTTP/1.1\r\nHost: %s\r\n" AGENT "%s",
                          method, uri, host, p->url->tls ? "Proxy-Connection: keep-alive\r\n" : "");
-    if (uri_len == 0 || n >= sizeof request)
+    if (uri_len == 0 || n + DOWNLOAD_FIELDS_MAX >= sizeof request)
         return -EMSGSIZE;
+    if (!p->url->tls)
+        n += write_range(p, request + n);
     login = login_write(&c->login, &p->login, span_of(method), (struct span){uri, uri_len},
                         probe_now(p), request + n, sizeof request - n - 2);
     if (p->login.sent && p->login.scheme == AUTHN_BASIC && !c->options.proxy->tls &&
@@ -68,14 +82,15 @@ static int ask_proxy(struct probe *p)
 
 static int ask_target(struct probe *p)
 {
-    char request[REQUEST_MAX], host[AUTHORITY_TEXT_MAX];
+    char request[REQUEST_MAX], host[AUTHORITY_TEXT_MAX], range[DOWNLOAD_FIELDS_MAX];
     struct span path = path_of(p->url);
     int n;
 
     url_write_host(p->url, host);
+    write_range(p, range);
     n = snprintf(request, sizeof request,
-                 "GET %s%.*s HTTP/1.1\r\nHost: %s\r\n" AGENT "Connection: close\r\n\r\n",
-                 path.ptr[0] == '/' ? "" : "/", (int)path.len, path.ptr, host);
+                 "GET %s%.*s HTTP/1.1\r\nHost: %s\r\n" AGENT "%sConnection: close\r\n\r\n",
+                 path.ptr[0] == '/' ? "" : "/", (int)path.len, path.ptr, host, range);
     if (n < 0 || (size_t)n >= sizeof request)
         return -EMSGSIZE;
     return probe_send(p, request, (size_t)n);
@@ -220,12 +235,29 @@ static void note_redirect(struct probe *p, const struct http1_head *h)
     }
 }
 
+/* What the answer means for the file that the body should go to. */
+static enum download_answer ask_download(struct probe *p, const struct http1_head *h)
+{
+    char what[DOWNLOAD_WHAT_MAX];
+    enum download_answer answer;
+
+    if (!p->check->options.download)
+        return DOWNLOAD_ELSEWHERE;
+    answer = download_take_head(p->check->options.download, h, what);
+    if (*what)
+        flow_evidence(&p->flow, "%s", what);
+    if (answer == DOWNLOAD_COMPLETE)
+        p->down = (struct body){.done = true}; /* what is said of it is not wanted */
+    p->saving = answer == DOWNLOAD_SAVES;
+    return answer;
+}
+
 /* The body follows, of an answer that is a success or one that says no. */
 static enum probe_next begin_body(struct probe *p, const struct http1_head *h)
 {
     struct span head = {buf_span(&p->in).ptr, h->head_len};
     uint64_t waited = probe_now(p) - p->sent_ns;
-    bool refused = h->status >= 400;
+    enum download_answer answer;
 
     p->status = h->status;
     p->flow.status = h->status;
@@ -237,7 +269,11 @@ static enum probe_next begin_body(struct probe *p, const struct http1_head *h)
     if (waited > SLOW_NS)
         flow_warn(&p->flow, WARNING_SLOW_TARGET, "the answer began %.1f s after the request",
                   (double)waited / 1e9);
-    if (refused || refusal_is_suspect(p, h)) {
+    answer = ask_download(p, h);
+    if (answer == DOWNLOAD_WRONG)
+        return probe_end(p, VERDICT_UPSTREAM_FAILED, SIDE_TARGET, CERTAINTY_SEEN,
+                         "another part came than the one that was asked for");
+    if (answer != DOWNLOAD_COMPLETE && (h->status >= 400 || refusal_is_suspect(p, h))) {
         refusal_keep_head(p, head);
         buf_consume(&p->in, h->head_len);
         return probe_enter(p, PROBE_REFUSAL);
@@ -407,16 +443,18 @@ enum probe_next probe_step_exchange(struct probe *p)
 
 /* ---- bodies */
 
-/* Takes what p->in has of the body.  Content goes to p->refusal while there is room (`keep`). */
-static enum parse take_body(struct probe *p, bool keep)
+/* Takes what the bytes have of the body: *used of them.  Content goes to p->refusal while there is
+ * room (`keep`), and to the download. */
+static enum parse take_bytes(struct probe *p, struct span bytes, bool keep, size_t *used)
 {
     enum parse parsed = PARSE_MORE;
 
-    while (p->in.len > 0 && parsed == PARSE_MORE && !p->down.done) {
-        struct span data;
-        size_t used;
+    *used = 0;
+    while (*used < bytes.len && parsed == PARSE_MORE && !p->down.done) {
+        struct span rest = {bytes.ptr + *used, bytes.len - *used}, data;
+        size_t n;
 
-        parsed = body_read(&p->down, buf_span(&p->in), &used, &data);
+        parsed = body_read(&p->down, rest, &n, &data);
         if (parsed == PARSE_BAD)
             return parsed;
         if (!p->url->tls)
@@ -426,10 +464,22 @@ static enum parse take_body(struct probe *p, bool keep)
 
             buf_append(&p->refusal, data.ptr, data.len < room ? data.len : room);
         }
-        buf_consume(&p->in, used);
-        if (used == 0)
+        if (p->saving && !download_write(p->check->options.download, data))
+            return parsed;
+        *used += n;
+        if (n == 0)
             break;
     }
+    return parsed;
+}
+
+/* The same with what p->in has. */
+static enum parse take_body(struct probe *p, bool keep)
+{
+    size_t used;
+    enum parse parsed = take_bytes(p, buf_span(&p->in), keep, &used);
+
+    buf_consume(&p->in, used);
     return parsed;
 }
 
@@ -463,6 +513,8 @@ static void warn_inspection(struct probe *p)
 enum probe_next probe_close_well(struct probe *p)
 {
     warn_inspection(p);
+    if (p->saving)
+        download_end(p->check->options.download);
     p->finishing = true;
     p->ending = (struct ending){VERDICT_OK, SIDE_CLIENT, CERTAINTY_SEEN};
     conn_shutdown(&p->conn);
@@ -470,14 +522,46 @@ enum probe_next probe_close_well(struct probe *p)
     return probe_enter(p, PROBE_CLOSE);
 }
 
-enum probe_next probe_step_transfer(struct probe *p)
+void probe_tell_bytes(const struct probe *p)
 {
-    struct check *c = p->check;
-    enum parse parsed = take_body(p, false);
-    ssize_t n;
+    const struct check *c = p->check;
+    uint64_t before = p->saving ? c->options.download->base : 0;
 
     if (c->options.on_bytes)
-        c->options.on_bytes(c->options.owner, p->url_number, p->down.payload, p->down.total);
+        c->options.on_bytes(c->options.owner, p->url_number, before + p->down.payload,
+                            p->down.kind == BODY_LENGTH ? before + p->down.total : 0);
+}
+
+/* Reads a good deal of the body, each piece straight from the buffer to where it goes: bytes of the
+ * last one, 0 at the end, -EAGAIN, -errno. */
+static ssize_t read_body(struct probe *p, enum parse *parsed)
+{
+    ssize_t n = 1;
+
+    for (unsigned i = 0; i < TURN_READS && n > 0 && *parsed == PARSE_MORE && !p->down.done; i++) {
+        size_t used;
+
+        n = probe_read_straight(p);
+        if (n > 0)
+            *parsed = take_bytes(p, (struct span){p->check->buffer, (size_t)n}, false, &used);
+        if (p->saving && p->check->options.download->fault)
+            break;
+    }
+    if (p->check->patient)
+        p->deadline_ns = p->heard_ns + p->check->options.timeout_ns;
+    return n;
+}
+
+enum probe_next probe_step_transfer(struct probe *p)
+{
+    struct download *d = p->check->options.download;
+    enum parse parsed = take_body(p, false);
+    ssize_t n = read_body(p, &parsed);
+
+    probe_tell_bytes(p);
+    if (p->saving && d->fault)
+        return probe_end(p, VERDICT_OPEN, SIDE_CLIENT, CERTAINTY_SEEN, "cannot save the body: %s",
+                         strerror(d->fault));
     if (parsed == PARSE_BAD) {
         note_count(p);
         return probe_end(p, VERDICT_UPSTREAM_FAILED, SIDE_TARGET, CERTAINTY_SEEN, "%s",
@@ -485,11 +569,12 @@ enum probe_next probe_step_transfer(struct probe *p)
     }
     if (p->down.done)
         return probe_close_well(p);
-    n = probe_read(p);
     if (n == -EAGAIN)
         return PROBE_WAIT;
-    if (n > 0)
-        return PROBE_AGAIN;
+    if (n > 0) { /* more than a turn's worth */
+        check_queue(p);
+        return PROBE_WAIT;
+    }
     if (n == 0 && body_finish(&p->down) && (!p->tls_begun || tlsrec_is_boundary(&p->records)))
         return probe_close_well(p);
     return probe_broken(p, (int)-n);

@@ -142,6 +142,9 @@ static void explain_cut(struct second *s, const struct probe *p)
     if (count && second && a->cut_at != b->cut_at &&
         difference(a->cut_ns, b->cut_ns) < a->cut_ns / ONE_PERCENT)
         count = false;
+    if (count || second) /* how it was cut is told no more by the verdict */
+        flow_evidence(f, "the first one was %s: %s", verdict_get_info(f->verdict)->name,
+                      f->reason ? f->reason : "");
     if (count)
         flow_revise(f, VERDICT_SIZE_LIMIT, SIDE_PROXY, CERTAINTY_INFERRED,
                     "cut twice at the same count of bytes");

@@ -371,6 +371,8 @@ static int check_combination(const struct check_args *a)
         return command_usage_error(&cmd_check, "-o saves one URL, not %u", a->urls_len);
     if (a->resume && !a->output)
         return command_usage_error(&cmd_check, "-C - goes on with a file: -o names it");
+    if (a->resume && strcmp(a->output, "-") == 0)
+        return command_usage_error(&cmd_check, "-C - goes on with a file, not on standard output");
     if (a->compare && (a->output || a->mtu))
         return command_usage_error(&cmd_check, "--compare goes without -o and --mtu");
     return EXIT_OK;

@@ -172,7 +172,7 @@ static void write_curl(struct pen *p, const struct check_args *a, const struct f
         pen_text(p, " -C -");
     pen_text(p, " -o ");
     write_word(p, a->output ? a->output : "/dev/null");
-    pen_text(p, " -m ");
+    pen_text(p, a->output && !a->options.timeout_ns ? " --speed-limit 1 --speed-time " : " -m ");
     pen_u64(p, a->options.timeout_ns ? (a->options.timeout_ns + NS_PER_S - 1) / NS_PER_S : 30);
     pen_char(p, ' ');
     write_word(p, f->url ? f->url : "");

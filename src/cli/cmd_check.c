@@ -11,14 +11,15 @@
 #include "base/util.h"
 #include "check/capture.h"
 #include "check/check.h"
+#include "check/download.h"
 #include "cli/check_args.h"
+#include "cli/check_progress.h"
 #include "cli/check_report.h"
 #include "cli/command.h"
 #include "render/human.h"
 #include "render/render.h"
 
 #define OUTPUT_MAX (64u << 20)
-#define REDRAW_NS (50 * NS_PER_MS)
 
 static volatile sig_atomic_t interrupted;
 static volatile int stop;
@@ -32,14 +33,15 @@ static void on_signal(int sig)
 /* What the report knows while flows come. */
 struct report {
     const struct check_args *args;
-    bool colour;    /* of standard output */
+    FILE *out;      /* standard output, or the other one where the body goes there */
+    bool colour;    /* of `out` */
     bool screen;    /* standard output is a terminal: the ladder is drawn as it happens */
     bool progress;  /* standard error is one: how many URLs are done */
     unsigned lines; /* of the drawing so far */
     uint64_t drawn_ns;
     unsigned flows, fine;
     uint64_t longest_ns;
-    struct buf table;
+    struct check_progress bytes; /* how far the download is */
 };
 
 static bool is_terminal(int fd)
@@ -49,24 +51,25 @@ static bool is_terminal(int fd)
     return isatty(fd) && !(term && strcmp(term, "dumb") == 0);
 }
 
-static bool wants_colour(void)
+static bool wants_colour(int fd)
 {
-    return is_terminal(STDOUT_FILENO) && !getenv("NO_COLOR");
+    return is_terminal(fd) && !getenv("NO_COLOR");
 }
 
-static void print(struct buf *b)
+static void print(struct report *r, struct buf *b)
 {
     struct span s = buf_span(b);
 
-    fwrite(s.ptr, 1, s.len, stdout);
+    fwrite(s.ptr, 1, s.len, r->out);
     buf_fini(b);
 }
 
 /* ---- as it happens */
 
-/* Takes the drawing back. */
+/* Takes the drawing back, and the line below it first. */
 static void erase(struct report *r)
 {
+    check_progress_clear(&r->bytes);
     if (r->lines > 0)
         printf("\x1b[%uA\x1b[J", r->lines);
     r->lines = 0;
@@ -120,6 +123,15 @@ static void on_phase(void *owner, unsigned url, const struct flow *f)
         draw(r, f);
 }
 
+static void on_bytes(void *owner, unsigned url, uint64_t bytes, uint64_t total)
+{
+    struct report *r = owner;
+
+    (void)url;
+    if (r->bytes.on)
+        check_progress_update(&r->bytes, bytes, total, clock_mono_ns());
+}
+
 /* ---- flows that ended */
 
 static void count(struct report *r, const struct flow *f)
@@ -145,8 +157,8 @@ static void on_flow(void *owner, unsigned url, struct flow *f)
     else
         check_report_flow(&b, r->args, f, r->colour);
     if (r->flows > 1 && !r->args->json && r->args->urls_len == 1)
-        putchar('\n');
-    print(&b);
+        fputc('\n', r->out);
+    print(r, &b);
     (void)url;
 }
 
@@ -179,9 +191,38 @@ static int run_plain(struct check_args *a, struct report *r)
     if (a->urls_len > 1 && !a->json) {
         buf_init(&b, OUTPUT_MAX);
         check_report_sum(&b, r->flows, r->fine, r->longest_ns);
-        print(&b);
+        print(r, &b);
     }
     return verdict_status(r);
+}
+
+/* The same, with a body that goes to a file.  Nothing is asked of anybody before it is known that
+ * it can be written. */
+static int run_download(struct check_args *a, struct report *r)
+{
+    bool to_stdout = strcmp(a->output, "-") == 0;
+    struct download d;
+    struct err err;
+    int status;
+
+    if (!download_open(&d, a->output, a->resume, &err)) {
+        fprintf(stderr, "viaduct check: cannot write %s\n", err.text);
+        return EXIT_SYSTEM;
+    }
+    a->options.download = &d;
+    if (to_stdout) {
+        r->out = stderr;
+        r->screen = false;
+        r->colour = wants_colour(STDERR_FILENO);
+    }
+    r->bytes.on = !a->json && is_terminal(STDERR_FILENO) && !(to_stdout && isatty(STDOUT_FILENO));
+    status = run_plain(a, r);
+    check_progress_clear(&r->bytes);
+    if (!download_close(&d, &err)) {
+        fprintf(stderr, "viaduct check: cannot write %s\n", err.text);
+        return EXIT_SYSTEM;
+    }
+    return status;
 }
 
 /* One way of several: the flows of the URLs, the last of each. */
@@ -252,7 +293,7 @@ static int compare(struct check_args *a, struct report *r)
         count(r, shown[a->options.proxy ? 1 : 0].flow);
         if (!a->json)
             check_report_compare(&b, shown, n, r->colour);
-        print(&b);
+        print(r, &b);
     }
     for (unsigned i = 0; i < n; i++) {
         for (unsigned u = 0; runs[i].flows && u < a->urls_len; u++)
@@ -272,7 +313,10 @@ static int fail(const struct err *err)
 static int check_command(int argc, char **argv)
 {
     struct check_args a = {0};
-    struct report r = {.args = &a, .colour = wants_colour(), .screen = is_terminal(STDOUT_FILENO)};
+    struct report r = {.args = &a,
+                       .out = stdout,
+                       .colour = wants_colour(STDOUT_FILENO),
+                       .screen = is_terminal(STDOUT_FILENO)};
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND};
     struct capture capture;
     struct err err;
@@ -288,11 +332,13 @@ static int check_command(int argc, char **argv)
         sigaction(SIGINT, &action, NULL);
         sigaction(SIGTERM, &action, NULL);
         signal(SIGPIPE, SIG_IGN);
+        signal(SIGXFSZ, SIG_IGN); /* a file too large is told like a full disk */
         a.options.owner = &r;
         a.options.on_flow = on_flow;
         a.options.on_phase = on_phase;
+        a.options.on_bytes = on_bytes;
         a.options.on_done = on_done;
-        status = a.compare ? compare(&a, &r) : run_plain(&a, &r);
+        status = a.compare ? compare(&a, &r) : a.output ? run_download(&a, &r) : run_plain(&a, &r);
     }
     if (a.options.capture && !capture_close(&capture, &err))
         status = fail(&err);
@@ -302,9 +348,8 @@ static int check_command(int argc, char **argv)
 
 const struct command cmd_check = {
     .name = "check",
-    .synopsis =
-        "[-x PROXY] [-U USER] [--digest | --basic] [-L] [-k] [-m SECONDS] [-f LIST] [--json] "
-        "URL...",
+    .synopsis = "[-x PROXY] [-U USER] [--digest | --basic] [-L] [-o FILE] [-C -] [-k] [-m SECONDS] "
+                "[-f LIST] [--json] URL...",
     .summary = "go the way to URLs phase by phase and explain what is met",
     .help =
         "  -x, --proxy PROXY       http://HOST:PORT, https://HOST:PORT or direct (default: the\n"
@@ -312,13 +357,17 @@ const struct command cmd_check = {
         "  -U, --proxy-user USER   log in at the proxy; the password is asked for\n"
         "      --digest, --basic   with this scheme only (default: the strongest one offered)\n"
         "  -L, --location          follow redirects, each as a flow of its own\n"
+        "  -o, --output FILE       save the body of the one URL there (-: standard output; the\n"
+        "                          report goes to standard error then); a transfer that is cut\n"
+        "                          is tried once more, and what came is kept\n"
+        "  -C, --continue-at -     go on where FILE ends, if it is still of the same version\n"
         "      --compare           direct, through the proxy and through its parent, side by side\n"
         "      --pcap OUT          the check's own packets as pcapng\n"
         "      --keylog FILE       its TLS secrets, also inside the capture\n"
         "  -k, --insecure          go on where a certificate does not verify\n"
         "      --cacert FILE       trust these certificates for targets, not the system's\n"
         "      --proxy-cacert FILE the same for an https:// proxy\n"
-        "  -m, --max-time SECONDS  for each URL (default: 30)\n"
+        "  -m, --max-time SECONDS  for each URL (default: 30; with -o: 30 without a byte)\n"
         "  -f, --file LIST         URLs, one a line (-: standard input)\n"
         "  -c, --config FILE       whose upstream settings are meant\n"
         "      --json              a flow a line\n",
