@@ -346,8 +346,11 @@ def slowly(seconds):
     return script
 
 
-def at_once(connection):
-    connection.send(head(), *([b"100000\r\n", BODY, b"\r\n"] * 3))
+def up_to_and_over(connection):
+    """All but a little of 1 MiB, and more once that has arrived: a proxy's RST takes what still waits in it along."""
+    connection.send(head(), b"ffc00\r\n", BODY[:0xFFC00], b"\r\n")
+    connection.target.done.wait(1)
+    connection.send(b"100000\r\n", BODY, b"\r\n")
     connection.wait()
 
 
@@ -361,7 +364,7 @@ def test_limits_of_a_real_proxy(out, tmp_path):
 
     def size():
         with Proxy(access="deny private off; deny ports off; allow all { max-download 1m; }") as proxy:
-            with Script(at_once) as target:
+            with Script(up_to_and_over) as target:
                 flow = check("-x", proxy.url, "-o", out, target.url())
             flow.expect("size-limit", "transfer", "proxy", certainty="inferred").says("second try was cut")
             with HttpTarget(lambda request: reply(BODY + b"x")) as target:
