@@ -78,6 +78,19 @@ def fin_after(seconds, count):
     return script
 
 
+def trickle(seconds):
+    """Something each second, and the rest at last."""
+
+    def script(connection):
+        connection.send(head(len(BODY)))
+        for i in range(seconds):
+            connection.send(BODY[i : i + 1])
+            connection.target.done.wait(1)
+        connection.send(BODY[seconds:])
+
+    return script
+
+
 def ranged(etag='"one"', body=BODY):
     """Answers ranges as a good target does."""
 
@@ -315,6 +328,7 @@ CUTS = {  # the tries, more arguments, verdict, certainty, words of the evidence
         [fin_after(2, 700000), fin_after(2, 300000)], (), "lifetime-limit", "inferred", ["700000 of", "after 300000"],
         700000,
     ),
+    "longer than the 30 s of a URL": ([trickle(32)], (), "ok", "seen", [], MIB),
     "whole at last": ([fin_at(700000), whole], (), "ok", "seen", ["a first try was cut", "after 700000 bytes"], MIB),
 }
 
@@ -377,8 +391,7 @@ def test_limits_of_a_real_proxy(out, tmp_path):
         thread.result()
 
 
-def test_a_download_has_time_while_bytes_come_and_none_beyond_m(out):
-    """With -m the time is over all the same: what came is kept."""
+def test_what_came_before_the_time_was_over_is_kept(out):
     with Script(slowly(0.05)) as target:
         done = check("-x", "direct", "-o", out, "-m", "1", target.url())
     done.expect("open").says("keeps", "-C -")
