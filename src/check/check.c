@@ -24,8 +24,11 @@
 #define STOP_LOOK_NS (100 * NS_PER_MS)
 #define HOPS_MAX 10
 #define TRIES_BITS 3 /* of a reference: which of a probe's sockets */
+#define PROBE_BITS 2 /* of a probe's number: which of a job's probes */
 
 enum ref { REF_RESOLVER = 1, REF_PROBE };
+
+#define JOB_MORE 2 /* probes that may go at the same time as a job's own */
 
 /* One URL, and where it leads. */
 struct job {
@@ -37,6 +40,9 @@ struct job {
     unsigned hops; /* redirects that were followed */
     bool running, ended, done;
     struct second second; /* the first probe's outcome, while a second one explains it */
+    struct probe more[JOB_MORE];
+    bool beside;                        /* more[0] goes, or went, beside the first probe, */
+    uint64_t beside_ns, beside_took_ns; /* began then, and passed after (0: not) */
 };
 
 /* ---- what the probes ask for */
@@ -139,32 +145,73 @@ static void on_end(struct probe *p)
 {
     struct job *j = p->owner;
 
-    j->ended = true; /* looked at once the probe has come to rest */
+    if (p == &j->probe)
+        j->ended = true; /* looked at once the probe has come to rest */
 }
 
-static void begin_probe(struct job *j, struct probe_wish wish)
+/* Which of its job's probes: 0 its own, then job.more. */
+static void start(struct job *j, unsigned which, struct probe_wish wish, uint64_t deadline_ns)
 {
-    struct probe *p = &j->probe;
+    struct probe *p = which ? &j->more[which - 1] : &j->probe;
     uint32_t generation = p->generation + 1;
 
     *p = (struct probe){.check = j->check,
-                        .number = j->number,
+                        .number = j->number << PROBE_BITS | which,
                         .url_number = j->number,
                         .generation = generation,
                         .url = &j->url,
                         .wish = wish,
-                        .deadline_ns = j->deadline_ns,
+                        .deadline_ns = deadline_ns,
                         .on_end = on_end,
                         .owner = j};
+    probe_start(p);
+}
+
+static void begin_probe(struct job *j, struct probe_wish wish)
+{
     j->running = true;
     j->ended = false;
-    probe_start(p);
+    start(j, 0, wish, j->deadline_ns);
 }
 
 static void begin_job(struct job *j)
 {
     j->deadline_ns = j->check->loop.now_ns + j->check->options.timeout_ns;
     begin_probe(j, (struct probe_wish){0});
+}
+
+/* Where the first probe hangs and a small one might not, that one goes beside it. */
+static void watch_beside(struct job *j)
+{
+    struct probe *p = &j->probe, *other = &j->more[0];
+    uint64_t now = j->check->loop.now_ns;
+    struct probe_wish wish;
+
+    if (!j->beside && j->second.why == SECOND_NONE && second_goes_beside(p, &wish)) {
+        j->beside = true;
+        j->beside_ns = now;
+        start(j, 1, wish, j->deadline_ns);
+    }
+    if (!j->beside)
+        return;
+    if (!j->beside_took_ns && second_has_passed(other))
+        j->beside_took_ns = now - j->beside_ns;
+    if (j->beside_took_ns && second_is_proof(p, j->beside_took_ns)) {
+        p->signs.small_pass = true;
+        probe_give_up(p);
+    }
+}
+
+/* True when that told all that a second probe could tell. */
+static bool end_beside(struct job *j)
+{
+    if (!j->beside)
+        return false;
+    second_explain_beside(&j->probe, &j->more[0], j->beside_took_ns);
+    probe_fini(&j->more[0]);
+    j->beside = false;
+    j->beside_took_ns = 0;
+    return !j->probe.signs.cut || j->probe.signs.small_pass;
 }
 
 static void tell(struct check *c, unsigned number, struct flow *f)
@@ -251,7 +298,7 @@ static void go_on(struct job *j)
     j->running = false;
     if (c->patient)
         j->deadline_ns = c->loop.now_ns + c->options.timeout_ns;
-    if (j->second.why == SECOND_NONE && !c->stopped &&
+    if (j->second.why == SECOND_NONE && !end_beside(j) && !c->stopped &&
         c->loop.now_ns + SECOND_MIN_NS < j->deadline_ns && second_is_wanted(p, &wish)) {
         second_begin(&j->second, p);
         probe_fini(p);
@@ -291,6 +338,14 @@ static void watch_fd(void *owner, int fd, unsigned want)
         loop_add(&c->loop, fd, events, ref);
 }
 
+static struct probe *find_probe(struct job *jobs, unsigned number)
+{
+    struct job *j = &jobs[number >> PROBE_BITS];
+    unsigned which = number & ((1u << PROBE_BITS) - 1);
+
+    return which ? &j->more[which - 1] : &j->probe;
+}
+
 static void dispatch(struct check *c, struct job *jobs, struct loop_ref ref, uint32_t events)
 {
     struct probe *p;
@@ -301,7 +356,7 @@ static void dispatch(struct check *c, struct job *jobs, struct loop_ref ref, uin
                        c->loop.now_ns);
         return;
     }
-    p = &jobs[ref.slot >> TRIES_BITS].probe;
+    p = find_probe(jobs, ref.slot >> TRIES_BITS);
     if (p->generation == ref.generation && p->state != PROBE_ENDED)
         probe_event(p, ref.slot & ((1u << TRIES_BITS) - 1), events);
 }
@@ -362,6 +417,8 @@ static void run(struct check *c, struct job *jobs, unsigned len, const volatile 
 
             if (c->stopped && j->running && !j->ended)
                 probe_stop(&j->probe);
+            if (j->running && !j->ended)
+                watch_beside(j);
             if (!j->running || !j->ended)
                 continue;
             go_on(j);

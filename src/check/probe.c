@@ -88,7 +88,7 @@ enum probe_next probe_enter(struct probe *p, enum probe_state next)
     /* a round of logging in is part of the answer, new connection and all */
     if (to->phase >= 0 && !(p->rounds && to->phase < PHASE_ANSWER)) {
         flow_phase(&p->flow, (enum phase)to->phase, probe_now(p));
-        if (p->check->options.on_phase)
+        if (p->check->options.on_phase && !p->wish.beside)
             p->check->options.on_phase(p->check->options.owner, p->url_number, &p->flow);
     }
     arm(p);
@@ -446,20 +446,37 @@ enum probe_next probe_redial(struct probe *p)
 
 /* ---- signs of a black hole */
 
+uint64_t probe_quiet_ns(const struct probe *p)
+{
+    return probe_now(p) - (p->heard_ns > p->sent_ns ? p->heard_ns : p->sent_ns);
+}
+
+/* Whether what is awaited can be as long as a full segment: an answer to CONNECT is not. */
+static bool awaits_much(const struct probe *p)
+{
+    return p->state == PROBE_TLS || p->state == PROBE_EXCHANGE || p->state == PROBE_TRANSFER ||
+           (p->state == PROBE_ANSWER && !p->url->tls);
+}
+
 /* What TCP_INFO tells while nothing comes: full segments of ours that nobody acknowledges, or
- * something that is here behind a hole (FACTS: `rcv_ooopack`).  True when it is enough to give
- * up waiting. */
+ * something that is here behind a hole.  One full segment that passed excludes a black hole in its
+ * direction.  A sender with nothing but full segments to send leaves no trace here at all (`mute`):
+ * then only another probe can tell.  True when it is enough to give up waiting. */
 static bool look(struct probe *p)
 {
-    uint64_t quiet = probe_now(p) - (p->heard_ns > p->sent_ns ? p->heard_ns : p->sent_ns);
+    uint64_t quiet = probe_quiet_ns(p);
+    const struct sock_info *i = &p->info;
 
     if (p->conn.fd < 0 || !sock_read_info(p->conn.fd, &p->info))
         return false;
-    p->signs.segment = p->info.mss;
-    if (p->info.unacked > 0 && p->info.backoffs >= RETRANSMITTED)
-        p->signs.hole_up = p->info.unacked >= FULL_SEGMENT && p->info.mss >= FULL_SEGMENT;
-    if (p->info.out_of_order > 0 && quiet >= HOLE_NS)
-        p->signs.hole_down = true;
+    p->signs.segment = i->mss;
+    if (i->unacked > 0 && i->backoffs >= RETRANSMITTED)
+        p->signs.hole_up =
+            i->unacked >= FULL_SEGMENT && i->mss >= FULL_SEGMENT && i->acked < FULL_SEGMENT;
+    if (i->rcv_mss < FULL_SEGMENT && !p->wish.mss) {
+        p->signs.hole_down = i->out_of_order > 0 && quiet >= HOLE_NS;
+        p->signs.mute = i->unacked == 0 && quiet >= SILENT_NS && awaits_much(p);
+    }
     return p->signs.hole_up || p->signs.hole_down ||
            (p->info.unacked > 0 && p->info.backoffs >= RETRANSMITTED && !p->heard_ns);
 }
@@ -473,14 +490,15 @@ bool probe_note_hole(struct probe *p)
     if (p->signs.hole_down)
         flow_evidence(&p->flow, "%u segments came from behind a hole that nobody fills",
                       p->info.out_of_order);
-    return p->signs.hole_up || p->signs.hole_down;
+    if (p->signs.small_pass && !p->signs.hole_down)
+        flow_evidence(&p->flow, "no byte came for %.1f s, and no full-size segment before",
+                      (double)probe_quiet_ns(p) / 1e9);
+    return p->signs.hole_up || p->signs.hole_down || p->signs.small_pass;
 }
 
 bool probe_is_silent(const struct probe *p)
 {
-    uint64_t last = p->heard_ns > p->sent_ns ? p->heard_ns : p->sent_ns;
-
-    return probe_now(p) - last >= SILENT_NS;
+    return probe_quiet_ns(p) >= SILENT_NS;
 }
 
 /* ---- driving */
@@ -529,6 +547,13 @@ void probe_event(struct probe *p, unsigned which, uint32_t events)
     else
         return;
     probe_drive(p);
+}
+
+void probe_give_up(struct probe *p)
+{
+    states[p->state].late(p);
+    if (p->state != PROBE_ENDED)
+        probe_drive(p);
 }
 
 void probe_timer(struct probe *p)

@@ -57,14 +57,18 @@ struct probe_wish {
     uint32_t mss;     /* clamp of our segments and theirs, 0: none */
     bool small_hello; /* a ClientHello of under 400 bytes */
     bool proxy_tls;   /* TLS with the proxy, only to see whether its port speaks it */
+    bool handshake;   /* no further than the target's handshake */
+    bool beside;      /* it goes beside another one, and its phases are nobody's business */
 };
 
 /* What was noticed that another probe could explain. */
 struct probe_signs {
-    bool tls_hung;   /* nothing came back for the ClientHello */
-    bool tls_broke;  /* the handshake ended in an alert, RST or FIN before the ServerHello */
-    bool hole_up;    /* full-size segments of ours are sent again and again */
-    bool hole_down;  /* something behind a hole in what comes to us is here */
+    bool tls_hung;  /* nothing came back for the ClientHello */
+    bool tls_broke; /* the handshake ended in an alert, RST or FIN before the ServerHello */
+    bool hole_up;   /* full-size segments of ours are sent again and again */
+    bool hole_down; /* something behind a hole in what comes to us is here */
+    bool mute; /* all we said was acknowledged, nothing full-size ever came, now nothing does */
+    bool small_pass; /* and a probe with small segments came through meanwhile */
     bool cut;        /* the transfer ended early */
     bool proxy_mute; /* the proxy took the request and hung up without a byte */
     bool proxy_spoke_tls;
@@ -132,6 +136,12 @@ void probe_start(struct probe *p);
 void probe_drive(struct probe *p);
 void probe_event(struct probe *p, unsigned which, uint32_t events); /* which: try, or PROBE_TRIES */
 void probe_timer(struct probe *p);
+
+/* Ends it as if its time were over: a probe beside it has shown why nothing comes. */
+void probe_give_up(struct probe *p);
+
+/* For how long nothing came since the last word of either side, in ns. */
+uint64_t probe_quiet_ns(const struct probe *p);
 
 /* Ends it where it stands (a key was pressed): `open`. */
 void probe_stop(struct probe *p);

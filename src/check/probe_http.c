@@ -609,7 +609,6 @@ static const char *awaited(const struct probe *p)
 enum probe_next probe_http_late(struct probe *p)
 {
     bool asked_proxy = p->state == PROBE_ANSWER || p->state == PROBE_ASK;
-    bool hole = p->signs.hole_up || p->signs.hole_down;
 
     if (p->state == PROBE_CLOSE)
         return probe_end_as(p, p->ending);
@@ -617,11 +616,9 @@ enum probe_next probe_http_late(struct probe *p)
         return refusal_judge(p);
     if (p->state == PROBE_TRANSFER)
         note_count(p);
-    if (hole) {
-        probe_note_hole(p);
+    if (probe_note_hole(p))
         return probe_end(p, VERDICT_MTU_BLACKHOLE, SIDE_NETWORK, CERTAINTY_INFERRED,
                          "full-size segments vanish");
-    }
     if (asked_proxy && p->in.len == 0 && p->info.unacked > 0)
         flow_evidence(&p->flow, "the request is not acknowledged, sent again %u times",
                       p->info.backoffs);

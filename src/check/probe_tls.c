@@ -220,6 +220,8 @@ static enum probe_next tls_done(struct probe *p)
 
     tls_get_facts(p->conn.tls, &facts);
     fill_flow(p, &facts);
+    if (p->wish.handshake)
+        return probe_end(p, VERDICT_OK, SIDE_CLIENT, CERTAINTY_SEEN, "the handshake is done");
     certificate_read(p->conn.tls, p->url->at.host, &facts, &p->certificate, &p->flow);
     if (facts.verified)
         return probe_enter(p, PROBE_EXCHANGE);

@@ -8,6 +8,8 @@
 #define SAME_COUNT 16384 /* bytes that two cuts at one limit may lie apart */
 #define SAME_NS NS_PER_S /* and time */
 #define ONE_PERCENT 100
+#define ENOUGH 65536 /* bytes of a body that show that it comes */
+#define SLOWER 2     /* times the small probe's time is no slowness */
 
 /* Whether the probe got past the handshake that the first one failed in. */
 static bool is_through(const struct probe *p)
@@ -22,7 +24,8 @@ bool second_is_wanted(const struct probe *p, struct probe_wish *wish)
 
     *wish = (struct probe_wish){.proxy_tls = s->proxy_mute,
                                 .mss = hole || s->tls_hung ? SMALL_MSS : 0,
-                                .small_hello = s->tls_hung || s->tls_broke || hole};
+                                .small_hello = s->tls_hung || s->tls_broke || hole,
+                                .handshake = s->tls_hung || s->tls_broke};
     return hole || s->tls_hung || s->tls_broke || s->cut || s->proxy_mute;
 }
 
@@ -42,6 +45,21 @@ void second_begin(struct second *s, struct probe *p)
 
 /* ---- a handshake */
 
+/* Where it is that large packets vanish. */
+static void note_way(struct flow *f, const struct probe_signs *s, bool hello)
+{
+    const char *far = verdict_side_name(f->proxy.addr.family ? SIDE_PROXY : SIDE_TARGET);
+
+    if (s->hole_up)
+        flow_evidence(f, "the way from here to the %s loses them", far);
+    else if (s->hole_down || !hello)
+        flow_evidence(f, "the way from the %s to here loses them", far);
+    else
+        flow_evidence(f, "%s, or a device there takes no large ClientHello",
+                      f->proxy.addr.family ? "the way beyond the proxy loses them"
+                                           : "the way from the target to here loses them");
+}
+
 /* The first ClientHello failed, the small one passed. */
 static void explain_size(struct second *s, const struct probe *p)
 {
@@ -56,11 +74,7 @@ static void explain_size(struct second *s, const struct probe *p)
                          "ClientHello of more than one segment");
         return;
     }
-    flow_evidence(f, "the %s",
-                  s->signs.hole_up     ? "way from here to the next hop loses them"
-                  : s->signs.hole_down ? "way from the next hop to here loses them"
-                                       : "way beyond the next hop loses them, or a "
-                                         "device there takes no large ClientHello");
+    note_way(f, &s->signs, true);
     flow_revise(f, VERDICT_MTU_BLACKHOLE, SIDE_NETWORK, CERTAINTY_INFERRED,
                 "large packets vanish, small ones pass");
 }
@@ -186,4 +200,59 @@ void second_explain(struct second *s, struct probe *p)
     flow_fini(&p->flow);
     p->flow = s->first;
     s->first = (struct flow){0};
+}
+
+/* ---- beside the first */
+
+bool second_goes_beside(const struct probe *p, struct probe_wish *wish)
+{
+    *wish = (struct probe_wish){
+        .mss = SMALL_MSS, .small_hello = true, .handshake = p->state == PROBE_TLS, .beside = true};
+    return p->signs.mute;
+}
+
+bool second_has_passed(const struct probe *beside)
+{
+    if (beside->state == PROBE_TRANSFER)
+        return beside->down.payload >= ENOUGH;
+    return beside->state == PROBE_ENDED &&
+           (verdict_is_success(beside->flow.verdict) ||
+            beside->flow.verdict == VERDICT_TARGET_ERROR) &&
+           beside->flow.verdict != VERDICT_OPEN;
+}
+
+bool second_is_proof(const struct probe *p, uint64_t took_ns)
+{
+    return p->signs.mute && probe_quiet_ns(p) > SLOWER * took_ns;
+}
+
+/* The hello is the target's to answer: small segments of ours do not make the proxy's smaller. */
+static bool hangs_in_hello(const struct flow *f)
+{
+    return f->ended_in == PHASE_TLS;
+}
+
+void second_explain_beside(struct probe *p, const struct probe *beside, uint64_t took_ns)
+{
+    struct flow *f = &p->flow;
+
+    if (verdict_is_success(f->verdict) || f->verdict == VERDICT_TARGET_ERROR)
+        return;
+    if (took_ns && f->verdict == VERDICT_MTU_BLACKHOLE) {
+        flow_evidence(f, "a second probe with segments of at most %u%s came through in %.1f s",
+                      beside->info.mss, hangs_in_hello(f) ? " and a small ClientHello" : "",
+                      (double)took_ns / 1e9);
+        note_way(f, &p->signs, hangs_in_hello(f));
+        return;
+    }
+    flow_evidence(f,
+                  "a second probe with segments of at most %u %s: large packets are not what "
+                  "is lost between the %s and here",
+                  beside->info.mss, took_ns ? "took as long" : "stands still as well",
+                  verdict_side_name(probe_far(p)));
+    if (p->through_proxy && !took_ns)
+        flow_evidence(f,
+                      "whether they are lost beyond the proxy can only be told on its own host, "
+                      "with: viaduct check --mtu -x direct %s://%s/",
+                      p->url->tls ? "https" : "http", f->target);
 }

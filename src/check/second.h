@@ -1,7 +1,8 @@
 /* check/second.h - a second probe that explains what the first one met.
  *
  * A ClientHello that hangs or is refused is sent again small, and in small segments: then it was
- * the size, or not.  A transfer that was cut is begun anew: two cuts at the same count are a size
+ * the size, or not.  Where the first one may merely be slow it goes on, and the small one goes
+ * beside it.  A transfer that was cut is begun anew: two cuts at the same count are a size
  * limit, at the same second a time limit.  A proxy that hangs up on a plain request without a word
  * may speak TLS only.  Pure but for the flows that it holds.  One thread. */
 #pragma once
@@ -27,3 +28,17 @@ void second_begin(struct second *s, struct probe *p);
 
 /* The other one ended, too: p->flow becomes the flow that tells both. */
 void second_explain(struct second *s, struct probe *p);
+
+/* Whether a probe with small segments should go beside this one, which goes on. */
+bool second_goes_beside(const struct probe *p, struct probe_wish *wish);
+
+/* Whether that one is through what the first one may hang in. */
+bool second_has_passed(const struct probe *beside);
+
+/* Whether the first one has been without a word for so long that it is no slowness any more, when
+ * the one beside it passed in `took_ns`. */
+bool second_is_proof(const struct probe *p, uint64_t took_ns);
+
+/* The first one ended, and what the one beside it (took_ns 0: it did not pass) says of that goes
+ * into its evidence. */
+void second_explain_beside(struct probe *p, const struct probe *beside, uint64_t took_ns);

@@ -232,6 +232,7 @@ bool sock_read_info(int fd, struct sock_info *out)
         .since_ack_ms = ti.tcpi_last_ack_recv,
         .received = ti.tcpi_bytes_received,
         .quiet_ms = ti.tcpi_last_data_recv,
+        .rcv_mss = ti.tcpi_rcv_mss,
     };
     return true;
 }
