@@ -12,6 +12,7 @@
 #include "check/download.h"
 #include "check/intercepted.h"
 #include "check/internal.h"
+#include "check/probe_mtu.h"
 #include "check/second.h"
 #include "net/tls.h"
 
@@ -19,7 +20,6 @@
 #define RESOLVE_TRY_NS (2 * NS_PER_S)
 #define RESOLVE_NS (5 * NS_PER_S)
 #define HELLO_NS (10 * NS_PER_S) /* for a ClientHello to be answered */
-#define HELLO_LEN 1700           /* bytes: a browser's, with its post-quantum key share */
 #define SECOND_MIN_NS NS_PER_S   /* a second probe wants at least that */
 #define STOP_LOOK_NS (100 * NS_PER_MS)
 #define HOPS_MAX 10
@@ -43,6 +43,8 @@ struct job {
     struct probe more[JOB_MORE];
     bool beside;                        /* more[0] goes, or went, beside the first probe, */
     uint64_t beside_ns, beside_took_ns; /* began then, and passed after (0: not) */
+    bool measuring;                     /* how large a segment passes, with both of `more` */
+    struct probe_mtu mtu;
 };
 
 /* ---- what the probes ask for */
@@ -214,8 +216,66 @@ static bool end_beside(struct job *j)
     return !j->probe.signs.cut || j->probe.signs.small_pass;
 }
 
-static void tell(struct check *c, unsigned number, struct flow *f)
+/* ---- sizes */
+
+/* Whether that is wanted and there is a way to measure. */
+static bool begin_measuring(struct job *j)
 {
+    if (!j->check->options.mtu || j->measuring || j->check->stopped || !j->probe.info.pmtu)
+        return false;
+    probe_mtu_init(&j->mtu, &j->probe);
+    j->measuring = true;
+    return true;
+}
+
+/* Gives back what a probe of that leg holds, if there was one. */
+static void end_leg(struct job *j, unsigned leg)
+{
+    if (j->more[leg].check)
+        probe_fini(&j->more[leg]);
+}
+
+static void measure_leg(struct job *j, unsigned leg)
+{
+    struct probe *p = &j->more[leg];
+    uint64_t now = j->check->loop.now_ns;
+    struct probe_wish wish;
+    uint32_t more;
+
+    if (j->mtu.legs[leg].running) {
+        if (!probe_mtu_look(&j->mtu, leg, p, now))
+            return;
+        more = probe_mtu_more(&j->mtu, leg, p, now);
+        if (more) {
+            probe_send_half(p, more);
+            return;
+        }
+    }
+    end_leg(j, leg);
+    if (probe_mtu_next(&j->mtu, leg, now, &wish) == MTU_NEXT_PROBE)
+        start(j, leg + 1, wish, now + j->mtu.legs[leg].left_ns);
+}
+
+/* True once all is known, or the user has had enough. */
+static bool measure(struct job *j)
+{
+    bool busy = false;
+
+    for (unsigned leg = 0; leg < MTU_LEGS && !j->check->stopped; leg++) {
+        measure_leg(j, leg);
+        busy |= j->mtu.legs[leg].running;
+    }
+    for (unsigned leg = 0; leg < MTU_LEGS && !busy; leg++)
+        end_leg(j, leg);
+    return !busy;
+}
+
+/* ---- flows */
+
+static void tell(struct check *c, unsigned number, struct flow *f, const struct check_mtu *mtu)
+{
+    if (c->options.on_mtu && mtu->len)
+        c->options.on_mtu(c->options.owner, number, mtu);
     if (c->options.on_flow)
         c->options.on_flow(c->options.owner, number, f);
     flow_fini(f);
@@ -230,11 +290,11 @@ static void hand_out(struct job *j, struct flow *f, const struct certificate *ce
         c->together ? reallocarray(c->results, c->results_len + 1, sizeof *more) : NULL;
 
     if (!more) {
-        tell(c, j->number, f);
+        tell(c, j->number, f, &j->mtu.out);
         return;
     }
     c->results = more;
-    c->results[c->results_len++] = (struct check_result){j->number, *f, *certificate};
+    c->results[c->results_len++] = (struct check_result){j->number, *f, *certificate, j->mtu.out};
     *f = (struct flow){0};
 }
 
@@ -244,7 +304,7 @@ static void hand_out_all(struct check *c, unsigned len)
     for (unsigned number = 0; number < len; number++)
         for (unsigned i = 0; i < c->results_len; i++)
             if (c->results[i].number == number)
-                tell(c, number, &c->results[i].flow);
+                tell(c, number, &c->results[i].flow, &c->results[i].mtu);
     free(c->results);
 }
 
@@ -285,17 +345,38 @@ static void note_saved(const struct download *d, struct flow *f)
                       (unsigned long long)d->kept);
 }
 
+/* All that is to be known of a flow is known. */
+static void end_flow(struct job *j)
+{
+    struct check *c = j->check;
+    struct probe *p = &j->probe;
+    struct flow flow = p->flow;
+    char *location = p->location;
+    bool more;
+
+    p->flow = (struct flow){0};
+    if (!c->options.cacert)
+        intercepted_judge_one(&flow, &p->certificate);
+    p->location = NULL;
+    more = !c->stopped && follow(j, location, &flow);
+    note_saved(c->options.download, &flow);
+    hand_out(j, &flow, &p->certificate);
+    probe_fini(p);
+    free(location);
+    j->running = j->measuring = false;
+    if (more)
+        begin_job(j);
+    else
+        j->done = true;
+}
+
 /* A probe ended: what now? */
 static void go_on(struct job *j)
 {
     struct check *c = j->check;
     struct probe *p = &j->probe;
     struct probe_wish wish;
-    struct flow flow;
-    char *location;
-    bool more;
 
-    j->running = false;
     if (c->patient)
         j->deadline_ns = c->loop.now_ns + c->options.timeout_ns;
     if (j->second.why == SECOND_NONE && !end_beside(j) && !c->stopped &&
@@ -307,21 +388,8 @@ static void go_on(struct job *j)
     }
     if (j->second.why != SECOND_NONE)
         second_explain(&j->second, p);
-    flow = p->flow;
-    p->flow = (struct flow){0};
-    if (!c->options.cacert)
-        intercepted_judge_one(&flow, &p->certificate);
-    location = p->location;
-    p->location = NULL;
-    more = !c->stopped && follow(j, location, &flow);
-    note_saved(c->options.download, &flow);
-    hand_out(j, &flow, &p->certificate);
-    probe_fini(p);
-    free(location);
-    if (more)
-        begin_job(j);
-    else
-        j->done = true;
+    if (!begin_measuring(j))
+        end_flow(j);
 }
 
 /* ---- the loop */
@@ -421,7 +489,10 @@ static void run(struct check *c, struct job *jobs, unsigned len, const volatile 
                 watch_beside(j);
             if (!j->running || !j->ended)
                 continue;
-            go_on(j);
+            if (!j->measuring)
+                go_on(j);
+            if (j->measuring && measure(j))
+                end_flow(j);
             running -= j->done;
             done += j->done;
             if (j->done && c->options.on_done)
@@ -446,7 +517,7 @@ static bool make_contexts(struct check *c, bool any_tls, struct err *err)
             return false;
     }
     o.ca = c->options.cacert;
-    o.hello_len = HELLO_LEN;
+    o.hello_len = CHECK_HELLO_LEN;
     if (any_tls)
         c->target_tls = tls_context_new_client(&o, err);
     return !any_tls || c->target_tls;
@@ -462,6 +533,16 @@ struct tls_context *check_get_small_tls(struct check *c)
     if (!c->small_tls)
         c->small_tls = tls_context_new_client(&o, &err);
     return c->small_tls;
+}
+
+struct tls_context *check_new_hello_tls(struct check *c, uint16_t hello_len)
+{
+    struct tls_client_options o = tls_options(c);
+    struct err err;
+
+    o.ca = c->options.cacert;
+    o.hello_len = hello_len;
+    return tls_context_new_client(&o, &err);
 }
 
 static bool prepare(struct check *c, bool any_tls, struct err *err)

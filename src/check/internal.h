@@ -14,8 +14,10 @@ struct check_result {
     unsigned number; /* of the URL */
     struct flow flow;
     struct certificate certificate;
+    struct check_mtu mtu;
 };
 
+#define CHECK_HELLO_LEN 1700 /* bytes: a browser's, with its post-quantum key share */
 #define CHECK_BUFFER (64u * 1024)
 
 struct check {
@@ -51,6 +53,9 @@ uint64_t check_hello_patience(const struct check *c);
 
 /* The context of small ClientHellos, made where it is needed first; NULL without memory. */
 struct tls_context *check_get_small_tls(struct check *c);
+
+/* A context whose ClientHellos have about so many bytes; the caller's; NULL without memory. */
+struct tls_context *check_new_hello_tls(struct check *c, uint16_t hello_len);
 
 /* What passes a probe's connections, for the capture: try `which` sends its SYN, is answered; bytes
  * and ends of the connection that is used; a handshake whose packets wait for their secrets. */

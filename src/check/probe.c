@@ -18,10 +18,12 @@
 
 #define DIAL_NS (10 * NS_PER_S)   /* for one address to answer, as long as there is that time */
 #define LOOK_NS (250 * NS_PER_MS) /* how often TCP_INFO is read while nothing comes */
-#define SILENT_NS (5 * NS_PER_S)  /* less is slow, more is silent */
-#define HOLE_NS (3 * NS_PER_S)    /* a hole in what comes is no reordering any more */
-#define RETRANSMITTED 3           /* times the same segment, with back-off */
-#define FULL_SEGMENT 1200         /* bytes: smaller ones pass nearly everywhere */
+#define LOOK_MTU_NS (10 * NS_PER_MS)
+#define HALF_MAX 9000            /* a jumbo frame's */
+#define SILENT_NS (5 * NS_PER_S) /* less is slow, more is silent */
+#define HOLE_NS (3 * NS_PER_S)   /* a hole in what comes is no reordering any more */
+#define RETRANSMITTED 3          /* times the same segment, with back-off */
+#define FULL_SEGMENT 1200        /* bytes: smaller ones pass nearly everywhere */
 #define SLOW_DNS_NS NS_PER_S
 #define IN_MAX (PROBE_HEAD_MAX * 2)
 
@@ -64,12 +66,12 @@ enum side probe_far(const struct probe *p)
 /* While nothing comes, the socket is looked at now and then. */
 static void arm(struct probe *p)
 {
-    uint64_t at = p->deadline_ns;
+    uint64_t at = p->deadline_ns, look_ns = p->wish.beside ? LOOK_MTU_NS : LOOK_NS;
 
     if (p->state == PROBE_DIAL && p->dial.next_ns < at)
         at = p->dial.next_ns;
-    if (p->state > PROBE_DIAL && p->state < PROBE_ENDED && probe_now(p) + LOOK_NS < at)
-        at = probe_now(p) + LOOK_NS;
+    if (p->state > PROBE_DIAL && p->state < PROBE_ENDED && probe_now(p) + look_ns < at)
+        at = probe_now(p) + look_ns;
     if (p->state == PROBE_CLOSE && p->state_ns + PROBE_CLOSE_NS < at)
         at = p->state_ns + PROBE_CLOSE_NS;
     if (p->state == PROBE_DIAL && p->state_ns + DIAL_NS < at)
@@ -339,6 +341,40 @@ static enum probe_next end_undialled(struct probe *p, int err)
                      err == ETIMEDOUT ? "no answer to the connection" : strerror(err));
 }
 
+/* What the other end takes for the beginning of something longer, and waits for the rest of: a head
+ * without its end, or a TLS record.  One write, one segment. */
+static int write_half(struct probe *p, uint32_t n)
+{
+    static const char record[] = {0x16, 3, 1, 0x3f, (char)0xff, 1, 0, 0x3f, (char)0xfb, 3, 3};
+    static const char head[] = "GET / HTTP/1.1\r\nX-Filler: ";
+    bool tls = p->through_proxy ? p->check->options.proxy->tls : p->url->tls;
+    char bytes[HALF_MAX];
+
+    if (n > sizeof bytes)
+        n = sizeof bytes;
+    memset(bytes, 'x', sizeof bytes);
+    if (p->half_sent == 0)
+        memcpy(bytes, tls ? record : head, tls ? sizeof record : sizeof head - 1);
+    p->half_last = n;
+    p->half_sent += n;
+    return probe_send(p, bytes, n);
+}
+
+void probe_send_half(struct probe *p, uint32_t n)
+{
+    int err = write_half(p, n);
+
+    if (err < 0)
+        probe_broken(p, -err);
+}
+
+static enum probe_next begin_half(struct probe *p)
+{
+    int err = write_half(p, p->wish.half > 1 ? p->wish.half : p->info.mss);
+
+    return err < 0 ? probe_broken(p, -err) : probe_enter(p, PROBE_ANSWER);
+}
+
 static enum probe_next connected(struct probe *p, unsigned slot)
 {
     struct endpoint at = {.addr = p->dial.tries[p->try_numbers[slot]].addr, .port = port_of(p)};
@@ -358,6 +394,8 @@ static enum probe_next connected(struct probe *p, unsigned slot)
     if (sock_read_info(p->conn.fd, &p->info))
         flow_note(&p->flow, NOTE_PHASE, PHASE_CONNECT, "mss %u", p->info.mss);
     check_tap_answered(p, slot, false);
+    if (p->wish.half)
+        return begin_half(p);
     if (p->through_proxy && (p->check->options.proxy->tls || p->wish.proxy_tls))
         return probe_enter(p, PROBE_HELLO);
     if (!p->rounds)

@@ -58,6 +58,10 @@ struct probe_wish {
     bool small_hello; /* a ClientHello of under 400 bytes */
     bool proxy_tls;   /* TLS with the proxy, only to see whether its port speaks it */
     bool handshake;   /* no further than the target's handshake */
+    uint16_t half;    /* payload bytes of a request that never ends, 1: as fit in a segment */
+    uint16_t hello;   /* about the bytes of the ClientHello, 0: as many as browsers send */
+    uint16_t pad;     /* bytes of the request head, 0: as it comes */
+    uint32_t range;   /* bytes of the body that are asked for, 0: all */
     bool beside;      /* it goes beside another one, and its phases are nobody's business */
 };
 
@@ -119,6 +123,7 @@ struct probe {
     char first[64];        /* its first bytes */
     uint8_t first_len;
     bool tls_begun;
+    uint32_t half_last, half_sent;  /* bytes of the request that never ends: its last write, all */
     uint32_t tls_hello;             /* bytes of the ClientHello, 0: none was sent */
     struct certificate certificate; /* the target's */
     struct probe_signs signs;
@@ -139,6 +144,9 @@ void probe_timer(struct probe *p);
 
 /* Ends it as if its time were over: a probe beside it has shown why nothing comes. */
 void probe_give_up(struct probe *p);
+
+/* Another write of the request that never ends (wish.half), so many bytes long. */
+void probe_send_half(struct probe *p, uint32_t n);
 
 /* For how long nothing came since the last word of either side, in ns. */
 uint64_t probe_quiet_ns(const struct probe *p);

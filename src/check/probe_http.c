@@ -13,6 +13,7 @@
 #include "net/tls.h"
 
 #define REQUEST_MAX 16384
+#define REQUEST_LINE 64            /* bytes that one of our own fields takes at most */
 #define REFUSAL_NS (2 * NS_PER_S)  /* for the body of a refusal to come */
 #define DRAIN_MAX 65536            /* bytes of a 407's body that are worth the connection */
 #define SLOW_NS (5 * NS_PER_S)     /* a target that begins later earns a warning */
@@ -53,6 +54,25 @@ static size_t write_range(const struct probe *p, char out[DOWNLOAD_FIELDS_MAX])
     return n;
 }
 
+/* The fields that make a request, or its answer, as long as a search for sizes wants them. */
+static size_t write_sizes(const struct probe *p, char *out, size_t cap, size_t head_len)
+{
+    static const char filler[] = "X-Filler: ";
+    const size_t around = sizeof filler - 1 + 2;
+    size_t n = 0, fill;
+
+    if (p->wish.range && cap > REQUEST_LINE)
+        n = (size_t)snprintf(out, cap, "Range: bytes=0-%u\r\n", p->wish.range - 1);
+    if (p->wish.pad <= head_len + n + around || cap < p->wish.pad)
+        return n;
+    fill = p->wish.pad - head_len - n - around;
+    memcpy(out + n, filler, sizeof filler - 1);
+    n += sizeof filler - 1;
+    memset(out + n, 'x', fill);
+    memcpy(out + n + fill, "\r\n", 2);
+    return n + fill + 2;
+}
+
 static int ask_proxy(struct probe *p)
 {
     struct check *c = p->check;
@@ -76,6 +96,8 @@ static int ask_proxy(struct probe *p)
         !(p->flow.warnings & 1u << WARNING_WEAK_AUTH))
         flow_warn(&p->flow, WARNING_WEAK_AUTH, "Basic to the proxy, without TLS");
     n += login;
+    if (!p->url->tls)
+        n += write_sizes(p, request + n, sizeof request - n - 2, n + 2);
     memcpy(request + n, "\r\n", 2);
     return probe_send(p, request, n + 2);
 }
@@ -527,7 +549,7 @@ void probe_tell_bytes(const struct probe *p)
     const struct check *c = p->check;
     uint64_t before = p->saving ? c->options.download->base : 0;
 
-    if (c->options.on_bytes)
+    if (c->options.on_bytes && !p->wish.beside)
         c->options.on_bytes(c->options.owner, p->url_number, before + p->down.payload,
                             p->down.kind == BODY_LENGTH ? before + p->down.total : 0);
 }

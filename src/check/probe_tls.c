@@ -132,10 +132,25 @@ enum probe_next probe_step_hello(struct probe *p)
 
 /* ---- the target's TLS */
 
-static bool begin_tls(struct probe *p)
+/* The caller's reference; NULL without memory. */
+static struct tls_context *make_context(struct probe *p)
 {
     struct check *c = p->check;
-    struct tls_context *context = p->wish.small_hello ? check_get_small_tls(c) : c->target_tls;
+    struct err err;
+
+    if (p->wish.hello)
+        return tls_context_new_client(&(struct tls_client_options){.alpn = "http/1.1",
+                                                                   .ca = c->options.cacert,
+                                                                   .hello_len = p->wish.hello},
+                                      &err);
+    if (!p->wish.small_hello)
+        return tls_context_ref(c->target_tls);
+    return check_get_small_tls(c) ? tls_context_ref(check_get_small_tls(c)) : NULL;
+}
+
+static bool begin_tls(struct probe *p)
+{
+    struct tls_context *context = make_context(p);
 
     if (!context)
         return false;
@@ -148,6 +163,7 @@ static bool begin_tls(struct probe *p)
     } else {
         p->conn.tls = tls_new_client(context, p->conn.fd, p->url->at.host);
     }
+    tls_context_unref(context);
     if (!p->conn.tls) {
         p->conn.tls = p->outer;
         p->outer = NULL;

@@ -114,7 +114,7 @@ static int take_option(struct check_args *a, struct words *w, int option)
                                                "goes on where the file ends",
                                                optarg);
     case OPT_MTU:
-        a->mtu = true;
+        a->options.mtu = true;
         return EXIT_OK;
     case OPT_COMPARE:
         a->compare = true;
@@ -373,7 +373,7 @@ static int check_combination(const struct check_args *a)
         return command_usage_error(&cmd_check, "-C - goes on with a file: -o names it");
     if (a->resume && strcmp(a->output, "-") == 0)
         return command_usage_error(&cmd_check, "-C - goes on with a file, not on standard output");
-    if (a->compare && (a->output || a->mtu))
+    if (a->compare && (a->output || a->options.mtu))
         return command_usage_error(&cmd_check, "--compare goes without -o and --mtu");
     return EXIT_OK;
 }

@@ -201,6 +201,99 @@ bool check_report_flow(struct buf *out, const struct check_args *a, const struct
     return pen_end_draft(&p, out);
 }
 
+/* ---- sizes */
+
+#define MTU_LEG_WIDTH 26
+#define MTU_WIDTH 15
+
+static void write_column(struct pen *p, bool at_least, uint32_t number)
+{
+    size_t from = pen_len(p);
+
+    if (at_least)
+        pen_text(p, ">= ");
+    pen_u64(p, number);
+    pad_to(p, from, MTU_WIDTH);
+}
+
+static void write_way(struct pen *p, const struct check_mtu *m, unsigned i)
+{
+    static const char *const known[] = {[CHECK_MTU_UNKNOWN] = "unknown",
+                                        [CHECK_MTU_INFERRED] = "inferred",
+                                        [CHECK_MTU_SEEN] = "seen"};
+    const struct check_mtu_way *w = &m->ways[i];
+    bool v6 = i < 2 ? m->is_v6 : m->is_far_v6;
+    size_t from = pen_len(p);
+
+    pen_text(p, w->from);
+    pen_text(p, " to ");
+    pen_text(p, w->to);
+    pad_to(p, from, MTU_LEG_WIDTH);
+    if (w->mss) {
+        uint32_t mtu = w->mss + CHECK_MTU_HEADERS(v6);
+
+        write_column(p, w->more, mtu);
+        write_column(p, w->more, mtu - CHECK_MTU_HEADERS(false));
+        write_column(p, w->more, mtu - CHECK_MTU_HEADERS(true));
+        write_column(p, w->more, w->mss - m->options);
+    } else {
+        for (unsigned n = 0; n < 4; n++)
+            pen_text(p, "-              ");
+    }
+    pen_text(p, known[w->known]);
+    pen_text(p, ", ");
+    pen_u64(p, w->probes);
+    pen_text(p, w->probes == 1 ? " probe" : " probes");
+    if (*w->why) {
+        pen_text(p, ": ");
+        escape_text(p, span_of(w->why));
+    }
+    pen_char(p, '\n');
+}
+
+/* The smaller of what passes in the two directions of this machine's own leg, where both are known.
+ */
+static void write_advice(struct pen *p, const struct check_mtu *m)
+{
+    uint32_t out = m->ways[0].mss, in = m->ways[1].mss, mss = out < in ? out : in;
+
+    pen_text(p, "path MTU that this machine's kernel knows: ");
+    pen_u64(p, m->pmtu);
+    pen_char(p, '\n');
+    if (mss && !m->ways[0].more && !m->ways[1].more &&
+        mss + CHECK_MTU_HEADERS(m->is_v6) < m->pmtu) {
+        pen_text(p, "MSS to configure for this leg, at either end: ");
+        pen_u64(p, mss);
+        pen_char(p, '\n');
+    }
+}
+
+bool check_report_mtu(struct buf *out, const struct check_mtu *m, const struct flow *f)
+{
+    static const char *const titles[] = {"path MTU", "MSS IPv4", "MSS IPv6", "payload"};
+    struct pen p;
+
+    pen_init_draft(&p, out);
+    pen_char(&p, '\n');
+    pen_pad(&p, ' ', MTU_LEG_WIDTH);
+    for (size_t i = 0; i < ARRAY_LEN(titles); i++) {
+        size_t from = pen_len(&p);
+
+        pen_text(&p, titles[i]);
+        pad_to(&p, from, MTU_WIDTH);
+    }
+    pen_char(&p, '\n');
+    for (unsigned i = 0; i < m->len; i++)
+        write_way(&p, m, i);
+    write_advice(&p, m);
+    if (f->proxy.addr.family) {
+        pen_text(&p, "beyond the proxy, its own host sees it all: viaduct check --mtu -x direct ");
+        write_word(&p, f->url ? f->url : "");
+        pen_char(&p, '\n');
+    }
+    return pen_end_draft(&p, out);
+}
+
 /* ---- many */
 
 bool check_report_row(struct buf *out, const struct flow *f, bool coloured)

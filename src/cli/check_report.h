@@ -15,6 +15,9 @@
 bool check_report_flow(struct buf *out, const struct check_args *a, const struct flow *f,
                        bool colour);
 
+/* How large a segment passes, a line a direction, and what to make of it. */
+bool check_report_mtu(struct buf *out, const struct check_mtu *m, const struct flow *f);
+
 /* One line of the table of many, and its end. */
 bool check_report_row(struct buf *out, const struct flow *f, bool colour);
 bool check_report_sum(struct buf *out, unsigned flows, unsigned fine, uint64_t longest_ns);

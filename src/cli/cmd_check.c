@@ -42,6 +42,7 @@ struct report {
     unsigned flows, fine;
     uint64_t longest_ns;
     struct check_progress bytes; /* how far the download is */
+    struct check_mtu mtu; /* of the flow that comes next; len 0: none */
 };
 
 static bool is_terminal(int fd)
@@ -142,12 +143,22 @@ static void count(struct report *r, const struct flow *f)
         r->longest_ns = f->duration_ns;
 }
 
+static void on_mtu(void *owner, unsigned url, const struct check_mtu *m)
+{
+    struct report *r = owner;
+
+    r->mtu = *m;
+    (void)url;
+}
+
 static void on_flow(void *owner, unsigned url, struct flow *f)
 {
     struct report *r = owner;
     struct buf b;
 
     count(r, f);
+    if (r->args->json)
+        check_mtu_note(&r->mtu, f);
     buf_init(&b, OUTPUT_MAX);
     erase(r);
     if (r->args->json)
@@ -156,6 +167,9 @@ static void on_flow(void *owner, unsigned url, struct flow *f)
         check_report_row(&b, f, r->colour);
     else
         check_report_flow(&b, r->args, f, r->colour);
+    if (r->mtu.len && !r->args->json)
+        check_report_mtu(&b, &r->mtu, f);
+    r->mtu.len = 0;
     if (r->flows > 1 && !r->args->json && r->args->urls_len == 1)
         fputc('\n', r->out);
     print(r, &b);
@@ -335,6 +349,7 @@ static int check_command(int argc, char **argv)
         signal(SIGXFSZ, SIG_IGN); /* a file too large is told like a full disk */
         a.options.owner = &r;
         a.options.on_flow = on_flow;
+        a.options.on_mtu = on_mtu;
         a.options.on_phase = on_phase;
         a.options.on_bytes = on_bytes;
         a.options.on_done = on_done;
@@ -348,8 +363,8 @@ static int check_command(int argc, char **argv)
 
 const struct command cmd_check = {
     .name = "check",
-    .synopsis = "[-x PROXY] [-U USER] [--digest | --basic] [-L] [-o FILE] [-C -] [-k] [-m SECONDS] "
-                "[-f LIST] [--json] URL...",
+    .synopsis = "[-x PROXY] [-U USER] [--digest | --basic] [-L] [-o FILE] [-C -] [--mtu | --compare] "
+                "[-k] [-m SECONDS] [-f LIST] [--json] URL...",
     .summary = "go the way to URLs phase by phase and explain what is met",
     .help =
         "  -x, --proxy PROXY       http://HOST:PORT, https://HOST:PORT or direct (default: the\n"
@@ -361,6 +376,7 @@ const struct command cmd_check = {
         "                          report goes to standard error then); a transfer that is cut\n"
         "                          is tried once more, and what came is kept\n"
         "  -C, --continue-at -     go on where FILE ends, if it is still of the same version\n"
+        "      --mtu               how large a segment passes, on each leg and in each direction\n"
         "      --compare           direct, through the proxy and through its parent, side by side\n"
         "      --pcap OUT          the check's own packets as pcapng\n"
         "      --keylog FILE       its TLS secrets, also inside the capture\n"

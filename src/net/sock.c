@@ -12,6 +12,8 @@
 
 #define BACKLOG 4096
 
+#define TIMESTAMP_BYTES 12 /* with their padding (RFC 7323 A) */
+
 static void set_int(int fd, int level, int option, int value)
 {
     setsockopt(fd, level, option, &value, sizeof value);
@@ -232,6 +234,8 @@ bool sock_read_info(int fd, struct sock_info *out)
         .since_ack_ms = ti.tcpi_last_ack_recv,
         .received = ti.tcpi_bytes_received,
         .quiet_ms = ti.tcpi_last_data_recv,
+        .advmss = ti.tcpi_advmss,
+        .options = ti.tcpi_options & TCPI_OPT_TIMESTAMPS ? TIMESTAMP_BYTES : 0,
         .rcv_mss = ti.tcpi_rcv_mss,
     };
     return true;

@@ -62,6 +62,8 @@ struct sock_info {
     uint32_t since_ack_ms; /* since the peer last acknowledged anything */
     uint64_t received;     /* bytes that came, in order */
     uint32_t quiet_ms;     /* since bytes last came in order; since the handshake */
+    uint32_t advmss;       /* what our SYN announced, less the options */
+    uint32_t options;      /* bytes of options in each segment: timestamps */
     uint32_t rcv_mss;      /* bytes of the largest segment that came in its turn; 536 until then */
 };
 bool sock_read_info(int fd, struct sock_info *out);
