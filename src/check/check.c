@@ -19,8 +19,9 @@
 #define TIMEOUT_NS (30 * NS_PER_S)
 #define RESOLVE_TRY_NS (2 * NS_PER_S)
 #define RESOLVE_NS (5 * NS_PER_S)
-#define HELLO_NS (10 * NS_PER_S) /* for a ClientHello to be answered */
-#define SECOND_MIN_NS NS_PER_S   /* a second probe wants at least that */
+#define HELLO_NS (10 * NS_PER_S)      /* for a ClientHello to be answered, */
+#define HELLO_LEAST_NS (5 * NS_PER_S) /* and with little time: less is no silence */
+#define SECOND_MIN_NS NS_PER_S        /* a second probe wants at least that */
 #define STOP_LOOK_NS (100 * NS_PER_MS)
 #define HOPS_MAX 10
 #define TRIES_BITS 3 /* of a reference: which of a probe's sockets */
@@ -59,6 +60,13 @@ void check_queue(struct probe *p)
     list_push_back(&c->run, &p->node);
 }
 
+void check_unqueue(struct probe *p)
+{
+    if (p->queued)
+        list_remove(&p->node);
+    p->queued = false;
+}
+
 int check_watch(struct probe *p, unsigned which, int fd)
 {
     return loop_add(&p->check->loop, fd, LOOP_DATA,
@@ -72,7 +80,9 @@ uint64_t check_next_id(struct check *c)
 
 uint64_t check_hello_patience(const struct check *c)
 {
-    return c->options.timeout_ns / 3 < HELLO_NS ? c->options.timeout_ns / 3 : HELLO_NS;
+    uint64_t third = c->options.timeout_ns / 3;
+
+    return third < HELLO_LEAST_NS ? HELLO_LEAST_NS : third < HELLO_NS ? third : HELLO_NS;
 }
 
 /* ---- the capture */
@@ -429,21 +439,20 @@ static void dispatch(struct check *c, struct job *jobs, struct loop_ref ref, uin
         probe_event(p, ref.slot & ((1u << TRIES_BITS) - 1), events);
 }
 
-/* Who queues again waits for the next turn, after events and time. */
+/* Each once: whose bytes do not end waits for the next turn, so that time and the others have one.
+ */
 static void run_queue(struct check *c)
 {
-    const struct list *last = c->run.prev;
-    bool more = !list_is_empty(&c->run);
+    struct list mark;
 
-    while (more) {
+    list_push_back(&c->run, &mark);
+    while (c->run.next != &mark) {
         struct probe *p = CONTAINER_OF(c->run.next, struct probe, node);
 
-        more = &p->node != last;
-        list_remove(&p->node);
-        p->queued = false;
-        if (p->state != PROBE_ENDED)
-            probe_drive(p);
+        check_unqueue(p);
+        probe_drive(p);
     }
+    list_remove(&mark);
 }
 
 static void turn(struct check *c, struct job *jobs)

@@ -40,8 +40,9 @@ struct check {
     unsigned results_len;
 };
 
-/* To be driven in this turn. */
+/* To be driven in this turn, or in the next where it was driven in this one. */
 void check_queue(struct probe *p);
+void check_unqueue(struct probe *p);
 
 /* Has the events of try `which` of the probe come to it; 0 or -errno. */
 int check_watch(struct probe *p, unsigned which, int fd);

@@ -25,6 +25,8 @@
 #define RETRANSMITTED 3          /* times the same segment, with back-off */
 #define FULL_SEGMENT 1200        /* bytes: smaller ones pass nearly everywhere */
 #define SLOW_DNS_NS NS_PER_S
+#define PORT_NS (2 * NS_PER_S) /* for a port to show that it speaks TLS */
+#define STEPS_A_TURN 64        /* then it is the others' turn */
 #define IN_MAX (PROBE_HEAD_MAX * 2)
 
 static enum probe_next step_resolve(struct probe *p);
@@ -145,6 +147,7 @@ enum probe_next probe_end_as(struct probe *p, struct ending e)
         resolver_cancel(p->query);
     p->query = NULL;
     wheel_cancel(&p->timer);
+    check_unqueue(p);
     close_tries(p);
     probe_hang_up(p, !p->finishing);
     p->state = PROBE_ENDED;
@@ -165,6 +168,18 @@ enum probe_next probe_end(struct probe *p, enum verdict v, enum side by, enum ce
     return probe_end_as(p, (struct ending){v, by, c});
 }
 
+/* Behind the proxy's answer a reset may be another's, which the proxy passes on: that is not to be
+ * seen from here. */
+enum probe_next probe_end_reset(struct probe *p, const char *where)
+{
+    bool behind = p->through_proxy && p->state > PROBE_ANSWER;
+
+    if (behind)
+        flow_evidence(&p->flow, "the proxy sent it; a proxy passes a reset of the target on, too");
+    return probe_end(p, p->through_proxy ? VERDICT_RESET_BY_PROXY : VERDICT_RESET_BY_TARGET,
+                     probe_far(p), behind ? CERTAINTY_INFERRED : CERTAINTY_SEEN, "RST %s", where);
+}
+
 void probe_stop(struct probe *p)
 {
     if (p->state != PROBE_ENDED)
@@ -177,6 +192,7 @@ void probe_fini(struct probe *p)
         resolver_cancel(p->query);
     p->query = NULL;
     wheel_cancel(&p->timer);
+    check_unqueue(p);
     close_tries(p);
     probe_hang_up(p, true);
     buf_fini(&p->refusal);
@@ -479,6 +495,7 @@ enum probe_next probe_redial(struct probe *p)
     struct addr addr = p->flow.proxy.addr;
 
     probe_hang_up(p, false);
+    p->draining = p->reused = false;
     return dial(p, &addr, 1);
 }
 
@@ -545,7 +562,11 @@ void probe_drive(struct probe *p)
 {
     enum probe_next next = PROBE_AGAIN;
 
-    while (next == PROBE_AGAIN && p->state != PROBE_ENDED) {
+    for (unsigned i = 0; next == PROBE_AGAIN && p->state != PROBE_ENDED; i++) {
+        if (i == STEPS_A_TURN) {
+            check_queue(p);
+            return;
+        }
         loop_touch(&p->check->loop); /* phases are told to the microsecond */
         next = states[p->state].step(p);
     }
@@ -610,7 +631,8 @@ void probe_timer(struct probe *p)
     if (p->state == PROBE_TRANSFER)
         probe_tell_bytes(p);
     if (p->state == PROBE_TLS || p->state == PROBE_HELLO)
-        late |= !p->heard_ns && now >= p->state_ns + check_hello_patience(p->check);
+        late |= !p->heard_ns &&
+                now >= p->state_ns + (p->wish.proxy_tls ? PORT_NS : check_hello_patience(p->check));
     if (late)
         states[p->state].late(p);
     else

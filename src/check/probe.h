@@ -115,7 +115,9 @@ struct probe {
     struct login_try login;
     uint8_t rounds;    /* requests answered with 407 */
     bool draining;     /* the body of a 407 is read, to ask again behind it */
+    bool reused;       /* the request went out behind a 407 on the same connection */
     bool asked_target; /* the request to the target was written */
+    uint8_t interims;  /* answers of 1xx that came first */
     bool finishing;    /* the ending is known, and only the close is awaited */
     bool saving;       /* the body goes to the checker's download */
     struct ending ending;
@@ -168,6 +170,7 @@ enum probe_next probe_enter(struct probe *p, enum probe_state next);
 enum probe_next probe_end(struct probe *p, enum verdict v, enum side by, enum certainty c,
                           const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 enum probe_next probe_end_as(struct probe *p, struct ending e);
+enum probe_next probe_end_reset(struct probe *p, const char *where); /* "after the hello" */
 
 /* Who is at the other end of the connection, as far as one sees. */
 enum side probe_far(const struct probe *p);

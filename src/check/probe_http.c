@@ -10,12 +10,14 @@
 #include "check/internal.h"
 #include "check/refusal.h"
 #include "flow/greeting.h"
+#include "flow/offer.h"
 #include "net/tls.h"
 
 #define REQUEST_MAX 16384
 #define REQUEST_LINE 64            /* bytes that one of our own fields takes at most */
 #define REFUSAL_NS (2 * NS_PER_S)  /* for the body of a refusal to come */
 #define DRAIN_MAX 65536            /* bytes of a 407's body that are worth the connection */
+#define INTERIMS_MAX 100           /* answers of 1xx before one that counts */
 #define SLOW_NS (5 * NS_PER_S)     /* a target that begins later earns a warning */
 #define INSPECTED_MIN (64u * 1024) /* bytes: a smaller body says nothing about inspection */
 #define TURN_READS 16              /* of a body, before others have their turn */
@@ -168,8 +170,8 @@ static enum probe_next broken_before_answer(struct probe *p, int err)
 
     p->signs.proxy_mute = asked_proxy && p->in.len == 0 && !p->conn.tls;
     if (err == ECONNRESET || err == EPIPE)
-        return probe_end(p, p->through_proxy ? VERDICT_RESET_BY_PROXY : VERDICT_RESET_BY_TARGET,
-                         far, CERTAINTY_SEEN, "RST in place of an answer");
+        return probe_end_reset(p,
+                               p->in.len > 0 ? "inside a response head" : "in place of an answer");
     if (err == EPROTO)
         return probe_end(p, asked_proxy ? VERDICT_PROXY_TLS_FAILED : VERDICT_TLS_FAILED, far,
                          CERTAINTY_SEEN, "%s", p->conn.tls ? tls_reason(p->conn.tls) : "TLS");
@@ -190,17 +192,15 @@ enum probe_next probe_broken(struct probe *p, int err)
 {
     enum side far = probe_far(p);
 
-    if (p->draining && p->state == PROBE_ANSWER) /* the 407's connection did not last */
-        return probe_redial(p);
+    if (p->state <= PROBE_ANSWER && (p->draining || (p->reused && p->in.len == 0)))
+        return probe_redial(p); /* the 407's connection did not last */
     if (p->state == PROBE_REFUSAL)
         return refusal_judge(p);
     if (p->state != PROBE_TRANSFER)
         return broken_before_answer(p, err);
     note_count(p);
     if (err == ECONNRESET || err == EPIPE)
-        return probe_end(p, p->through_proxy ? VERDICT_RESET_BY_PROXY : VERDICT_RESET_BY_TARGET,
-                         far, CERTAINTY_SEEN, "RST after %llu bytes",
-                         (unsigned long long)p->down.payload);
+        return probe_end_reset(p, "inside the body");
     if (err)
         return probe_end(p, VERDICT_STALLED, SIDE_NETWORK, CERTAINTY_SEEN, "%s", strerror(err));
     return probe_end(p, VERDICT_INCOMPLETE, far, CERTAINTY_SEEN, "closed after %llu bytes",
@@ -209,8 +209,8 @@ enum probe_next probe_broken(struct probe *p, int err)
 
 /* ---- heads */
 
-/* The next head of p->in into the checker's; PROBE_AGAIN with *parsed set when there is something
- * to look at. */
+/* The next head of p->in into the checker's: *parsed is PARSE_MORE when there is none to look at,
+ * and what comes next is returned. */
 static enum probe_next read_head(struct probe *p, enum parse *parsed)
 {
     struct http1_head *h = &p->check->head;
@@ -236,8 +236,7 @@ static enum probe_next read_head(struct probe *p, enum parse *parsed)
             return PROBE_WAIT;
         if (n <= 0) {
             *parsed = PARSE_MORE;
-            probe_broken(p, (int)-n);
-            return PROBE_WAIT;
+            return probe_broken(p, (int)-n);
         }
     }
 }
@@ -310,6 +309,25 @@ static enum probe_next begin_body(struct probe *p, const struct http1_head *h)
 
 /* ---- the proxy's answer */
 
+/* Nothing was offered that is answered: schemes that we do not speak, those that the user does not
+ * want, or a 407 that says not with what to log in (as flow/outside judges it). */
+static enum probe_next end_unanswered(struct probe *p, const struct http1_head *h, const char *what)
+{
+    enum verdict v = p->login.sent ? VERDICT_AUTH_FAILED : VERDICT_AUTH_REQUIRED;
+    enum login_wish wish = p->check->login.wish;
+    struct offer o = {.any = false};
+
+    for (unsigned i = 0; i < h->fields_len; i++)
+        if (span_equal_nocase(h->fields[i].name, SPAN_LIT("proxy-authenticate")))
+            offer_add(&o, h->fields[i].value);
+    if (!o.any)
+        return probe_end(p, v, SIDE_PROXY, CERTAINTY_INFERRED, "%s", what);
+    if (!o.usable || wish == LOGIN_ANY)
+        return probe_end(p, VERDICT_AUTH_UNSUPPORTED, SIDE_PROXY, CERTAINTY_SEEN, "%s", what);
+    return probe_end(p, v, SIDE_PROXY, CERTAINTY_SEEN, "%s, which %s leaves out", what,
+                     wish == LOGIN_BASIC ? "--basic" : "--digest");
+}
+
 /* A 407: the credentials' turn, or the end. */
 static enum probe_next take_challenge(struct probe *p, const struct http1_head *h)
 {
@@ -318,10 +336,10 @@ static enum probe_next take_challenge(struct probe *p, const struct http1_head *
         login_take_challenges(&p->check->login, &p->login, h, probe_now(p), what, sizeof what);
     struct body body;
 
-    flow_evidence(&p->flow, "407: %s", what);
     p->flow.status = 407;
     switch (next) {
     case LOGIN_AGAIN:
+        flow_evidence(&p->flow, "407: %s", what);
         flow_note(&p->flow, NOTE_STEP, STEP_KIND_AUTHENTICATE, "%s", what);
         flow_step(&p->flow, STEP_KIND_AUTHENTICATE, probe_now(p) - p->sent_ns);
         p->rounds++;
@@ -330,6 +348,7 @@ static enum probe_next take_challenge(struct probe *p, const struct http1_head *
             (body.kind == BODY_LENGTH && body.left > DRAIN_MAX))
             return probe_redial(p);
         p->down = body;
+        p->body_ns = probe_now(p);
         p->draining = true;
         buf_consume(&p->in, h->head_len);
         return PROBE_AGAIN;
@@ -339,7 +358,7 @@ static enum probe_next take_challenge(struct probe *p, const struct http1_head *
     case LOGIN_HELD:
         return probe_end(p, VERDICT_AUTH_FAILED, SIDE_PROXY, CERTAINTY_SEEN, "%s", what);
     case LOGIN_UNSUPPORTED:
-        return probe_end(p, VERDICT_AUTH_UNSUPPORTED, SIDE_PROXY, CERTAINTY_SEEN, "%s", what);
+        return end_unanswered(p, h, what);
     }
     return PROBE_WAIT;
 }
@@ -358,9 +377,11 @@ static enum probe_next drain(struct probe *p)
     }
     if (p->down.done) {
         p->draining = false;
+        p->reused = true;
         return probe_enter(p, PROBE_ASK);
     }
-    if (parsed == PARSE_BAD || p->down.payload > DRAIN_MAX)
+    if (parsed == PARSE_BAD || p->down.payload > DRAIN_MAX ||
+        probe_now(p) >= p->body_ns + REFUSAL_NS)
         return probe_redial(p);
     if (used > 0 && p->in.len > 0)
         return PROBE_AGAIN;
@@ -397,13 +418,25 @@ static enum probe_next tunnel(struct probe *p, const struct http1_head *h)
     return probe_enter(p, PROBE_TLS);
 }
 
+/* 1xx: the one that counts follows, but not behind any number of these. */
+static enum probe_next take_interim(struct probe *p, const struct http1_head *h)
+{
+    bool by_target = p->asked_target || !p->through_proxy;
+
+    if (p->interims == INTERIMS_MAX)
+        return probe_end(p, by_target ? VERDICT_UPSTREAM_FAILED : VERDICT_PROXY_ERROR,
+                         by_target ? SIDE_TARGET : SIDE_PROXY, CERTAINTY_SEEN,
+                         "more than %u interim answers and none that counts", INTERIMS_MAX);
+    if (p->interims++ == 0)
+        flow_evidence(&p->flow, "an interim %u came first", h->status);
+    buf_consume(&p->in, h->head_len);
+    return PROBE_AGAIN;
+}
+
 static enum probe_next take_answer(struct probe *p, const struct http1_head *h)
 {
-    if (h->status < 200) {
-        flow_evidence(&p->flow, "an interim %u came first", h->status);
-        buf_consume(&p->in, h->head_len);
-        return PROBE_AGAIN;
-    }
+    if (h->status < 200)
+        return take_interim(p, h);
     if (h->status == 407)
         return take_challenge(p, h);
     if (p->url->tls && h->status < 300)
@@ -424,7 +457,7 @@ enum probe_next probe_step_answer(struct probe *p)
     if (p->draining)
         return drain(p);
     next = read_head(p, &parsed);
-    if (next == PROBE_WAIT)
+    if (parsed == PARSE_MORE)
         return next;
     if (parsed == PARSE_BAD)
         return refusal_judge_bytes(p, buf_span(&p->in), p->check->head.bad_what);
@@ -452,14 +485,12 @@ enum probe_next probe_step_exchange(struct probe *p)
     if (err == 0)
         return PROBE_WAIT;
     next = read_head(p, &parsed);
-    if (next == PROBE_WAIT)
+    if (parsed == PARSE_MORE)
         return next;
     if (parsed == PARSE_BAD)
         return refusal_judge_bytes(p, buf_span(&p->in), p->check->head.bad_what);
-    if (p->check->head.status < 200) {
-        buf_consume(&p->in, p->check->head.head_len);
-        return PROBE_AGAIN;
-    }
+    if (p->check->head.status < 200)
+        return take_interim(p, &p->check->head);
     return begin_body(p, &p->check->head);
 }
 
@@ -606,16 +637,13 @@ enum probe_next probe_step_transfer(struct probe *p)
 
 enum probe_next probe_step_close(struct probe *p)
 {
-    for (;;) {
-        ssize_t n = conn_read(&p->conn, p->check->buffer, CHECK_BUFFER);
+    ssize_t n = conn_read(&p->conn, p->check->buffer, CHECK_BUFFER);
 
-        if (n == -EAGAIN)
-            return PROBE_WAIT;
-        if (n == 0)
-            check_tap_close(p, false, false);
-        if (n <= 0)
-            return probe_end_as(p, p->ending);
-    }
+    if (n == -EAGAIN)
+        return PROBE_WAIT;
+    if (n == 0)
+        check_tap_close(p, false, false);
+    return n > 0 ? PROBE_AGAIN : probe_end_as(p, p->ending);
 }
 
 /* ---- no end came */
@@ -625,6 +653,8 @@ static const char *awaited(const struct probe *p)
 {
     if (p->state == PROBE_TRANSFER)
         return "the body stands still";
+    if (p->draining)
+        return "the body of the 407 stands still";
     return p->in.len > 0 ? "the response head stands still" : "no answer to the request";
 }
 
@@ -648,7 +678,7 @@ enum probe_next probe_http_late(struct probe *p)
         return probe_end(p, VERDICT_OPEN, SIDE_NOBODY, CERTAINTY_SEEN, "time was over");
     flow_evidence(&p->flow, "no byte came for %.1f s",
                   (double)(probe_now(p) - (p->heard_ns ? p->heard_ns : p->sent_ns)) / 1e9);
-    if (asked_proxy && p->in.len == 0)
+    if (asked_proxy && p->in.len == 0 && !p->draining)
         return probe_end(p, VERDICT_PROXY_SILENT, SIDE_PROXY, CERTAINTY_SEEN,
                          "no answer to the request");
     return probe_end(p, VERDICT_STALLED, probe_far(p), CERTAINTY_SEEN, "%s", awaited(p));

@@ -11,6 +11,10 @@
 #include "flow/greeting.h"
 #include "net/tls.h"
 
+#define RECORD_HANDSHAKE 22
+#define SERVER_HELLO 2
+#define TLS_LEAST 0x0303 /* 1.2 */
+
 static int64_t wall_s(const struct probe *p)
 {
     return (int64_t)(p->check->loop.wall_ns / NS_PER_S);
@@ -184,18 +188,31 @@ static void read_on(struct probe *p)
     p->first_len = (uint8_t)(p->first_len + (n > 0 ? n : 0));
 }
 
+/* A ServerHello of a version that we do not speak: that is the reason, and it is told. */
+static void note_old(struct probe *p)
+{
+    const uint8_t *b = (const uint8_t *)p->first;
+    unsigned version = (unsigned)b[9] << 8 | b[10];
+
+    if (p->first_len > 10 && b[0] == RECORD_HANDSHAKE && b[5] == SERVER_HELLO &&
+        version < TLS_LEAST)
+        flow_evidence(&p->flow, "the target answers with %s, which is too old",
+                      tlsrec_version_name((uint16_t)version));
+}
+
 /* It is over before the hellos were: an answer that is none, an alert, FIN or RST. */
 static enum probe_next tls_broke(struct probe *p, ssize_t n)
 {
     char why[128], who[GREETING_MAX];
 
     p->signs.tls_broke = true;
-    flow_evidence(&p->flow, "ClientHello of %u bytes sent, %llu bytes came back", p->tls_hello,
-                  (unsigned long long)p->flow.bytes_down);
+    if (p->tls_hello > 0)
+        flow_evidence(&p->flow, "ClientHello of %u bytes sent, %llu bytes came back", p->tls_hello,
+                      (unsigned long long)p->flow.bytes_down);
     if (n == -ECONNRESET || n == -EPIPE)
-        return probe_end(p, p->through_proxy ? VERDICT_RESET_BY_PROXY : VERDICT_RESET_BY_TARGET,
-                         probe_far(p), CERTAINTY_SEEN, "RST in answer to the %s",
-                         p->records.records ? "handshake" : "ClientHello");
+        return probe_end_reset(p, p->tls_hello == 0   ? "before the ClientHello"
+                                  : p->first_len == 0 ? "in answer to the ClientHello"
+                                                      : "inside the handshake");
     if (n == -ETIMEDOUT || n == -EHOSTUNREACH || n == -ENETUNREACH)
         return probe_end(p, VERDICT_STALLED, SIDE_NETWORK, CERTAINTY_SEEN, "%s", strerror((int)-n));
     if (n == 0 || n == -ECONNABORTED) {
@@ -210,6 +227,7 @@ static enum probe_next tls_broke(struct probe *p, ssize_t n)
         greeting_write((struct span){p->first, p->first_len}, who);
         flow_evidence(&p->flow, "no TLS answers: %s", who);
     }
+    note_old(p);
     return probe_end(p, VERDICT_TLS_FAILED, SIDE_TARGET, CERTAINTY_SEEN, "%s",
                      reason_of(p, why, sizeof why));
 }
@@ -275,7 +293,8 @@ enum probe_next probe_tls_late(struct probe *p)
 {
     bool proxy = p->state == PROBE_HELLO;
 
-    if (p->heard_ns && !p->signs.hole_down && !probe_is_silent(p) && probe_now(p) >= p->deadline_ns)
+    if (!p->signs.hole_up && !p->signs.hole_down && !probe_is_silent(p) &&
+        probe_now(p) >= p->deadline_ns)
         return probe_end(p, VERDICT_OPEN, SIDE_NOBODY, CERTAINTY_SEEN,
                          "time was over inside the handshake");
     p->signs.tls_hung = true;

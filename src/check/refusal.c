@@ -72,6 +72,8 @@ enum probe_next refusal_judge(struct probe *p)
 
     take_head(p, &a);
     v = outside_judge(&a, &p->flow);
+    if (is_connect(p) && a.status < 300 && p->refusal.len == 0)
+        return probe_enter(p, PROBE_TLS); /* the field says HTML, but no page came */
     if (v.verdict != VERDICT_OK)
         return end_judged(p, &v);
     if (is_connect(p))

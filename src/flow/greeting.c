@@ -153,14 +153,26 @@ static const struct {
     {"a Telnet server", {NULL, 0}, is_telnet, false},
 };
 
-/* Some of the bytes in hex: a text might be anything. */
+static bool is_text(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.ptr[i] < ' ' || s.ptr[i] > '~')
+            return false;
+    return s.len > 0;
+}
+
+/* A line of words as it came; else some of the bytes in hex. */
 static int write_unknown(struct span first, char out[GREETING_MAX])
 {
+    struct span line = first_line(first);
     char hex[BYTES_SHOWN * 2 + 1];
     size_t n = first.len < BYTES_SHOWN ? first.len : BYTES_SHOWN;
 
     if (n == 0)
         return snprintf(out, GREETING_MAX, "nothing at all");
+    if (is_text(line))
+        return snprintf(out, GREETING_MAX, "something that is not HTTP (it begins with \"%.*s\")",
+                        (int)line.len, line.ptr);
     digest_write_hex(first.ptr, n, hex);
     hex[2 * n] = '\0';
     return snprintf(out, GREETING_MAX, "something that is not HTTP (its first bytes: %s)", hex);

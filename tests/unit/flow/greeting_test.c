@@ -46,7 +46,10 @@ static void names_the_protocol(void **state)
          "something that is not HTTP (its first bytes: 0001020304050607)"},
         {BYTES("\x05"), "something that is not HTTP (its first bytes: 05)"},
         {BYTES("2200 is a number"),
-         "something that is not HTTP (its first bytes: 3232303020697320)"},
+         "something that is not HTTP (it begins with \"2200 is a number\")"},
+        {BYTES("HTTP/1.1 OK\r\n"), "something that is not HTTP (it begins with \"HTTP/1.1 OK\")"},
+        {BYTES("\x1b[2J owned\r\n"),
+         "something that is not HTTP (its first bytes: 1b5b324a206f776e)"},
     };
 
     (void)state;
