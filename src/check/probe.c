@@ -236,8 +236,16 @@ int probe_send(struct probe *p, const char *bytes, size_t n)
 
 /* ---- resolve */
 
+static uint16_t port_of(const struct probe *p)
+{
+    return p->through_proxy ? p->check->options.proxy->port : p->url->at.port;
+}
+
 static enum probe_next dial(struct probe *p, const struct addr *addrs, unsigned len)
 {
+    /* whichever connects in the end; where none does, the one that was tried first */
+    *(p->through_proxy ? &p->flow.proxy : &p->flow.address) =
+        (struct endpoint){.addr = addrs[0], .port = port_of(p)};
     dial_init(&p->dial, addrs, len);
     return probe_enter(p, PROBE_DIAL);
 }
@@ -318,11 +326,6 @@ static enum probe_next resolve_late(struct probe *p)
 
 /* ---- dial */
 
-static uint16_t port_of(const struct probe *p)
-{
-    return p->through_proxy ? p->check->options.proxy->port : p->url->at.port;
-}
-
 static void note_tries(struct probe *p)
 {
     for (unsigned i = 0; i < p->dial.len; i++) {
@@ -348,6 +351,8 @@ static enum probe_next end_undialled(struct probe *p, int err)
     enum side by = v == VERDICT_UPSTREAM_REFUSED ? probe_far(p) : SIDE_NETWORK;
 
     note_tries(p);
+    if (err == ECONNRESET) /* to a SYN it would be "refused": the handshake was over */
+        return probe_end_reset(p, "right after the handshake");
     if (v == VERDICT_OVERLOADED || v == VERDICT_PROXY_ERROR) /* a fault of this machine */
         return probe_end(p, p->through_proxy ? VERDICT_PROXY_UNREACHABLE : VERDICT_UPSTREAM_FAILED,
                          SIDE_CLIENT, CERTAINTY_SEEN, "%s", strerror(err));

@@ -53,7 +53,7 @@ static const struct option longs[] = {
 
 /* What the words say, before it is put together. */
 struct words {
-    const char *list, *config;
+    const char *list;
     char *proxy, *user; /* in argv, with a password maybe */
 };
 
@@ -143,7 +143,7 @@ static int take_option(struct check_args *a, struct words *w, int option)
         w->list = optarg;
         return EXIT_OK;
     case 'c':
-        w->config = optarg;
+        a->config_path = optarg;
         return EXIT_OK;
     case OPT_JSON:
         a->json = true;
@@ -273,13 +273,13 @@ static int take_credentials(struct check_args *a, struct span text)
     return EXIT_OK;
 }
 
-/* The upstream settings of the configuration in use, or `path`. */
-static int take_settings(struct check_args *a, const char *path)
+/* The upstream settings of the configuration in use. */
+static int take_settings(struct check_args *a)
 {
     struct config_report report = {0};
     const struct config_upstream *u;
 
-    a->config = config_load(path ? path : config_default_path(), NULL, &report);
+    a->config = config_load(a->config_path ? a->config_path : config_default_path(), NULL, &report);
     for (unsigned i = 0; i < report.len; i++)
         if (!report.items[i].warning)
             fprintf(stderr, "%s\n", report.items[i].text);
@@ -306,7 +306,7 @@ static int take_proxy(struct check_args *a, const struct words *w)
     int status = EXIT_OK;
 
     if (!w->proxy) {
-        status = take_settings(a, w->config);
+        status = take_settings(a);
     } else if (strcmp(w->proxy, "direct") != 0) {
         status = parse_proxy(a, w->proxy, &credentials);
         a->options.proxy = &a->proxy;
@@ -406,12 +406,12 @@ int check_args_parse(struct check_args *a, int argc, char **argv)
 
 bool check_args_take_parent(struct check_args *a, struct check_args *out)
 {
-    struct check_args parent = {0};
+    struct check_args parent = {.config_path = a->config_path};
     bool is_other;
 
     if (a->config) /* the way of `a` is that one already */
         return false;
-    if (take_settings(&parent, NULL) != EXIT_OK || !parent.options.proxy) {
+    if (take_settings(&parent) != EXIT_OK || !parent.options.proxy) {
         config_unref(parent.config);
         return false;
     }

@@ -13,6 +13,7 @@ struct check_args {
     struct check_options options; /* owner and what is heard of: the caller's */
     struct check_proxy proxy;     /* options.proxy points here unless it goes direct */
     struct config *config;        /* the upstream settings are read from; NULL: not asked */
+    const char *config_path;      /* -c; NULL: where it lies by default */
     bool json, compare;
     const char *output, *pcap, *keylog;
     bool resume;

@@ -48,6 +48,12 @@ static const struct hint {
      "TCP_MISS/503 or /504 in squid's access.log; the firewall's log for the "
      "proxy's address as source"},
     {VERDICT_PROXY_UNREACHABLE, "the firewall's log for this machine's address as source"},
+    {VERDICT_PROXY_SILENT, "the client's address in the proxy's access log and in cache.log; a "
+                           "firewall that lets the handshake pass and nothing else"},
+    {VERDICT_PROXY_TLS_FAILED, "the port's settings (squid: https_port; viaduct: tls-certificate) "
+                               "and the certificate's names and dates"},
+    {VERDICT_NOT_A_PROXY, "what listens on that address and port: ss -ltnp there"},
+    {VERDICT_AUTH_UNSUPPORTED, "a Basic or Digest scheme beside the others (squid: auth_param)"},
     {VERDICT_PROXY_REFUSED, "whether the proxy's process runs and listens: ss -ltn there"},
     {VERDICT_MTU_BLACKHOLE,
      "ip link, ip route get and the tunnels' MTU on the way; ICMP type 3 code "
@@ -410,14 +416,29 @@ static void cell_total(struct pen *p, const struct check_way *w)
     human_duration(p, w->flow->duration_ns);
 }
 
-/* Ways are in the order of their hops: direct, through the proxy, ….  The first hop whose way fails
- * where the one before did not adds the failure. */
+/* The target's own answer is what the way was for. */
+static bool is_through(const struct flow *f)
+{
+    return is_fine(f) || f->verdict == VERDICT_TARGET_ERROR;
+}
+
+/* Of ways that do not all fail, the one that adds the failure: from the target's end, the parent
+ * comes before the proxy.  0: only the direct one fails. */
+static unsigned find_failing(const struct check_way *ways, unsigned len)
+{
+    for (unsigned i = len; i-- > 1;)
+        if (!is_through(ways[i].flow))
+            return i;
+    return 0;
+}
+
+/* Ways are: direct, through the proxy, through its parent. */
 static void write_conclusion(struct pen *p, const struct check_way *ways, unsigned len)
 {
-    unsigned fine = 0, failing = len;
+    unsigned fine = 0, failing;
 
     for (unsigned i = 0; i < len; i++)
-        fine += is_fine(ways[i].flow) || ways[i].flow->verdict == VERDICT_TARGET_ERROR;
+        fine += is_through(ways[i].flow);
     if (fine == len) {
         pen_text(p, "every way leads to the target\n");
         return;
@@ -432,19 +453,19 @@ static void write_conclusion(struct pen *p, const struct check_way *ways, unsign
                         : "every way fails, each for a reason of its own\n");
         return;
     }
-    for (unsigned i = len; i-- > 0;)
-        if (!is_fine(ways[i].flow) && ways[i].flow->verdict != VERDICT_TARGET_ERROR)
-            failing = i;
-    if (failing == 0 && is_fine(ways[len - 1].flow)) {
-        pen_text(p, "only ");
-        pen_text(p, ways[0].name);
-        pen_text(p,
-                 " fails: the target is not reached from this machine itself, as where a proxy is "
-                 "the only way out\n");
+    failing = find_failing(ways, len);
+    pen_text(p, failing == 0 ? "only " : "");
+    pen_text(p, ways[failing].name);
+    if (failing == 0) {
+        pen_text(p, " fails: the target is not reached from this machine itself, as where a proxy "
+                    "is the only way out\n");
         return;
     }
-    pen_text(p, ways[failing].name);
-    pen_text(p, " adds the failure: ");
+    pen_text(p, failing == 2 && is_through(ways[1].flow) ? " fails, and " : " adds the failure: ");
+    if (failing == 2 && is_through(ways[1].flow)) {
+        pen_text(p, ways[1].name);
+        pen_text(p, " does without it: ");
+    }
     human_ending(p, ways[failing].flow);
     if (ways[failing].flow->reason) {
         pen_text(p, ", ");

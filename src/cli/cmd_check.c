@@ -283,11 +283,18 @@ static int compare(struct check_args *a, struct report *r)
     struct err err;
     int status = EXIT_OK;
 
+    if (n < 2) {
+        fputs("viaduct check: --compare: there is no proxy to compare with: -x names one, or the "
+              "upstream settings of -c\n",
+              stderr);
+        return EXIT_USAGE;
+    }
     for (unsigned i = 0; i < n && status == EXIT_OK; i++) {
         runs[i].flows = calloc(a->urls_len, sizeof(struct flow));
         ways[i].options.owner = &runs[i];
         ways[i].options.on_flow = keep_flow;
         ways[i].options.on_phase = NULL;
+        ways[i].options.on_done = NULL;
         if (!runs[i].flows ||
             !check_run(&ways[i].options, (const char *const *)a->urls, a->urls_len, &stop, &err)) {
             fprintf(stderr, "viaduct check: %s\n", runs[i].flows ? err.text : "out of memory");

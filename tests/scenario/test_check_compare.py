@@ -1,0 +1,197 @@
+"""`viaduct check --compare` and the upstream settings: direct, through the proxy, through its parent."""
+
+import json
+import socket
+
+import pytest
+
+from check import check, check_all, check_raw
+from target import HttpTarget, Target, reply
+
+OPENED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+def url_of(port):
+    return f"http://127.0.0.1:{port}"
+
+
+def refuse(status):
+    """A proxy that refuses all."""
+
+    def script(connection):
+        connection.head()
+        connection.send(reply(b"", status, "Via: 1.1 p"))
+        connection.shutdown()
+        connection.hold()
+
+    return script
+
+
+def pass_on(body=b"hello"):
+    """A proxy that finds every target."""
+
+    def script(connection):
+        connection.head()
+        connection.send(reply(body, "200 OK", "Via: 1.1 p"))
+        connection.shutdown()
+        connection.hold()
+
+    return script
+
+
+@pytest.fixture(name="settings")
+def a_configuration(tmp_path):
+    """settings(port) writes upstream settings and a configuration that names them; its path."""
+
+    def write(port, more=""):
+        upstream, conf = tmp_path / "upstream.conf", tmp_path / "viaduct.conf"
+        upstream.write_text(f"iprep_proxy {{ PROXY_HOST 127.0.0.1; PROXY_PORT {port}; {more} }}\n")
+        upstream.chmod(0o600)
+        conf.write_text("upstream upstream.conf;\nlog { history off; }\n")
+        return conf
+
+    return write
+
+
+@pytest.fixture(name="nobody")
+def a_port_that_refuses():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield sock.getsockname()[1]
+
+
+def compare(*arguments):
+    done = check_raw("--compare", *arguments)
+    assert done.stderr == ""
+    return done.returncode, done.stdout.splitlines()
+
+
+def row(lines, name):
+    return next(line.split() for line in lines if line.startswith(name))
+
+
+def test_the_proxy_adds_the_failure(settings):
+    with HttpTarget() as target, Target(refuse("403 No\r\nX-Squid-Error: ERR_ACCESS_DENIED 0")) as proxy, Target(pass_on()) as parent:
+        conf = settings(parent.port)
+        status, lines = compare("-c", conf, "-x", url_of(proxy.port), target.url())
+    assert status == 1
+    assert lines[2].split() == ["direct", url_of(proxy.port), url_of(parent.port)]
+    assert row(lines, "verdict") == ["verdict", "ok", "acl-denied", "ok"]
+    assert row(lines, "status") == ["status", "200", "403", "200"]
+    assert lines[-1].startswith(f"{url_of(proxy.port)} adds the failure: acl-denied in answer by proxy (seen)")
+
+
+def test_the_parent_adds_the_failure(settings, certs):
+    """Its refusal comes out of the proxy as well."""
+    with HttpTarget(tls=certs.target()) as target, Target(refuse("503 Busy")) as proxy, Target(refuse("503 Busy")) as parent:
+        conf = settings(parent.port)
+        status, lines = compare("-c", conf, "--cacert", certs.ca, "-x", url_of(proxy.port), target.url())
+    assert status == 1
+    assert lines[-1].startswith(f"{url_of(parent.port)} adds the failure: overloaded in answer")
+
+
+def test_a_parent_that_the_proxy_does_without(settings, certs, nobody):
+    conf = settings(nobody)
+    with HttpTarget() as target, Target(pass_on()) as proxy:
+        status, lines = compare("-c", conf, "-x", url_of(proxy.port), target.url())
+    assert status == 0  # the way that was asked for is good
+    assert lines[-1].startswith(f"{url_of(nobody)} fails, and {url_of(proxy.port)} does without it: proxy-refused")
+
+
+def test_only_the_direct_way_fails(settings, nobody):
+    with Target(pass_on()) as proxy, Target(pass_on()) as parent:
+        conf = settings(parent.port)
+        status, lines = compare("-c", conf, "-x", url_of(proxy.port), f"{url_of(nobody)}/")
+    assert status == 0
+    assert lines[-1].startswith("only direct fails")
+
+
+def test_the_proxy_fails_where_nothing_goes_direct(settings, nobody):
+    with Target(refuse("407 Log in\r\nProxy-Authenticate: NTLM")) as proxy, Target(pass_on()) as parent:
+        conf = settings(parent.port)
+        status, lines = compare("-c", conf, "-x", url_of(proxy.port), f"{url_of(nobody)}/")
+    assert status == 1
+    assert lines[-1].startswith(f"{url_of(proxy.port)} adds the failure: auth-unsupported")
+
+
+def test_all_is_well_and_all_is_lost(settings, nobody, proxy):
+    with HttpTarget() as target:
+        conf = settings(proxy.port)
+        status, lines = compare("-c", conf, target.url())
+        assert status == 0 and lines[-1] == "every way leads to the target"
+        assert lines[2].split() == ["direct", url_of(proxy.port)]
+    status, lines = compare("-c", conf, f"{url_of(nobody)}/")
+    assert status == 1 and "every way fails alike" in lines[-1]
+    assert row(lines, "verdict") == ["verdict", "upstream-refused", "upstream-refused"]
+
+
+def test_another_certificate_on_one_way(settings, certs, tmp_path):
+    """Seen direct it is the target's own; the proxy shows one of another maker."""
+    from certs import Authority
+
+    other = Authority(tmp_path)
+    both = tmp_path / "both.pem"
+    both.write_bytes(certs.ca.read_bytes() + other.ca.read_bytes())
+
+    def script(connection):
+        connection.head()
+        connection.send(OPENED)
+        connection.sock = other.target().wrap_socket(connection.sock, server_side=True)
+        connection.head()
+        connection.send(reply(b"hello"))
+        connection.close()
+
+    with HttpTarget(tls=certs.target()) as target, Target(script) as proxy:
+        flows = check_all("--compare", "-c", settings(proxy.port), "--cacert", both, target.url())
+    assert [flow["proxy"] for flow in flows] == [None, f"127.0.0.1:{proxy.port}"]
+    assert [flow["verdict"] for flow in flows] == ["ok", "ok"]
+
+
+def test_json_has_a_flow_a_way(settings):
+    with HttpTarget() as target, Target(pass_on()) as proxy:
+        conf = settings(proxy.port)
+        done = check_raw("--json", "--compare", "-c", conf, target.url("/1"), target.url("/2"))
+    flows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(flow["url"][-1], flow["proxy"]) for flow in flows] == [
+        ("1", None), ("1", f"127.0.0.1:{proxy.port}"), ("2", None), ("2", f"127.0.0.1:{proxy.port}"),
+    ]
+
+
+def test_without_a_proxy_there_is_nothing_to_compare(tmp_path):
+    conf = tmp_path / "viaduct.conf"
+    conf.write_text("log { history off; }\n")
+    done = check_raw("--compare", "-c", conf, "http://target.test/")
+    assert done.returncode == 2 and "no proxy to compare with" in done.stderr
+
+
+# --- the upstream settings -------------------------------------------------------------------------------
+
+
+def test_the_settings_are_the_proxy_when_x_is_left_out(settings):
+    with Target(pass_on()) as proxy:
+        flow = check("-c", settings(proxy.port), "http://target.test/")
+        assert flow["proxy"] == f"127.0.0.1:{proxy.port}"
+        flow.expect("ok", "close")
+
+
+def test_settings_that_are_off_mean_direct(settings):
+    with HttpTarget() as target:
+        flow = check("-c", settings(1, "ENABLED off;"), target.url())
+        flow.expect("ok", "close", proxy=None)
+
+
+def test_the_settings_credentials(settings):
+    with Target(pass_on()) as proxy:
+        flow = check("-c", settings(proxy.port, 'PROXY_USER user; PROXY_PASSWORD "pass";'), "http://target.test/")
+        flow.expect("ok", user="user")
+        assert "pass" not in json.dumps({key: flow[key] for key in ("evidence", "url", "target")})
+
+
+def test_the_environment_is_mentioned(settings):
+    with Target(pass_on()) as proxy:
+        conf = settings(proxy.port)
+        done = check_raw("-c", conf, "http://target.test/", environment={"https_proxy": "http://u:secret@127.0.0.1:1"})
+        assert done.returncode == 0
+        assert "https_proxy is set in the environment and not followed" in done.stderr and "secret" not in done.stderr
+        quiet = check_raw("--json", "-c", conf, "http://target.test/", environment={"https_proxy": "http://127.0.0.1:1"})
+        assert quiet.stderr == ""
