@@ -60,7 +60,8 @@ struct check_options {
     const struct check_proxy *proxy; /* NULL: direct */
     /* Targets that are reached without the proxy all the same; NULL: none.  `addr` has family 0
      * unless the host is an address. */
-    bool (*is_direct)(void *owner, const char *host, const struct addr *addr);
+    bool (*is_direct)(const void *direct_owner, const char *host, const struct addr *addr);
+    const void *direct_owner;
     uint64_t timeout_ns; /* a URL; 0: 30 s */
     bool follow, insecure;
     bool mtu;           /* find out how large a segment passes, once a URL's last flow has ended */

@@ -582,13 +582,14 @@ void probe_start(struct probe *p)
     struct check *c = p->check;
     char target[AUTHORITY_TEXT_MAX];
     uint64_t id = check_next_id(c);
+    bool excepted;
 
     p->conn.fd = -1;
     for (unsigned i = 0; i < PROBE_TRIES; i++)
         p->tries[i].fd = -1;
-    p->through_proxy = c->options.proxy &&
-                       !(c->options.is_direct &&
-                         c->options.is_direct(c->options.owner, p->url->at.host, &p->url->at.addr));
+    excepted = c->options.proxy && c->options.is_direct &&
+               c->options.is_direct(c->options.direct_owner, p->url->at.host, &p->url->at.addr);
+    p->through_proxy = c->options.proxy && !excepted;
     buf_init(&p->in, IN_MAX);
     buf_init(&p->refusal, PROBE_REFUSAL_MAX);
     flow_begin(&p->flow, SOURCE_CHECK, id, c->loop.now_ns, c->loop.wall_ns);
@@ -598,6 +599,8 @@ void probe_start(struct probe *p)
     flow_set_text(&p->flow.url, p->url->text);
     if (p->through_proxy && c->options.proxy->user)
         flow_set_text(&p->flow.user, c->options.proxy->user);
+    if (excepted)
+        flow_evidence(&p->flow, "NO_PROXY names the target: it is reached without the proxy");
     resolve(p);
     check_queue(p);
 }

@@ -12,6 +12,7 @@
 #include "base/util.h"
 #include "cli/command.h"
 #include "cli/secret.h"
+#include "policy/parent.h"
 #include "wire/authority.h"
 
 #define URLS_MAX 100000
@@ -273,6 +274,20 @@ static int take_credentials(struct check_args *a, struct span text)
     return EXIT_OK;
 }
 
+static bool is_exception(const void *parent, const char *host, const struct addr *addr)
+{
+    char name[AUTHORITY_HOST_MAX];
+    size_t len = strlen(host);
+
+    if (len > 0 && host[len - 1] == '.')
+        len--;
+    if (len >= sizeof name)
+        return false;
+    for (size_t i = 0; i < len; i++)
+        name[i] = span_lower(host[i]);
+    return parent_is_exception(parent, (struct span){name, len}, addr);
+}
+
 /* The upstream settings of the configuration in use. */
 static int take_settings(struct check_args *a)
 {
@@ -297,6 +312,10 @@ static int take_settings(struct check_args *a)
     if (!a->proxy.ca)
         a->proxy.ca = u->ca;
     a->options.proxy = &a->proxy;
+    if (a->config->parent) {
+        a->options.is_direct = is_exception;
+        a->options.direct_owner = a->config->parent;
+    }
     return EXIT_OK;
 }
 
@@ -421,6 +440,8 @@ bool check_args_take_parent(struct check_args *a, struct check_args *out)
     *out = *a;
     out->proxy = parent.proxy;
     out->options.proxy = &out->proxy;
+    out->options.is_direct = parent.options.is_direct;
+    out->options.direct_owner = parent.options.direct_owner;
     memcpy(out->proxy_text, parent.proxy_text, sizeof out->proxy_text);
     return is_other;
 }

@@ -39,6 +39,8 @@ def check_all(*arguments, **more):
     for flow in flows:
         assert set(flow) == KEYS, set(flow) ^ KEYS
         assert flow["source"] == "check"
+        # what a flow takes, it takes in a phase
+        assert 0 <= flow["duration_us"] - sum(phase["duration_us"] for phase in flow["phases"]) < 5000, flow
     fine = all(flow["verdict"] in ("ok", "open") for flow in flows)
     assert (done.returncode == 0) == fine, (done.returncode, flows)
     return flows

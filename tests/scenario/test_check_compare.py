@@ -174,6 +174,16 @@ def test_the_settings_are_the_proxy_when_x_is_left_out(settings):
         flow.expect("ok", "close")
 
 
+def test_no_proxy_goes_direct(settings):
+    with HttpTarget() as target, Target(pass_on()) as proxy:
+        conf = settings(proxy.port, "NO_PROXY LOCALHOST .direct.test 127.0.0.0/8;")
+        flow = check("-c", conf, target.url(host="LocalHost"))
+        flow.expect("ok", proxy=None).says("NO_PROXY")
+        assert check("-c", conf, target.url())["proxy"] is None
+        assert check("-c", conf, "http://other.test/")["proxy"] == f"127.0.0.1:{proxy.port}"
+        assert check("-c", conf, "-x", url_of(proxy.port), target.url())["proxy"] == f"127.0.0.1:{proxy.port}"
+
+
 def test_settings_that_are_off_mean_direct(settings):
     with HttpTarget() as target:
         flow = check("-c", settings(1, "ENABLED off;"), target.url())
