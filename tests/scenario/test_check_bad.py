@@ -123,7 +123,8 @@ NO_PROXY = {
 @pytest.mark.parametrize("name", NO_PROXY)
 def test_what_is_no_proxy_is_named(name):
     script, word = NO_PROXY[name]
-    ask(script).expect("not-a-proxy", "answer").says(word)
+    nearly = name in ("no-number", "no-space")  # HTTP, but for a slip: it may be a proxy all the same
+    ask(script).expect("not-a-proxy", "answer", certainty="inferred" if nearly else "seen").says(word)
 
 
 ANSWERS = {
