@@ -264,7 +264,7 @@ __attribute__((format(printf, 6, 0))) static enum step end_with(struct session *
     if (is_waited_out(v))
         heal_explains(s, &e); /* a client that is still there is told what it waited for */
     if (verdict_get_info(v)->status && !s->flow.status && v != VERDICT_CLIENT_GONE)
-        return answer_with(s, e, s->worker->out,
+        return answer_with(s, (struct ending){v, by, CERTAINTY_SEEN, SIDE_NOBODY}, s->worker->out,
                            write_answer(s, v, &(struct answer){.status = status, .error = error}));
     return session_end_stream(s, e, !verdict_is_success(v));
 }
