@@ -1,6 +1,7 @@
 """Through a parent proxy: which way, with which credentials, and what becomes of all that a parent may do."""
 
 import contextlib
+import hashlib
 import pathlib
 import re
 import socket
@@ -747,3 +748,62 @@ def test_squid_cannot_reach_the_target():
             response = ask(proxy, method, url)
             assert response.status == 503 and response.body
             proxy.flow().expect("upstream-refused", None, "target", "seen").says("ERR_CONNECT_FAIL 111")
+
+
+# --- viaduct
+
+
+@contextlib.contextmanager
+def viaduct_parent(user="fmc", password=SECRET, algorithms="sha-256"):
+    """A viaduct that asks for a login: by Digest with these algorithms."""
+    kinds = {"sha-256": "sha256", "md5": "md5", "sha-512-256": "sha512_256"}
+    digests = " ".join(
+        f"{name} {hashlib.new(kinds[name], f'{user}:viaduct:{password}'.encode()).hexdigest()};"
+        for name in algorithms.split()
+    )
+    with Proxy(
+        workers=1,
+        access="deny private off; deny ports off; deny bad { to bad.test; } allow all { authenticated; }",
+        extra=f"authentication {{ accounts accounts.conf; schemes digest; algorithms {algorithms}; }}",
+        files={"accounts.conf": f"user {user} {{ realm viaduct; {digests} }}\n"},
+    ) as parent:
+        yield parent
+
+
+@pytest.mark.parametrize("algorithms", ["sha-256", "sha-512-256", "md5", "md5 sha-512-256 sha-256"])
+@pytest.mark.parametrize("user", ["fmc", "Jürgen"])
+def test_viaduct_as_the_parent_of_viaduct(algorithms, user):
+    settings = f'PROXY_USER "{user}"; PROXY_PASSWORD "{SECRET}";'
+    with HttpTarget(lambda r: reply(r.path)) as target, Target(echo) as far:
+        with viaduct_parent(user, algorithms=algorithms) as parent, through(parent.port, settings) as proxy:
+            for i in range(3):
+                assert get(proxy, target.url(f"/{i}")).body == f"/{i}".encode()
+                tunnel(proxy, far.authority)
+            assert ask(proxy, "POST", target.url("/post"), body=b"x" * 100000).body == b"/post"
+            flows = proxy.flows(7)
+            assert {flow["verdict"] for flow in flows} == {"ok"}
+            strongest = "SHA-256" if "sha-256" in algorithms.split() else algorithms.upper()
+            flows[0].says(f"Digest {strongest}")
+            first, *others = parent.flows(8)
+            assert (first["verdict"], first["superseded_by"]) == ("auth-required", others[0]["id"])
+            assert {(flow["verdict"], flow["user"]) for flow in others} == {("ok", user)}
+            assert all("Proxy-Auth" not in r.head.decode() for r in target.requests)
+
+
+def test_viaduct_is_told_a_wrong_password_once():
+    with Target(echo) as far, viaduct_parent(password="another") as parent:
+        with through(parent.port, USER) as proxy:
+            for _ in range(3):
+                ask(proxy, "CONNECT", far.authority).expect(502, "parent-auth-failed")
+            proxy.flows(3)
+            assert [flow["verdict"] for flow in parent.flows(4)].count("auth-failed") == 1
+
+
+def test_what_viaduct_denies_is_handed_on():
+    with viaduct_parent() as parent, through(parent.port, USER) as proxy:
+        for method, url in (("GET", "http://bad.test/"), ("CONNECT", "bad.test:443")):
+            response = ask(proxy, method, url)
+            assert response.status == 403 and "rule bad" in response.reason
+            theirs, ours = response.all("Proxy-Status")
+            assert "error=http_request_denied" in theirs and "received-status=403" in ours
+            proxy.flow().expect("acl-denied", None, "parent", "seen").says("rule bad")
