@@ -12,10 +12,10 @@
 /* What timestamps take of each segment; the size in force is told without it. */
 #define OPTION_BYTES 12
 
-/* A slot: 32 bits of the address's hash, 20 bits of the minute when it is forgotten (two years from
- * the machine's start), 12 bits of the size; 0: none helps. */
+/* A slot: 28 bits of the address's hash, 24 bits of the minute when it is forgotten (for 31 years
+ * from the machine's start), 12 bits of the size; 0: none helps. */
 #define MINUTE_NS (60 * NS_PER_S)
-#define MINUTES 0xfffffu
+#define MINUTES 0xffffffu
 #define SIZES 0xfffu
 
 struct slot {
@@ -24,13 +24,13 @@ struct slot {
 
 static struct slot unpack(uint64_t word)
 {
-    return (struct slot){(uint32_t)(word >> 32), (uint32_t)(word >> 12) & MINUTES,
+    return (struct slot){(uint32_t)(word >> 36), (uint32_t)(word >> 12) & MINUTES,
                          (uint32_t)word & SIZES};
 }
 
 static uint64_t pack(struct slot s)
 {
-    return (uint64_t)s.tag << 32 | (uint64_t)(s.minute & MINUTES) << 12 | (s.mss & SIZES);
+    return (uint64_t)s.tag << 36 | (uint64_t)(s.minute & MINUTES) << 12 | (s.mss & SIZES);
 }
 
 static uint64_t hash_addr(const struct addr *at)
@@ -41,7 +41,7 @@ static uint64_t hash_addr(const struct addr *at)
 /* Whether the slot is about the address with this hash, and still holds. */
 static bool holds(struct slot s, uint64_t hash, uint64_t now_ns)
 {
-    return s.minute > 0 && s.tag == (uint32_t)(hash >> 32) && now_ns / MINUTE_NS < s.minute;
+    return s.minute > 0 && s.tag == (uint32_t)(hash >> 36) && now_ns / MINUTE_NS < s.minute;
 }
 
 static uint32_t size_of(struct slot s, uint32_t mss)
@@ -73,7 +73,7 @@ enum heal_news heal_report(struct heal *h, const struct addr *at, uint32_t tried
     if (tried && tried < in_force)
         in_force = tried;
     *next = mtu_step_below(in_force);
-    s = (struct slot){(uint32_t)(hash >> 32), (uint32_t)((now_ns + HEAL_NS) / MINUTE_NS) + 1,
+    s = (struct slot){(uint32_t)(hash >> 36), (uint32_t)((now_ns + HEAL_NS) / MINUTE_NS) + 1,
                       *next};
     if (!atomic_compare_exchange_strong_explicit(place, &word, pack(s), memory_order_relaxed,
                                                  memory_order_relaxed))

@@ -80,6 +80,19 @@ static void parallel_failures_take_one_step(void **state)
     assert_int_equal(heal_find(&heal, &at, 0, NOW), 1400);
 }
 
+/* Also on a machine that has been up for years. */
+static void time_is_long(void **state)
+{
+    struct addr at = address(1);
+    uint64_t now = 25ull * 365 * 24 * 3600 * NS_PER_S;
+    uint32_t next;
+
+    (void)state;
+    assert_int_equal(lose(&at, 1448, 0, now, &next), HEAL_STEP);
+    assert_int_equal(heal_find(&heal, &at, 0, now + HEAL_NS - 1), 1400);
+    assert_int_equal(heal_find(&heal, &at, 0, now + HEAL_NS + 120 * NS_PER_S), 0);
+}
+
 static void an_hour_later_it_is_forgotten(void **state)
 {
     struct addr at = address(1), lost = address(2);
@@ -137,6 +150,7 @@ int main(void)
         cmocka_unit_test_setup(each_step_is_smaller_than_the_last, forget),
         cmocka_unit_test_setup(parallel_failures_take_one_step, forget),
         cmocka_unit_test_setup(an_hour_later_it_is_forgotten, forget),
+        cmocka_unit_test_setup(time_is_long, forget),
         cmocka_unit_test_setup(the_configured_size_is_never_exceeded, forget),
         cmocka_unit_test_setup(many_addresses_need_no_more_room, forget),
     };
