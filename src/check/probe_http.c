@@ -262,7 +262,7 @@ static enum download_answer ask_download(struct probe *p, const struct http1_hea
     char what[DOWNLOAD_WHAT_MAX];
     enum download_answer answer;
 
-    if (!p->check->options.download)
+    if (!p->check->options.download || p->wish.beside) /* one at a time writes to it */
         return DOWNLOAD_ELSEWHERE;
     answer = download_take_head(p->check->options.download, h, what);
     if (*what)

@@ -349,6 +349,15 @@ def test_cuts_are_told_apart(tmp_path):
         assert set(pool.map(one, CUTS)) == set(CUTS)
 
 
+def test_a_probe_beside_the_download_writes_nothing(out):
+    """A silence before the first full segment starts one; here it is given other bytes."""
+    other = lambda connection: connection.send(head(len(BODY)), b"x" * len(BODY))
+    with Script(silent_at(500), other) as target:
+        flow = check("-x", "direct", "-o", out, "-m", "9", target.url())
+        assert target.accepts == 2 and flow["verdict"] in ("mtu-blackhole", "stalled"), flow
+    assert out.read_bytes() == BODY[:500]
+
+
 def slowly(seconds):
     """64 KiB every so often, for longer than any limit; of a length that is not told."""
 
