@@ -6,41 +6,50 @@ import socket
 import pytest
 
 from check import check
-from peers import squid, squid_basic, squid_digest, tinyproxy
+from squid import Squid
 from target import HttpTarget, reply
+from tinyproxy import Tinyproxy
 
-ALLOW = "http_access allow all\n"
+FORBIDDEN = """
+dns_timeout 1 second
+acl forbidden dst 127.0.0.9
+acl ports port 25
+http_access deny forbidden
+http_access deny ports
+"""
+
+
+def url_at(peer):
+    return f"http://127.0.0.1:{peer.port}"
 
 
 @pytest.fixture(scope="module")
 def plain_squid():
-    with squid("acl forbidden dst 127.0.0.9\nacl ports port 25\nhttp_access deny forbidden\nhttp_access deny ports\n" + ALLOW) as peer:
+    with Squid(rules=FORBIDDEN) as peer:
         yield peer
 
 
 @pytest.fixture(scope="module")
 def basic_squid():
-    with squid_basic(ALLOW) as peer:
+    with Squid("basic", "user", "pass") as peer:
         yield peer
 
 
 @pytest.fixture(scope="module")
 def digest_squid():
-    with squid_digest(ALLOW) as peer:
+    with Squid("digest", "user", "pass") as peer:
         yield peer
 
 
 @pytest.fixture(scope="module")
-def plain_tinyproxy(tmp_path_factory):
-    names = tmp_path_factory.mktemp("tinyproxy") / "filter"
-    names.write_text("forbidden\\.test\n")
-    with tinyproxy(f'Filter "{names}"\nConnectPort 443\nConnectPort 1') as peer:
+def plain_tinyproxy():
+    with Tinyproxy("ConnectPort 443\nConnectPort 1", [r"forbidden\.test"]) as peer:
         yield peer
 
 
 @pytest.fixture(scope="module")
 def basic_tinyproxy():
-    with tinyproxy("BasicAuth user pass") as peer:
+    with Tinyproxy("BasicAuth user pass") as peer:
         yield peer
 
 
@@ -77,30 +86,30 @@ both = pytest.mark.parametrize("scheme", ["http", "https"])
 @both
 def test_squid_passes(plain_squid, certs, target, tls_target, scheme):
     url = url_of(scheme, target, tls_target)
-    check("-x", plain_squid.url, "--cacert", certs.ca, url).expect("ok", "close", "client", status=200)
+    check("-x", url_at(plain_squid), "--cacert", certs.ca, url).expect("ok", "close", "client", status=200)
 
 
 @both
 def test_squid_denies(plain_squid, scheme):
-    flow = check("-x", plain_squid.url, f"{scheme}://127.0.0.9/")
+    flow = check("-x", url_at(plain_squid), f"{scheme}://127.0.0.9/")
     flow.expect("acl-denied", "answer", "proxy", status=403).says("squid", "ERR_ACCESS_DENIED")
 
 
 @both
 def test_squid_forbids_a_port(plain_squid, scheme):
-    flow = check("-x", plain_squid.url, f"{scheme}://127.0.0.1:25/")
+    flow = check("-x", url_at(plain_squid), f"{scheme}://127.0.0.1:25/")
     flow.expect("acl-denied", "answer", "proxy", status=403).says("squid")
 
 
 @both
 def test_squid_cannot_resolve(plain_squid, scheme):
-    flow = check("-x", plain_squid.url, f"{scheme}://unknown.test/")
+    flow = check("-x", url_at(plain_squid), f"{scheme}://unknown.test/")
     flow.expect("upstream-unresolved", "answer", "network", certainty=flow["certainty"]).says("squid")
 
 
 @both
 def test_squid_cannot_connect(plain_squid, free_port, scheme):
-    flow = check("-x", plain_squid.url, f"{scheme}://127.0.0.1:{free_port}/")
+    flow = check("-x", url_at(plain_squid), f"{scheme}://127.0.0.1:{free_port}/")
     flow.expect("upstream-refused", "answer", "target", status=503).says("squid")
 
 
@@ -110,7 +119,7 @@ def test_a_targets_answer_through_squid(plain_squid, certs, scheme):
         return reply(b"no", "503 Service Unavailable", "Server: Apache")
 
     with HttpTarget(answer, tls=certs.target() if scheme == "https" else None) as target:
-        flow = check("-x", plain_squid.url, "--cacert", certs.ca, target.url())
+        flow = check("-x", url_at(plain_squid), "--cacert", certs.ca, target.url())
         flow.expect("target-error", ended_by="target", status=503)
 
 
@@ -121,25 +130,25 @@ def test_squid_asks(basic_squid, digest_squid, certs, target, tls_target, kind, 
     peer = basic_squid if kind == "basic" else digest_squid
     url = url_of(scheme, target, tls_target)
     shared = ("--cacert", certs.ca, url)
-    flow = check("-x", peer.url, *shared)
+    flow = check("-x", url_at(peer), *shared)
     flow.expect("auth-required", "answer", "proxy", status=407).says(kind.capitalize())
-    flow = check("-x", peer.url, "-U", "user:wrong", *shared)
+    flow = check("-x", url_at(peer), "-U", "user:wrong", *shared)
     flow.expect("auth-failed", "answer", "proxy", status=407).says(kind.capitalize())
     assert "wrong" not in json.dumps(flow)
-    flow = check("-x", peer.url, "-U", "user:pass", *shared)
+    flow = check("-x", url_at(peer), "-U", "user:pass", *shared)
     flow.expect("ok", "close", status=200, user="user")
     assert ("weak-auth" in flow["warnings"]) == (kind == "basic")
     assert [step["step"] for step in flow.phase("answer")["steps"]] == ["authenticate"]
 
 
 def test_basic_where_only_digest_is_taken(digest_squid, target):
-    flow = check("-x", digest_squid.url, "--basic", "-U", "user:pass", target.url())
+    flow = check("-x", url_at(digest_squid), "--basic", "-U", "user:pass", target.url())
     flow.expect("auth-failed", "answer", "proxy", status=407).says("Digest", "--basic")
 
 
 def test_digest_where_only_basic_is_taken(basic_squid, target):
     """The password is not shown to a proxy that takes it in the clear."""
-    flow = check("-x", basic_squid.url, "--digest", "-U", "user:pass", target.url())
+    flow = check("-x", url_at(basic_squid), "--digest", "-U", "user:pass", target.url())
     flow.expect("auth-required", "answer", "proxy", status=407).says("Basic", "--digest")
 
 
@@ -148,25 +157,25 @@ def test_digest_where_only_basic_is_taken(basic_squid, target):
 
 @both
 def test_tinyproxy_passes(certs, target, tls_target, scheme):
-    with tinyproxy() as peer:
+    with Tinyproxy() as peer:
         url = url_of(scheme, target, tls_target)
-        check("-x", peer.url, "--cacert", certs.ca, url).expect("ok", "close", "client", status=200)
+        check("-x", url_at(peer), "--cacert", certs.ca, url).expect("ok", "close", "client", status=200)
 
 
 @both
 def test_tinyproxy_denies(plain_tinyproxy, scheme):
-    flow = check("-x", plain_tinyproxy.url, f"{scheme}://forbidden.test/")
+    flow = check("-x", url_at(plain_tinyproxy), f"{scheme}://forbidden.test/")
     flow.expect("acl-denied", "answer", "proxy", status=403).says("tinyproxy")
 
 
 def test_tinyproxy_denies_the_client(target):
-    with tinyproxy("Deny 127.0.0.1") as peer:
-        flow = check("-x", peer.url, target.url())
+    with Tinyproxy("Deny 127.0.0.1") as peer:
+        flow = check("-x", url_at(peer), target.url())
         flow.expect("acl-denied", "answer", "proxy", status=403).says("tinyproxy")
 
 
 def test_tinyproxy_forbids_a_port(plain_tinyproxy):
-    flow = check("-x", plain_tinyproxy.url, "https://127.0.0.1:25/")
+    flow = check("-x", url_at(plain_tinyproxy), "https://127.0.0.1:25/")
     flow.expect("acl-denied", "answer", "proxy", status=403).says("tinyproxy")
 
 
@@ -174,14 +183,14 @@ def test_tinyproxy_forbids_a_port(plain_tinyproxy):
 def test_tinyproxy_cannot_resolve_or_connect(plain_tinyproxy, free_port, scheme):
     """It says the same of both, and that is said."""
     for place in ("unknown.test", f"127.0.0.1:{free_port}" if scheme == "http" else "127.0.0.1:1"):
-        flow = check("-x", plain_tinyproxy.url, f"{scheme}://{place}/")
+        flow = check("-x", url_at(plain_tinyproxy), f"{scheme}://{place}/")
         flow.expect("upstream-failed", "answer", "target", certainty="inferred", status=500).says("tinyproxy")
 
 
 @both
 def test_tinyproxy_asks(basic_tinyproxy, certs, target, tls_target, scheme):
     shared = ("--cacert", certs.ca, url_of(scheme, target, tls_target))
-    check("-x", basic_tinyproxy.url, *shared).expect("auth-required", "answer", "proxy", status=407)
-    flow = check("-x", basic_tinyproxy.url, "-U", "user:wrong", *shared)
+    check("-x", url_at(basic_tinyproxy), *shared).expect("auth-required", "answer", "proxy", status=407)
+    flow = check("-x", url_at(basic_tinyproxy), "-U", "user:wrong", *shared)
     flow.expect("auth-failed", "answer", "proxy", certainty="inferred", status=401).says("a proxy should answer 407")
-    check("-x", basic_tinyproxy.url, "-U", "user:pass", *shared).expect("ok", "close", status=200)
+    check("-x", url_at(basic_tinyproxy), "-U", "user:pass", *shared).expect("ok", "close", status=200)
