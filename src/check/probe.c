@@ -592,7 +592,9 @@ void probe_start(struct probe *p)
     p->through_proxy = c->options.proxy && !excepted;
     buf_init(&p->in, IN_MAX);
     buf_init(&p->refusal, PROBE_REFUSAL_MAX);
+    loop_touch(&c->loop);
     flow_begin(&p->flow, SOURCE_CHECK, id, c->loop.now_ns, c->loop.wall_ns);
+    flow_phase(&p->flow, PHASE_RESOLVE, c->loop.now_ns); /* at once: all of a flow is in a phase */
     url_write_target(p->url, target);
     flow_set_text(&p->flow.target, target);
     flow_set_text(&p->flow.method, p->through_proxy && p->url->tls ? "CONNECT" : "GET");
