@@ -42,7 +42,7 @@ struct report {
     unsigned flows, fine;
     uint64_t longest_ns;
     struct check_progress bytes; /* how far the download is */
-    struct check_mtu mtu; /* of the flow that comes next; len 0: none */
+    struct check_mtu mtu;        /* of the flow that comes next; len 0: none */
 };
 
 static bool is_terminal(int fd)
@@ -370,8 +370,9 @@ static int check_command(int argc, char **argv)
 
 const struct command cmd_check = {
     .name = "check",
-    .synopsis = "[-x PROXY] [-U USER] [--digest | --basic] [-L] [-o FILE] [-C -] [--mtu | --compare] "
-                "[-k] [-m SECONDS] [-f LIST] [--json] URL...",
+    .synopsis =
+        "[-x PROXY] [-U USER] [--digest | --basic] [-L] [-o FILE] [-C -] [--mtu | --compare] "
+        "[-k] [-m SECONDS] [-f LIST] [--json] URL...",
     .summary = "go the way to URLs phase by phase and explain what is met",
     .help =
         "  -x, --proxy PROXY       http://HOST:PORT, https://HOST:PORT or direct (default: the\n"
