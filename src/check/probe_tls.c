@@ -140,16 +140,12 @@ enum probe_next probe_step_hello(struct probe *p)
 static struct tls_context *make_context(struct probe *p)
 {
     struct check *c = p->check;
-    struct err err;
 
     if (p->wish.hello)
-        return tls_context_new_client(&(struct tls_client_options){.alpn = "http/1.1",
-                                                                   .ca = c->options.cacert,
-                                                                   .hello_len = p->wish.hello},
-                                      &err);
+        return check_new_hello_tls(c, p->wish.hello);
     if (!p->wish.small_hello)
         return tls_context_ref(c->target_tls);
-    return check_get_small_tls(c) ? tls_context_ref(check_get_small_tls(c)) : NULL;
+    return tls_context_ref(check_get_small_tls(c));
 }
 
 static bool begin_tls(struct probe *p)
