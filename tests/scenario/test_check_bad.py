@@ -214,7 +214,7 @@ def test_odd_ways_to_open_a_tunnel(certs, name):
 
 
 def test_bytes_behind_the_200():
-    flow = ask(say(OPENED, b"220 mail.test ESMTP\r\n"))
+    flow = ask(say(OPENED + b"220 mail.test ESMTP\r\n"))
     flow.expect("tls-failed", "tls", "target").says("speaks first", "(SMTP) server")
 
 

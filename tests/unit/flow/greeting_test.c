@@ -45,9 +45,9 @@ static void names_the_protocol(void **state)
         {BYTES("\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09"),
          "something that is not HTTP (its first bytes: 0001020304050607)"},
         {BYTES("\x05"), "something that is not HTTP (its first bytes: 05)"},
+        {BYTES("HTTP/1.1 OK\r\n"), "something whose HTTP is malformed (HTTP/1.1 OK)"},
         {BYTES("2200 is a number"),
          "something that is not HTTP (it begins with \"2200 is a number\")"},
-        {BYTES("HTTP/1.1 OK\r\n"), "something that is not HTTP (it begins with \"HTTP/1.1 OK\")"},
         {BYTES("\x1b[2J owned\r\n"),
          "something that is not HTTP (its first bytes: 1b5b324a206f776e)"},
     };
