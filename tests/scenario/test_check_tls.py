@@ -77,7 +77,8 @@ def test_the_capture_has_the_packets_and_the_secrets(proxy, certs, tmp_path):
     client = flow["client"].replace(":", ".")
     assert f"IP {client} > " in lines[0] and "Flags [S]," in lines[0]
     assert "Flags [S.]," in lines[1]
-    assert sum("Flags [F" in line for line in lines) == 2, shown
+    # the other end's FIN is waited for a little, not for as long as it takes
+    assert sum("Flags [F" in line for line in lines) in (1, 2), shown
     assert "Flags [R" not in shown
     assert f"CONNECT target.test:{target.port} HTTP/1.1".encode() in capture.read_bytes()
     assert secrets.read_text().count("TRAFFIC_SECRET") >= 4
