@@ -294,6 +294,7 @@ static int compare(struct check_args *a, struct report *r)
         ways[i].options.owner = &runs[i];
         ways[i].options.on_flow = keep_flow;
         ways[i].options.on_phase = NULL;
+        ways[i].options.on_bytes = NULL; /* these know a report as their owner */
         ways[i].options.on_done = NULL;
         if (!runs[i].flows ||
             !check_run(&ways[i].options, (const char *const *)a->urls, a->urls_len, &stop, &err)) {
