@@ -8,7 +8,7 @@
 #include "check/internal.h"
 
 #define LEAST 536            /* the smallest that is looked for (RFC 9293 3.7.1) */
-#define ETHERNET 1460        /* what is hoped for where nobody says more */
+#define ETHERNET 1500        /* path MTU that is hoped for where nobody says more */
 #define SMALL_MSS 1000       /* of a leg that is not what is looked at */
 #define JUDGE_NS NS_PER_S    /* a segment is lost after that, sent again twice, */
 #define JUDGE_BACKOFFS 2     /* and that often, or */
@@ -69,7 +69,7 @@ static void conclude(struct mtu_way *w)
     }
     find(w, found);
     if (w->search.fails > w->search.most) {
-        w->out->more = is_far(w) && found < ETHERNET;
+        w->out->more = w->kind == MTU_FAR_OUT && w->limited;
         if (w->out->more)
             say(w->out, "no larger piece gets as far as the proxy");
         return;
@@ -97,6 +97,12 @@ static void refuse(struct mtu_way *w)
 }
 
 /* ---- the plan */
+
+/* Nobody tells the segments between proxy and target. */
+static uint32_t far_most(const struct probe_mtu *m)
+{
+    return ETHERNET - CHECK_MTU_HEADERS(m->out.is_far_v6);
+}
 
 static void add_way(struct probe_mtu *m, unsigned leg, enum mtu_kind kind, uint32_t most)
 {
@@ -129,14 +135,14 @@ void probe_mtu_init(struct probe_mtu *m, const struct probe *p)
     m->out.pmtu = p->info.pmtu;
     for (unsigned i = 0; i < MTU_LEGS; i++)
         m->legs[i].left_ns = MTU_LEG_NS;
-    link = link ? link - CHECK_MTU_HEADERS(m->out.is_v6) : ETHERNET;
+    link = (link ? link : ETHERNET) - CHECK_MTU_HEADERS(m->out.is_v6);
     add_way(m, 0, MTU_OUT, link);
     add_way(m, 0, MTU_IN, link);
     if (!p->through_proxy)
         return;
-    add_way(m, 1, MTU_FAR_ANY, ETHERNET);
-    add_way(m, 1, MTU_FAR_OUT, ETHERNET);
-    add_way(m, 1, MTU_FAR_IN, ETHERNET);
+    add_way(m, 1, MTU_FAR_ANY, far_most(m));
+    add_way(m, 1, MTU_FAR_OUT, far_most(m));
+    add_way(m, 1, MTU_FAR_IN, far_most(m));
     if (!m->is_tls) /* both search, and neither to the byte */
         m->legs[1].ways[1].allowed = m->legs[1].ways[2].allowed = (MTU_PROBES_MAX - 1) / 2;
     else if (p->tls_hello && !p->wish.small_hello)
@@ -155,8 +161,8 @@ static uint32_t next_size(const struct mtu_leg *l, const struct mtu_way *w)
         return SMALL_MSS;
     if (w->allowed && w->out->probes == w->allowed)
         return 0;
-    if (l->doubt)
-        return w->hint && is_open(&w->search, w->hint) ? w->hint : SMALL_MSS;
+    if (l->doubt && w->search.probes > 1)
+        return SMALL_MSS;
     if (w->hint && w->search.probes > 0 && is_open(&w->search, w->hint))
         return w->hint;
     if (w->hint && w->search.passes == w->hint && is_open(&w->search, w->hint + 1))
@@ -167,13 +173,14 @@ static uint32_t next_size(const struct mtu_leg *l, const struct mtu_way *w)
 /* A write beyond the proxy is one segment only where it is one on this leg. */
 static void limit_far(struct probe_mtu *m, struct mtu_way *w)
 {
-    uint32_t most = ETHERNET;
+    uint32_t most = far_most(m);
 
     if (w->search.probes > 0)
         return;
     for (unsigned i = 0; i < m->legs[0].len; i++)
         if (m->legs[0].ways[i].out->mss && !m->legs[0].ways[i].out->more)
             most = less(most, m->legs[0].ways[i].out->mss);
+    w->limited = most < far_most(m);
     if (most >= LEAST)
         mtu_search_init(&w->search, LEAST, most);
 }

@@ -32,6 +32,7 @@ enum mtu_kind {
 struct mtu_way {
     uint8_t kind; /* enum mtu_kind */
     bool done;
+    bool limited; /* by what gets as far as the proxy */
     struct mtu_search search;
     unsigned allowed;          /* probes, 0: as many as its leg has */
     uint32_t hint;             /* what passes the other way, mostly the same; 0: none */

@@ -36,12 +36,12 @@ def run(lab, certs, *arguments):
 class Ways:
     """Checks side by side: (way, scheme) -> flow; way "proxy" or "direct"."""
 
-    def __init__(self, lab, certs, family=4):
+    def __init__(self, lab, certs, family=4, **settings):
         self.lab, self.certs = lab, certs
         at = {"kind": HttpTarget, "family": family}
         self.plain = lab.target.serve(answer, **at)
         self.tls = lab.target.serve(answer, tls=certs.target(), **at)
-        self.proxy = lab.proxy.viaduct(family=family)
+        self.proxy = lab.proxy.viaduct(family=family, **settings)
 
     def check(self, *arguments, ways=("proxy", "direct"), schemes=("http", "https")):
         with concurrent.futures.ThreadPoolExecutor() as pool:
@@ -88,7 +88,7 @@ def test_large_packets_vanish_on_the_way_up(lab, certs, family):
 
 @FAMILIES
 def test_large_packets_vanish_on_the_way_down(lab, certs, family):
-    """A sender of full segments only leaves no trace here at all; beyond the proxy nothing can be told."""
+    """A sender of full segments only leaves no trace here at all."""
     lab.r1.drop_large(1300, towards="client")
     with Ways(lab, certs, family) as ways:
         flows = ways.check()
@@ -96,9 +96,13 @@ def test_large_packets_vanish_on_the_way_down(lab, certs, family):
         for scheme, (proxied, direct) in phases.items():
             expect_blackhole(flows["proxy", scheme], proxied, "from the proxy to here loses them")
             expect_blackhole(flows["direct", scheme], direct, "from the target to here loses them")
-        lab.r1.heal()
-        lab.r2.drop_large(1300, towards="proxy")
-        flows = ways.check(ways=["proxy"])
+
+
+def test_large_packets_vanish_on_the_way_down_to_the_proxy(lab, certs):
+    """A slow target looks no other from here."""
+    lab.r2.drop_large(1300, towards="proxy")
+    with Ways(lab, certs) as ways:
+        flows = ways.check("-m", "7", ways=["proxy"])
         flows["proxy", "http"].expect("proxy-silent", "answer", "proxy")
         flows["proxy", "https"].expect("stalled", "exchange", "proxy")
         for flow in flows.values():
@@ -112,9 +116,6 @@ def test_large_packets_vanish_both_ways(lab, certs):
         for (way, scheme), flow in flows.items():
             phase = "tls" if scheme == "https" else "transfer" if way == "proxy" else "exchange"
             expect_blackhole(flow, phase, "loses them")
-        lab.r1.heal()
-        lab.r2.drop_large(1300)
-        expect_blackhole(ways.one("proxy", "https"), "tls", "beyond the proxy")
 
 
 def test_what_is_no_black_hole(lab, certs):
@@ -149,10 +150,10 @@ def test_no_connection(lab, certs, family):
 
 def test_a_reset_from_a_box_between(lab, certs):
     """It bears the name of the next hop, and that is whom it is put down to."""
-    with Ways(lab, certs) as ways:
+    with Ways(lab, certs, limits="idle-timeout 1s;") as ways:
         lab.r1.inject_reset(towards="proxy", larger_than=1000)
         flows = ways.check()
-        flows["proxy", "https"].expect("reset-by-proxy", "tls", "proxy")
+        flows["proxy", "https"].expect("reset-by-proxy", "tls", "proxy", certainty="inferred")
         flows["direct", "https"].expect("reset-by-target", "tls", "target")
 
 
@@ -164,7 +165,7 @@ def test_a_router_dies_in_the_middle(lab, certs):
         connection.hold()
 
     with lab.target.serve(half) as target, lab.proxy.viaduct() as proxy:
-        flow = run(lab, certs, "-m", "8", "-x", proxy.url, f"http://{target.host}:{target.port}/")
+        flow = run(lab, certs, "-m", "6", "-x", proxy.url, f"http://{target.host}:{target.port}/")
         flow.expect("stalled", "transfer").says("of 300000 bytes of the body came")
 
 
@@ -197,14 +198,13 @@ def test_all_sizes_pass(lab, certs, family):
         for scheme in ("http", "https"):
             found = sizes(flows["proxy", scheme].expect("ok"))
             assert found[UP] == found[DOWN] == full
-            assert found[FAR_UP][:2] == (1500, "inferred")
-            assert found[FAR_DOWN][:2] == (1500 if scheme == "http" else None, "inferred")
+            assert found[FAR_UP] == (1500, "inferred", False)
+            assert found[FAR_DOWN] == (1500 if scheme == "http" else None, "inferred", False)
             found = sizes(flows["direct", scheme].expect("ok"))
             assert found == {"this machine to target": full, "target to this machine": full}
 
 
-@pytest.mark.parametrize("limit", [1300, 1437])
-def test_the_size_that_passes_to_the_next_hop(lab, certs, limit):
+def test_the_size_that_passes_to_the_next_hop(lab, certs, limit=1300):
     """In both directions: exact; and no more than ten connections on that leg."""
     with Ways(lab, certs) as ways:
         lab.r1.drop_large(limit)
@@ -217,17 +217,17 @@ def test_the_size_that_passes_to_the_next_hop(lab, certs, limit):
         assert len(packets.lines()) <= 2 + 10  # the check itself, with its second probe
 
 
-@FAMILIES
-def test_the_sizes_of_each_leg(lab, certs, family):
-    """Packets over 1300 bytes vanish on the way down here, on the way up beyond the proxy."""
-    with Ways(lab, certs, family) as ways:
+def test_the_sizes_of_each_leg(lab, certs):
+    """Packets over 1300 bytes vanish on the way down here, over 1400 on the way up beyond the proxy."""
+    with Ways(lab, certs, family=6) as ways:
         lab.r1.drop_large(1300, towards="client")
         lab.r2.drop_large(1400, towards="target")
         flows = ways.check("--mtu", ways=["proxy"])
         for scheme, flow in flows.items():
             found = sizes(flow)
             assert found[UP] == (1500, "seen", False)
-            assert found[DOWN] == (1300, "seen", False)
+            mtu, known, least = found[DOWN]
+            assert known == "seen" and (mtu == 1300 or (least and 1290 <= mtu < 1300))
         mtu, known, least = sizes(flows["proxy", "https"])[FAR_UP]
         assert known == "inferred" and 1280 <= mtu <= 1400
 

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/util.h"
 #include "check/intercepted.h"
+#include "check/internal.h"
 #include "check/second.h"
 
 static void end_flow(struct flow *f, enum verdict v, bool through)
@@ -142,6 +143,46 @@ static void a_known_inspector_is_named(void **state)
     flow_fini(&f);
 }
 
+/* A small probe beside the first: proof only where the first is silent for much longer. */
+static void a_probe_beside_tells_slow_from_lost(void **state)
+{
+    struct check c = {.loop.now_ns = 20 * NS_PER_S};
+    static struct url url;
+    struct probe p = {.check = &c, .url = &url, .through_proxy = true, .sent_ns = 14 * NS_PER_S};
+    struct probe beside = {.state = PROBE_TRANSFER};
+    struct probe_wish wish;
+    unsigned index;
+    uint32_t at = 0;
+
+    (void)state;
+    assert_false(second_goes_beside(&p, &wish));
+    p.signs.mute = true;
+    assert_true(second_goes_beside(&p, &wish));
+    assert_true(wish.beside && wish.small_hello && wish.mss > 0 && wish.mss < 1200);
+    assert_false(second_has_passed(&beside));
+    beside.down.payload = 65536;
+    assert_true(second_has_passed(&beside));
+    beside.state = PROBE_ENDED;
+    beside.flow.verdict = VERDICT_OPEN;
+    assert_false(second_has_passed(&beside));
+    beside.flow.verdict = VERDICT_TARGET_ERROR;
+    assert_true(second_has_passed(&beside));
+    assert_true(second_is_proof(&p, NS_PER_S));
+    assert_false(second_is_proof(&p, 4 * NS_PER_S)); /* it is slow as well */
+    p.signs.mute = false;
+    assert_false(second_is_proof(&p, NS_PER_S)); /* something came meanwhile */
+    end_flow(&p.flow, VERDICT_STALLED, false);
+    second_explain_beside(&p, &beside, 0);
+    assert_non_null(strstr(flow_next_note(&p.flow, NOTE_EVIDENCE, &index, &at), "as well"));
+    assert_non_null(strstr(flow_next_note(&p.flow, NOTE_EVIDENCE, &index, &at), "own host"));
+    flow_fini(&p.flow);
+    end_flow(&p.flow, VERDICT_OK, false);
+    second_explain_beside(&p, &beside, NS_PER_S);
+    at = 0;
+    assert_null(flow_next_note(&p.flow, NOTE_EVIDENCE, &index, &at));
+    flow_fini(&p.flow);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +190,7 @@ int main(void)
         cmocka_unit_test(an_end_that_tells_all_wants_no_second),
         cmocka_unit_test(one_issuer_for_unrelated_targets_is_an_inspector),
         cmocka_unit_test(a_known_inspector_is_named),
+        cmocka_unit_test(a_probe_beside_tells_slow_from_lost),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
