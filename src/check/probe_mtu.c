@@ -383,6 +383,7 @@ static void judge_tunnel_in(struct mtu_leg *l, const struct probe *p, bool stand
     unsigned long long came = p->flow.bytes_down;
 
     in->done = true;
+    in->out->probes = l->probes; /* the same one has told */
     if (came >= MANY_BYTES) {
         in->out->known = CHECK_MTU_INFERRED;
         say(in->out, "inside TLS there is no number, but full segments pass: %llu bytes came",
