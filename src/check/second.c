@@ -109,6 +109,7 @@ static void explain_segment(struct second *s, const struct probe *p)
     if (verdict_is_success(p->flow.verdict) || p->flow.verdict == VERDICT_TARGET_ERROR) {
         flow_evidence(f, "a second probe with segments of %u bytes came through whole: confirmed",
                       p->info.mss);
+        note_way(f, &s->signs, false);
         return;
     }
     flow_evidence(f,

@@ -66,7 +66,9 @@ class Ways:
 
 
 def expect_blackhole(flow, phase, words):
-    flow.expect("mtu-blackhole", phase, "network", certainty="inferred").says("second probe", words)
+    """`phase` may be several: whether the head came in a packet of its own is the sender's luck."""
+    flow.expect("mtu-blackhole", None, "network", certainty="inferred").says("second probe", words)
+    assert flow["ended_in"] in phase.split(), (flow["ended_in"], flow["evidence"])
 
 
 @FAMILIES
@@ -92,7 +94,7 @@ def test_large_packets_vanish_on_the_way_down(lab, certs, family):
     lab.r1.drop_large(1300, towards="client")
     with Ways(lab, certs, family) as ways:
         flows = ways.check()
-        phases = {"http": ("transfer", "exchange"), "https": ("exchange", "exchange")}
+        phases = {"http": ("answer transfer", "exchange"), "https": ("exchange", "exchange")}
         for scheme, (proxied, direct) in phases.items():
             expect_blackhole(flows["proxy", scheme], proxied, "from the proxy to here loses them")
             expect_blackhole(flows["direct", scheme], direct, "from the target to here loses them")
@@ -114,7 +116,7 @@ def test_large_packets_vanish_both_ways(lab, certs):
     with Ways(lab, certs) as ways:
         flows = ways.check()
         for (way, scheme), flow in flows.items():
-            phase = "tls" if scheme == "https" else "transfer" if way == "proxy" else "exchange"
+            phase = "tls" if scheme == "https" else "answer transfer" if way == "proxy" else "exchange"
             expect_blackhole(flow, phase, "loses them")
 
 
