@@ -217,6 +217,7 @@ static int run_download(struct check_args *a, struct report *r)
     bool to_stdout = strcmp(a->output, "-") == 0;
     struct download d;
     struct err err;
+    bool is_part;
     int status;
 
     if (!download_open(&d, a->output, a->resume, &err)) {
@@ -232,11 +233,14 @@ static int run_download(struct check_args *a, struct report *r)
     r->bytes.on = !a->json && is_terminal(STDERR_FILENO) && !(to_stdout && isatty(STDOUT_FILENO));
     status = run_plain(a, r);
     check_progress_clear(&r->bytes);
+    is_part = d.begun && !d.whole;
     if (!download_close(&d, &err)) {
         fprintf(stderr, "viaduct check: cannot write %s\n", err.text);
         return EXIT_SYSTEM;
     }
-    return status;
+    /* a flow that was going well when time was over is no failure; half a file is none of success
+     */
+    return is_part && status == EXIT_OK ? EXIT_VERDICT : status;
 }
 
 /* One way of several: the flows of the URLs, the last of each. */

@@ -349,6 +349,14 @@ def test_cuts_are_told_apart(tmp_path):
         assert set(pool.map(one, CUTS)) == set(CUTS)
 
 
+def test_half_a_file_is_no_success(out):
+    """Time was over while bytes still came: no failure of the way, but not what was asked for."""
+    with Script(trickle(30)) as target:
+        done = check_raw("-x", "direct", "-m", "2", "-o", out, target.url())
+    assert "open in transfer" in done.stdout and "-C - goes on there" in done.stdout
+    assert done.returncode == 1 and 0 < out.stat().st_size < MIB
+
+
 def test_a_probe_beside_the_download_writes_nothing(out):
     """A silence before the first full segment starts one; here it is given other bytes."""
     other = lambda connection: connection.send(head(len(BODY)), b"x" * len(BODY))
