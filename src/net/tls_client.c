@@ -153,6 +153,16 @@ struct tls_context *tls_context_new_client(const struct tls_client_options *o, s
 
 /* --- connections --- */
 
+/* The macro casts const away, which OpenSSL does not need: it makes a copy of its own. */
+static bool send_name(SSL *ssl, const char *name)
+{
+    char *copy = strdup(name);
+    bool ok = copy && SSL_set_tlsext_host_name(ssl, copy) == 1;
+
+    free(copy);
+    return ok;
+}
+
 /* Who should answer: its name goes out as SNI, an address does not. */
 static bool expect(SSL *ssl, const char *name)
 {
@@ -161,7 +171,7 @@ static bool expect(SSL *ssl, const char *name)
     if (addr_parse(span_of(name), &addr))
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1;
     SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    return SSL_set_tlsext_host_name(ssl, name) == 1 && SSL_set1_host(ssl, name) == 1;
+    return send_name(ssl, name) && SSL_set1_host(ssl, name) == 1;
 }
 
 static struct tls *begin(struct tls *t, bool has_transport, const char *name)

@@ -315,7 +315,7 @@ static void silences(void **state)
 static void black_holes(void **state)
 {
     static const struct ending hole = {VERDICT_MTU_BLACKHOLE, SIDE_NETWORK, INFERRED};
-    static const struct judge_case cases[] = {
+    const struct judge_case cases[] = {
         {"no answer to ClientHello, but something behind it",
          {FIN(CLIENT), HELLO, .path_target = {LOST_IN}},
          hole,

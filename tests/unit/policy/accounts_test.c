@@ -138,8 +138,8 @@ static void password_hashes(void **state)
         /* of "myPassword" */
         "$apr1$lZL6V/ci$sQw6g73nRuoOIj/gnD18Z.",
         "{SHA}VBPuJHI7uixaa6LQGWx4s+5GKNE=",
-        "$6$rounds=1000$abcdefgh$y8SYOZDZs2jRYKL5pL6MYaLO7v3ht.2ypmeicXnlRH/"
-        ".AOMBIwUhEgKQZPQelO9Zv3H7QFJRVjNacmPzMp1bK1",
+        ("$6$rounds=1000$abcdefgh$y8SYOZDZs2jRYKL5pL6MYaLO7v3ht.2ypmeicXnlRH/"
+         ".AOMBIwUhEgKQZPQelO9Zv3H7QFJRVjNacmPzMp1bK1"),
         "$5$rounds=1000$abcdefgh$TzAZPjibFi5e52qDJLdinajixajltSULxIRDSD0V8i8",
         "$1$abcdefgh$W/8r1SWbVzbnNV3h1/PUK1",
         "$2y$04$abcdefghijklmnopqrstuuN2f4ZDSoR8/TAG80qUYDM9bRnmRm0Zy",
