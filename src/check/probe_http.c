@@ -375,6 +375,8 @@ static enum probe_next drain(struct probe *p)
         parsed = body_read(&p->down, bytes, &used, &data);
         buf_consume(&p->in, used);
     }
+    if (p->down.done && p->in.len > 0) /* what nobody asked for is no answer to the next */
+        return probe_redial(p);
     if (p->down.done) {
         p->draining = false;
         p->reused = true;

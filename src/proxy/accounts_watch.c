@@ -101,6 +101,11 @@ struct accounts *accounts_watch_load(struct accounts_watch *w, bool absent_is_em
     return s;
 }
 
+void accounts_watch_forget(struct accounts_watch *w)
+{
+    w->seen = (struct stat){0};
+}
+
 bool accounts_watch_has_changed(struct accounts_watch *w)
 {
     char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));

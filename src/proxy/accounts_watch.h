@@ -27,5 +27,8 @@ void accounts_watch_set(struct accounts_watch *w, const char *path);
  * empty one where `absent_is_empty`, with a warning. */
 struct accounts *accounts_watch_load(struct accounts_watch *w, bool absent_is_empty);
 
+/* What was read is not used after all: the file counts as another one. */
+void accounts_watch_forget(struct accounts_watch *w);
+
 /* After `fd` became readable: whether the file is another one than was read. */
 bool accounts_watch_has_changed(struct accounts_watch *w);

@@ -73,6 +73,7 @@ static int write_key(const char *path, const unsigned char key[NONCE_KEY_LEN])
 
     if (snprintf(beside, sizeof beside, "%s.new-%d", path, (int)getpid()) >= (int)sizeof beside)
         return -ENAMETOOLONG;
+    unlink(beside); /* of a process of the same number that was cut short */
     fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return -errno;

@@ -462,7 +462,11 @@ static void reload(struct server *s)
     accounts = NULL;
     log_info("reloaded %s", s->options->config_path ? s->options->config_path : "the defaults");
 out:
+    if (accounts) /* read for a configuration that is not taken: those in force may want them */
+        accounts_watch_forget(&s->watch);
     watch_what_is_in_force(s);
+    if (c && s->config->authentication.present)
+        follow_accounts(s);
     tls_context_unref(tls);
     accounts_unref(accounts);
     config_unref(c);

@@ -274,6 +274,26 @@ def test_a_407_that_closes_without_a_word(certs):
     ask(script, "-U", "user:pass", "--cacert", certs.ca).expect("ok", "close")
 
 
+def test_what_stands_behind_a_407_is_no_answer():
+    """…to a request that was not sent yet: that one goes on a new connection."""
+    seen = []
+
+    def script(connection):
+        seen.append(connection.request().get("Proxy-Authorization"))
+        if seen[-1]:
+            say_no = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
+        else:
+            say_no = (
+                f"{CHALLENGE}Proxy-Authenticate: {DIGEST}\r\nContent-Length: 0\r\n\r\n"
+                "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"
+            )
+        connection.send(say_no)
+        connection.hold()
+
+    flow = ask(script, "-U", "user:pass")
+    assert flow["status"] == 403 and len(seen) == 2 and seen[1], (flow["status"], seen)
+
+
 @pytest.mark.parametrize("stale", ["", ", stale=true"], ids=["refuses", "stale"])
 def test_a_proxy_that_asks_forever(stale):
     asked = []

@@ -559,6 +559,21 @@ def test_a_reload_may_ask_for_logins_and_stop_asking(web):
         wait_until(lambda: ask(proxy, "GET", web.url()).status == 200)
 
 
+def test_accounts_that_a_failed_reload_read_are_taken_all_the_same(web):
+    import signal
+
+    with open_proxy() as proxy:
+        alice = basic("alice", "sesame")
+        assert ask(proxy, "GET", web.url(), alice).status == 200
+        proxy.signal(signal.SIGSTOP)  # then the reload comes first, and the change of the file behind it
+        account(proxy, "remove", "alice")
+        proxy.configure(listen=("192.0.2.1:1",))
+        proxy.signal(signal.SIGHUP)
+        proxy.signal(signal.SIGCONT)
+        wait_until(lambda: "the configuration in force stays" in proxy.stderr())
+        wait_until(lambda: ask(proxy, "GET", web.url(), alice).status == 407)
+
+
 def test_a_file_behind_a_link_is_followed(tmp_path, web):
     tmp_path.chmod(0o755)
     with open_proxy(users=()) as proxy:

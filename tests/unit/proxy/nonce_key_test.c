@@ -90,6 +90,22 @@ static void what_is_no_key_is_replaced(void **state)
     }
 }
 
+/* A process that was cut short while it wrote has left its half; numbers of processes come again,
+ * in a container at once. */
+static void what_was_left_half_written_is_in_nobodys_way(void **state)
+{
+    unsigned char first[NONCE_KEY_LEN], second[NONCE_KEY_LEN];
+    char half[300];
+
+    (void)state;
+    snprintf(half, sizeof half, "%s.new-%d", in_folder("again"), (int)getpid());
+    put(half, "half", 4, 0600);
+    nonce_key_read(in_folder("again"), first);
+    nonce_key_read(in_folder("again"), second);
+    assert_memory_equal(first, second, sizeof first);
+    assert_int_not_equal(access(half, F_OK), 0);
+}
+
 /* No link is followed to a file of somebody's choice, and there is a key all the same. */
 static void links_and_missing_folders_give_a_key_for_once(void **state)
 {
@@ -112,6 +128,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(made_once_and_kept),
         cmocka_unit_test(what_is_no_key_is_replaced),
+        cmocka_unit_test(what_was_left_half_written_is_in_nobodys_way),
         cmocka_unit_test(links_and_missing_folders_give_a_key_for_once),
     };
 
