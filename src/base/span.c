@@ -12,6 +12,11 @@ bool span_equal_nocase(struct span a, struct span b)
     return true;
 }
 
+bool span_begins_nocase(struct span s, struct span head)
+{
+    return s.len >= head.len && span_equal_nocase((struct span){s.ptr, head.len}, head);
+}
+
 bool span_ends_with(struct span s, struct span tail)
 {
     if (s.len < tail.len)

@@ -37,6 +37,7 @@ static inline char span_lower(char c)
 }
 
 bool span_equal_nocase(struct span a, struct span b);
+bool span_begins_nocase(struct span s, struct span head);
 bool span_ends_with(struct span s, struct span tail);
 
 /* Without the spaces and tabs at both ends (OWS of RFC 9110 5.6.3). */

@@ -123,7 +123,7 @@ static void close_tries(struct probe *p)
         conn_close(&p->tries[i], true);
 }
 
-void probe_hang_up(struct probe *p, bool reset)
+static void hang_up(struct probe *p, bool reset)
 {
     if (p->conn.fd >= 0) {
         check_tap_handshake(p, false);
@@ -149,7 +149,7 @@ enum probe_next probe_end_as(struct probe *p, struct ending e)
     wheel_cancel(&p->timer);
     check_unqueue(p);
     close_tries(p);
-    probe_hang_up(p, !p->finishing);
+    hang_up(p, !p->finishing);
     p->state = PROBE_ENDED;
     p->on_end(p);
     return PROBE_WAIT;
@@ -194,7 +194,7 @@ void probe_fini(struct probe *p)
     wheel_cancel(&p->timer);
     check_unqueue(p);
     close_tries(p);
-    probe_hang_up(p, true);
+    hang_up(p, true);
     buf_fini(&p->refusal);
     buf_fini(&p->head);
     free(p->location);
@@ -499,7 +499,7 @@ enum probe_next probe_redial(struct probe *p)
 {
     struct addr addr = p->flow.proxy.addr;
 
-    probe_hang_up(p, false);
+    hang_up(p, false);
     p->draining = p->reused = false;
     return dial(p, &addr, 1);
 }

@@ -194,9 +194,6 @@ bool probe_is_silent(const struct probe *p);
 
 /* Notes a hole that TCP_INFO showed (probe.signs) as evidence; false when there is none. */
 bool probe_note_hole(struct probe *p);
-
-/* Gives the connection up, to dial again. */
-void probe_hang_up(struct probe *p, bool reset);
 enum probe_next probe_redial(struct probe *p);
 
 /* The steps (probe.c, probe_tls.c, probe_http.c). */

@@ -102,6 +102,25 @@ static enum probe_next hello_done(struct probe *p)
     return probe_enter(p, PROBE_ASK);
 }
 
+/* Goes on with the handshake: 1 when it is done, -EAGAIN while more must come, 0 or -errno when it
+ * broke. */
+static ssize_t shake_hands(struct probe *p)
+{
+    struct check *c = p->check;
+    ssize_t n = conn_read(&p->conn, c->buffer, CHECK_BUFFER);
+
+    if (n == 0 || n == -ECONNRESET)
+        check_tap_close(p, false, n != 0);
+    if (tls_is_established(p->conn.tls) || n != -EAGAIN)
+        check_tap_handshake(p, false);
+    if (n > 0 && !buf_append(&p->in, c->buffer, (size_t)n))
+        n = -ENOBUFS;
+    if (!tls_is_established(p->conn.tls) || (n <= 0 && n != -EAGAIN))
+        return n;
+    p->conn.ready |= CONN_IN | CONN_OUT;
+    return 1;
+}
+
 enum probe_next probe_step_hello(struct probe *p)
 {
     struct check *c = p->check;
@@ -120,17 +139,9 @@ enum probe_next probe_step_hello(struct probe *p)
         p->sent_ns = probe_now(p);
         p->heard_ns = 0;
     }
-    n = conn_read(&p->conn, c->buffer, CHECK_BUFFER);
-    if (n == 0 || n == -ECONNRESET)
-        check_tap_close(p, false, n != 0);
-    if (tls_is_established(p->conn.tls) || n != -EAGAIN)
-        check_tap_handshake(p, false);
-    if (n > 0 && !buf_append(&p->in, c->buffer, (size_t)n))
-        n = -ENOBUFS;
-    if (tls_is_established(p->conn.tls) && (n > 0 || n == -EAGAIN)) {
-        p->conn.ready |= CONN_IN | CONN_OUT;
+    n = shake_hands(p);
+    if (n == 1)
         return hello_done(p);
-    }
     return n == -EAGAIN ? PROBE_WAIT : hello_broke(p, n);
 }
 
@@ -264,22 +275,13 @@ static enum probe_next tls_done(struct probe *p)
 
 enum probe_next probe_step_tls(struct probe *p)
 {
-    struct check *c = p->check;
     ssize_t n;
 
     if (!p->tls_begun && !begin_tls(p))
         return probe_end(p, VERDICT_TLS_FAILED, SIDE_CLIENT, CERTAINTY_SEEN, "out of memory");
-    n = conn_read(&p->conn, c->buffer, CHECK_BUFFER);
-    if (n == 0 || n == -ECONNRESET)
-        check_tap_close(p, false, n != 0);
-    if (tls_is_established(p->conn.tls) || n != -EAGAIN)
-        check_tap_handshake(p, false);
-    if (n > 0 && !buf_append(&p->in, c->buffer, (size_t)n))
-        n = -ENOBUFS;
-    if (tls_is_established(p->conn.tls) && (n > 0 || n == -EAGAIN)) {
-        p->conn.ready |= CONN_IN | CONN_OUT;
+    n = shake_hands(p);
+    if (n == 1)
         return tls_done(p);
-    }
     return n == -EAGAIN ? PROBE_WAIT : tls_broke(p, n);
 }
 

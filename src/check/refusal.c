@@ -7,9 +7,7 @@ static bool is_html(const struct http1_head *h)
 {
     for (unsigned i = 0; i < h->fields_len; i++)
         if (span_equal_nocase(h->fields[i].name, SPAN_LIT("content-type")))
-            return h->fields[i].value.len >= 9 &&
-                   span_equal_nocase((struct span){h->fields[i].value.ptr, 9},
-                                     SPAN_LIT("text/html"));
+            return span_begins_nocase(h->fields[i].value, SPAN_LIT("text/html"));
     return false;
 }
 

@@ -59,8 +59,7 @@ static const struct {
 struct mark marks_find_server(struct span server)
 {
     for (size_t i = 0; i < ARRAY_LEN(servers); i++)
-        if (server.len >= servers[i].begin.len &&
-            span_equal_nocase((struct span){server.ptr, servers[i].begin.len}, servers[i].begin))
+        if (span_begins_nocase(server, servers[i].begin))
             return servers[i].mark;
     return (struct mark){NULL, MARK_NONE};
 }

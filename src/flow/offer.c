@@ -4,11 +4,6 @@
 
 #define NAME_SHOWN 32
 
-static bool begins_nocase(struct span text, struct span with)
-{
-    return text.len >= with.len && span_equal_nocase((struct span){text.ptr, with.len}, with);
-}
-
 static void add_scheme(struct offer *o, struct span name)
 {
     size_t len = strlen(o->names);
@@ -55,7 +50,7 @@ void offer_add(struct offer *o, struct span value)
 
         if (n > 0 && (rest.len == 0 || *rest.ptr != '='))
             add_scheme(o, name);
-        o->stale |= begins_nocase(element, SPAN_LIT("stale=true")) ||
-                    begins_nocase(rest, SPAN_LIT("stale=true"));
+        o->stale |= span_begins_nocase(element, SPAN_LIT("stale=true")) ||
+                    span_begins_nocase(rest, SPAN_LIT("stale=true"));
     }
 }

@@ -28,11 +28,6 @@ static void add_value(struct outside_values *v, struct span value)
         v->items[v->len++] = value;
 }
 
-static bool begins_nocase(struct span text, struct span with)
-{
-    return text.len >= with.len && span_equal_nocase((struct span){text.ptr, with.len}, with);
-}
-
 void outside_add_field(struct outside_answer *a, struct span name, struct span value)
 {
     const struct {
@@ -63,7 +58,7 @@ void outside_add_field(struct outside_answer *a, struct span name, struct span v
     }
     a->has_cache_mark |= span_equal_nocase(name, SPAN_LIT("x-cache")) ||
                          span_equal_nocase(name, SPAN_LIT("x-cache-lookup"));
-    a->has_envoy_mark |= begins_nocase(name, SPAN_LIT("x-envoy-"));
+    a->has_envoy_mark |= span_begins_nocase(name, SPAN_LIT("x-envoy-"));
 }
 
 /* --- the scene ------------------------------------------------------------------------------- */
@@ -240,8 +235,8 @@ static bool judge_greeting(const struct scene *sc, struct outside_verdict *out)
     greeting_write(sc->a->first, name);
     if (sc->a->asked != OUTSIDE_DIRECT) /* a broken proxy's words may look like HTTP's */
         return not_a_proxy(sc, out,
-                           begins_nocase(sc->a->first, SPAN_LIT("HTTP/")) ? CERTAINTY_INFERRED
-                                                                          : CERTAINTY_SEEN,
+                           span_begins_nocase(sc->a->first, SPAN_LIT("HTTP/")) ? CERTAINTY_INFERRED
+                                                                               : CERTAINTY_SEEN,
                            name);
     give_reason(out, "%s", name);
     flow_evidence(sc->f, "%s answered instead of a web server", name);
@@ -263,7 +258,7 @@ static bool is_page(const struct outside_answer *a)
 {
     size_t at = 0;
 
-    if (!begins_nocase(a->content_type, SPAN_LIT("text/html")))
+    if (!span_begins_nocase(a->content_type, SPAN_LIT("text/html")))
         return false;
     while (at < a->body.len && memchr(" \t\r\n", a->body.ptr[at], 4))
         at++;

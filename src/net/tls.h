@@ -75,12 +75,12 @@ struct tls_facts {
 };
 void tls_get_facts(struct tls *t, struct tls_facts *out);
 
-/* Certificate `i` of those that were shown, or (`of_root`) the one that the verified chain ends
- * with, as DER: its length, the bytes at *der, to be given back with tls_free_der.  0: none. */
+/* Certificate `i` of those that were shown, as DER: its length, the bytes at *der, to be given back
+ * with tls_free_der.  0: there is none. */
 size_t tls_get_certificate(struct tls *t, unsigned i, unsigned char **der);
-size_t tls_get_root(struct tls *t, unsigned char **der);
-/* Whether that root was added to this machine by somebody, as far as the hashed folder tells: its
- * file is there and does not come from the distribution's own collection. */
+/* Whether the root that the verified chain ends with was added to this machine by somebody, as far
+ * as the hashed folder tells: its file is there and does not come from the distribution's own
+ * collection. */
 bool tls_has_local_root(struct tls *t);
 void tls_free_der(unsigned char *der);
 

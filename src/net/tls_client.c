@@ -275,25 +275,14 @@ void tls_get_facts(struct tls *t, struct tls_facts *out)
         verified == X509_V_ERR_HOSTNAME_MISMATCH || verified == X509_V_ERR_IP_ADDRESS_MISMATCH;
 }
 
-static size_t write_der(X509 *cert, unsigned char **der)
+size_t tls_get_certificate(struct tls *t, unsigned i, unsigned char **der)
 {
+    X509 *cert = sk_X509_value(SSL_get_peer_cert_chain(t->ssl), (int)i);
     int len;
 
     *der = NULL;
     len = cert ? i2d_X509(cert, der) : 0;
     return len > 0 ? (size_t)len : 0;
-}
-
-size_t tls_get_certificate(struct tls *t, unsigned i, unsigned char **der)
-{
-    return write_der(sk_X509_value(SSL_get_peer_cert_chain(t->ssl), (int)i), der);
-}
-
-size_t tls_get_root(struct tls *t, unsigned char **der)
-{
-    STACK_OF(X509) *chain = SSL_get0_verified_chain(t->ssl);
-
-    return write_der(chain ? sk_X509_value(chain, sk_X509_num(chain) - 1) : NULL, der);
 }
 
 /* What the distribution ships; links lead there from the hashed folder. */

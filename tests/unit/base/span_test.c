@@ -38,6 +38,25 @@ static void compares_exactly(void **state)
     assert_true(span_equal(span_of(NULL), SPAN_LIT("")));
 }
 
+static void knows_its_beginning(void **state)
+{
+    static const struct {
+        struct span s, head;
+        bool want;
+    } cases[] = {
+        {SPAN_INIT("Text/HTML; charset=x"), SPAN_INIT("text/html"), true},
+        {SPAN_INIT("text/html"), SPAN_INIT("TEXT/HTML"), true},
+        {SPAN_INIT("text/htm"), SPAN_INIT("text/html"), false},
+        {SPAN_INIT(" text/html"), SPAN_INIT("text/html"), false},
+        {{NULL, 0}, SPAN_INIT("a"), false},
+        {{NULL, 0}, {NULL, 0}, true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        assert_int_equal(span_begins_nocase(cases[i].s, cases[i].head), cases[i].want);
+}
+
 static void knows_its_end(void **state)
 {
     static const struct {
@@ -106,6 +125,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(compares_without_case_in_ascii_only),
         cmocka_unit_test(compares_exactly),
+        cmocka_unit_test(knows_its_beginning),
         cmocka_unit_test(knows_its_end),
         cmocka_unit_test(trims_spaces_and_tabs),
         cmocka_unit_test(cuts_at_a_separator),
