@@ -304,7 +304,7 @@ static enum step pump_body(struct session *s)
         return STEP_AGAIN;
     case PUMP_EOF:
         return body_finish(&x->down) ? STEP_WAIT
-                                     : forward_end_transfer(s, STREAM_END_FIN, SIDE_TARGET);
+                                     : forward_end_transfer(s, STREAM_END_FIN, session_far(s));
     case PUMP_SOURCE_ERROR:
         return forward_target_broke(s, err);
     case PUMP_TAKER_ERROR:
@@ -333,7 +333,7 @@ static enum step copy_body(struct session *s)
         return forward_target_broke(s, (int)-n);
     if (n == 0)
         return body_finish(&x->down) ? STEP_WAIT
-                                     : forward_end_transfer(s, STREAM_END_FIN, SIDE_TARGET);
+                                     : forward_end_transfer(s, STREAM_END_FIN, session_far(s));
     bytes = (struct span){w->pump.buffer, (size_t)n};
     put = take_body(s, bytes, w->pump.buffer, &used);
     if (put < 0)

@@ -49,7 +49,7 @@ struct proxy_shared {
     /* for logging in; there before the first snapshot of accounts is mailed */
     struct nonce_table *nonces;
     struct attempts *attempts;
-    struct passwords *passwords;      /* NULL: no account has a slow hash */
+    struct passwords *_Atomic passwords; /* NULL: no account has a slow hash */
     _Atomic uint32_t connections;     /* open client connections of all workers */
     _Atomic uint32_t connections_max; /* `connections`, lowered to what descriptors allow */
     char pseudonym[32]; /* "viaduct-1a2b3c4d": Via and Proxy-Status, unique to each instance */

@@ -630,6 +630,18 @@ def test_a_stale_kept_connection_is_replaced():
         assert parent.accepts == 3
 
 
+@pytest.mark.parametrize("framing", ["Content-Length: 10\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf"])
+def test_who_cuts_an_answer_is_the_parent(framing):
+    def script(connection):
+        connection.head()
+        connection.send(f"HTTP/1.1 200 OK\r\n{framing}")
+        connection.close()
+
+    with Target(script) as parent, through(parent) as proxy, Client(proxy) as client:
+        client.ask("GET", "http://far.test/").end()
+        proxy.flow().expect("incomplete", "transfer", "parent")
+
+
 def test_a_parent_that_is_down_at_the_start():
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
