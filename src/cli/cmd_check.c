@@ -260,6 +260,15 @@ static void keep_flow(void *owner, unsigned url, struct flow *f)
 
 #define WAYS_MAX 3
 
+/* Whether the URL was gone to on all ways: stopped by the user, the last ones never begin. */
+static bool was_begun(const struct way *ways, unsigned len, unsigned url)
+{
+    for (unsigned i = 0; i < len; i++)
+        if (!ways[i].flows[url].ended)
+            return false;
+    return true;
+}
+
 /* Direct, through the proxy, and through the upstream settings where those are another one: the
  * parent of a proxy on this machine. */
 static unsigned find_ways(struct check_args *a, struct check_args ways[WAYS_MAX])
@@ -310,6 +319,8 @@ static int compare(struct check_args *a, struct report *r)
         struct check_way shown[WAYS_MAX];
         struct buf b;
 
+        if (!was_begun(runs, n, u))
+            continue;
         buf_init(&b, OUTPUT_MAX);
         for (unsigned i = 0; i < n; i++) {
             shown[i] = (struct check_way){ways[i].proxy_text, &runs[i].flows[u]};

@@ -50,8 +50,8 @@ struct proxy_shared {
     struct nonce_table *nonces;
     struct attempts *attempts;
     struct passwords *_Atomic passwords; /* NULL: no account has a slow hash */
-    _Atomic uint32_t connections;     /* open client connections of all workers */
-    _Atomic uint32_t connections_max; /* `connections`, lowered to what descriptors allow */
+    _Atomic uint32_t connections;        /* open client connections of all workers */
+    _Atomic uint32_t connections_max;    /* `connections`, lowered to what descriptors allow */
     char pseudonym[32]; /* "viaduct-1a2b3c4d": Via and Proxy-Status, unique to each instance */
     uint64_t beat_ns;   /* a worker turns at least that often; 0: only when it must */
     unsigned workers_len;

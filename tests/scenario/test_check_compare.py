@@ -1,12 +1,15 @@
 """`viaduct check --compare` and the upstream settings: direct, through the proxy, through its parent."""
 
 import json
+import signal
 import socket
+import subprocess
 
 import pytest
 
-from check import check, check_all, check_raw
+from check import ENVIRONMENT, check, check_all, check_raw
 from target import HttpTarget, Target, reply
+from viaduct import BINARY, wait_until
 
 OPENED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
@@ -205,3 +208,19 @@ def test_the_environment_is_mentioned(settings):
         assert "https_proxy is set in the environment and not followed" in done.stderr and "secret" not in done.stderr
         quiet = check_raw("--json", "-c", conf, "http://target.test/", environment={"https_proxy": "http://127.0.0.1:1"})
         assert quiet.stderr == ""
+
+
+def test_an_interrupt_claims_nothing_of_ways_that_were_not_gone(tmp_path):
+    with Target(lambda connection: connection.hold()) as target:
+        urls = tmp_path / "urls"
+        urls.write_text("".join(f"{url_of(target.port)}/{i}\n" for i in range(70)))
+        command = [BINARY, "check", "--compare", "-x", url_of(target.port), "-f", urls]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+        ) as process:
+            wait_until(lambda: target.accepts == 64)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=30)
+    assert process.returncode == 1 and not err, (process.returncode, err)
+    assert "leads to the target" not in out and f"/{69}" not in out
+    assert out.count("not every way was gone to its end") == 64
