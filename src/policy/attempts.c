@@ -1,7 +1,7 @@
-/* A slot is one word, so that it changes in one step: tag of the pair (32 bits), second of its
- * first failure (24, they come round after half a year), failures (8).  A slot whose time is over
- * is free. A pair lives in the WINDOW slots from its home on; two workers that meet a new pair at
- * once may give it two slots, and it gets a few tries more. */
+/* A slot is one word, so that it changes in one step: tag of who failed, a pair or a client (32
+ * bits), second of the first failure (24, they come round after half a year), failures (8).  A slot
+ * whose time is over is free.  Who failed lives in the WINDOW slots from its home on; two workers
+ * that meet somebody new at once may give it two slots, and it gets a few tries more. */
 #include "policy/attempts.h"
 
 #include <stdatomic.h>
@@ -30,10 +30,14 @@ void attempts_free(struct attempts *a)
     free(a);
 }
 
+static uint64_t hash_client(const struct addr *client)
+{
+    return hash_bytes(client->bytes, client->family == AF_INET ? 4 : 8);
+}
+
 static uint64_t hash_pair(const struct addr *client, struct span user)
 {
-    uint64_t parts[] = {hash_bytes(client->bytes, client->family == AF_INET ? 4 : 8),
-                        hash_bytes(user.ptr, user.len)};
+    uint64_t parts[] = {hash_client(client), hash_bytes(user.ptr, user.len)};
 
     return hash_bytes(parts, sizeof parts);
 }
@@ -64,7 +68,7 @@ static bool is_of(uint64_t word, uint64_t hash)
     return (word ^ hash) >> 32 == 0;
 }
 
-/* Whether slot `x` is the better one to give to a new pair: free, else with fewer failures. */
+/* Whether slot `x` is the better one to give to somebody new: free, else with fewer failures. */
 static bool is_better(uint64_t x, uint64_t than, uint32_t now_s)
 {
     if (is_free(than, now_s))
@@ -72,11 +76,8 @@ static bool is_better(uint64_t x, uint64_t than, uint32_t now_s)
     return is_free(x, now_s) || count_of(x) < count_of(than);
 }
 
-void attempts_add(struct attempts *a, const struct addr *client, struct span user, uint64_t now_ns)
+static void add(struct attempts *a, uint64_t hash, uint32_t now_s)
 {
-    uint64_t hash = hash_pair(client, user);
-    uint32_t now_s = second_of(now_ns);
-
     for (;;) {
         _Atomic uint64_t *chosen = NULL;
         uint64_t seen = 0, next;
@@ -105,18 +106,31 @@ void attempts_add(struct attempts *a, const struct addr *client, struct span use
     }
 }
 
-unsigned attempts_wait_s(const struct attempts *a, const struct addr *client, struct span user,
-                         uint64_t now_ns)
+void attempts_add(struct attempts *a, const struct addr *client, struct span user, uint64_t now_ns)
 {
-    uint64_t hash = hash_pair(client, user);
-    uint32_t now_s = second_of(now_ns);
+    add(a, hash_pair(client, user), second_of(now_ns));
+    add(a, hash_client(client), second_of(now_ns));
+}
 
+/* Seconds to wait, 0: there were less than `max` failures. */
+static unsigned wait_of(const struct attempts *a, uint64_t hash, unsigned max, uint32_t now_s)
+{
     for (uint32_t i = 0; i < WINDOW; i++) {
         uint64_t word =
             atomic_load_explicit(&a->slots[((uint32_t)hash + i) % SLOTS], memory_order_relaxed);
 
-        if (is_of(word, hash) && !is_free(word, now_s) && count_of(word) >= ATTEMPTS_MAX)
+        if (is_of(word, hash) && !is_free(word, now_s) && count_of(word) >= max)
             return ATTEMPTS_SPAN_S - age_of(word, now_s);
     }
     return 0;
+}
+
+unsigned attempts_wait_s(const struct attempts *a, const struct addr *client, struct span user,
+                         uint64_t now_ns)
+{
+    uint32_t now_s = second_of(now_ns);
+    unsigned of_pair = wait_of(a, hash_pair(client, user), ATTEMPTS_MAX, now_s);
+    unsigned of_client = wait_of(a, hash_client(client), ATTEMPTS_CLIENT_MAX, now_s);
+
+    return of_pair > of_client ? of_pair : of_client;
 }

@@ -331,7 +331,7 @@ static bool is_offered(const struct session *s, enum authn_scheme scheme)
     return false;
 }
 
-/* Whether this pair failed too often of late (*r says so). */
+/* Whether this pair, or the client alone, failed too often of late (*r says so). */
 static bool is_locked_out(const struct session *s, const struct authn_credentials *c,
                           struct session_refusal *r)
 {
@@ -342,7 +342,7 @@ static bool is_locked_out(const struct session *s, const struct authn_credential
         .verdict = VERDICT_CLIENT_LIMIT,
         .wait_s = wait_s,
         .reason = "too many logins that were not accepted",
-        .why = "ten wrong passwords in a minute",
+        .why = "ten wrong passwords in a minute, or a hundred of that address",
     };
     return wait_s > 0;
 }

@@ -441,6 +441,11 @@ def test_ten_wrong_passwords_in_a_minute_are_enough():
         with Client(proxy, source="127.0.0.9") as other:
             assert other.get(url, basic("alice", "sesame")).status == 502
         assert ask(proxy, "GET", url, basic("fmc", "a:b:c")).status == 502
+        for i in range(80):  # a name a try does not help: with those before, it is a hundred
+            ask(proxy, "GET", url, basic(f"user{i}", "no")).expect(407, "auth-failed")
+        ask(proxy, "GET", url, basic("fmc", "a:b:c")).expect(429, "client-limit")
+        with Client(proxy, source="127.0.0.9") as other:
+            assert other.get(url, basic("alice", "sesame")).status == 502
 
 
 # ---- many at once, and again

@@ -54,8 +54,8 @@ static void ten_failures_make_a_pair_wait(void **state)
     assert_int_equal(wait_s(a, "192.0.2.2", "u", NOW + 20 * NS_PER_S), 0);
     fail_often(a, "192.0.2.1", "u", 1, NOW + 60 * NS_PER_S); /* counted anew */
     assert_int_equal(wait_s(a, "192.0.2.1", "u", NOW + 60 * NS_PER_S), 0);
-    fail_often(a, "192.0.2.1", "w", 1000, NOW);
-    assert_int_equal(wait_s(a, "192.0.2.1", "w", NOW), 60);
+    fail_often(a, "192.0.2.3", "w", 1000, NOW);
+    assert_int_equal(wait_s(a, "192.0.2.3", "w", NOW), 60);
     attempts_free(a);
 }
 
@@ -87,6 +87,24 @@ static void a_flood_does_not_wash_a_count_away(void **state)
     attempts_free(a);
 }
 
+/* Nor does a new name a try help. */
+static void a_hundred_failures_make_a_client_wait(void **state)
+{
+    struct attempts *a = attempts_new();
+    char name[16];
+
+    (void)state;
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(wait_s(a, "192.0.2.1", "u", NOW), 0);
+        snprintf(name, sizeof name, "%d", i);
+        fail_often(a, "192.0.2.1", name, 1, NOW);
+    }
+    assert_int_equal(wait_s(a, "192.0.2.1", "u", NOW + NS_PER_S), 59);
+    assert_int_equal(wait_s(a, "192.0.2.2", "u", NOW + NS_PER_S), 0);
+    assert_int_equal(wait_s(a, "192.0.2.1", "u", NOW + 60 * NS_PER_S), 0);
+    attempts_free(a);
+}
+
 static void *fail_once(void *a)
 {
     fail_often(a, "192.0.2.1", "u", 2, NOW);
@@ -115,6 +133,7 @@ int main(void)
         cmocka_unit_test(ten_failures_make_a_pair_wait),
         cmocka_unit_test(an_ipv6_client_is_its_network),
         cmocka_unit_test(a_flood_does_not_wash_a_count_away),
+        cmocka_unit_test(a_hundred_failures_make_a_client_wait),
         cmocka_unit_test(threads_count_together),
     };
 
