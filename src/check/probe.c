@@ -226,12 +226,17 @@ ssize_t probe_read(struct probe *p)
     return n <= 0 || buf_append(&p->in, p->check->buffer, (size_t)n) ? n : -ENOBUFS;
 }
 
-int probe_send(struct probe *p, const char *bytes, size_t n)
+int probe_send_as(struct probe *p, const char *bytes, const char *shown, size_t n)
 {
     if (!p->conn.tls)
-        check_tap_bytes(p, true, bytes, n);
+        check_tap_bytes(p, true, shown, n);
     p->sent_ns = probe_now(p);
     return conn_send(&p->conn, bytes, n);
+}
+
+int probe_send(struct probe *p, const char *bytes, size_t n)
+{
+    return probe_send_as(p, bytes, bytes, n);
 }
 
 /* ---- resolve */

@@ -179,6 +179,8 @@ enum side probe_far(const struct probe *p);
 ssize_t probe_read(struct probe *p);
 ssize_t probe_read_straight(struct probe *p);
 int probe_send(struct probe *p, const char *bytes, size_t n);
+/* The same with other bytes, as many, in the capture. */
+int probe_send_as(struct probe *p, const char *bytes, const char *shown, size_t n);
 
 /* Tells how much of the body is here. */
 void probe_tell_bytes(const struct probe *p);

@@ -75,11 +75,27 @@ static size_t write_sizes(const struct probe *p, char *out, size_t cap, size_t h
     return n + fill + 2;
 }
 
+/* A capture is handed on to others: it has as many asterisks as the password has bytes.  `line` is
+ * our Proxy-Authorization. */
+static void hide_password(const struct probe *p, char *line, size_t len)
+{
+    const struct login *l = &p->check->login;
+    const size_t name_len = sizeof "Proxy-Authorization: " - 1;
+    char stars[AUTHN_STORE_MAX];
+    size_t n = strlen(l->password);
+
+    if (!p->login.sent || p->login.scheme != AUTHN_BASIC || n > sizeof stars)
+        return;
+    memset(stars, '*', n);
+    authn_write_basic(span_of(l->user), (struct span){stars, n}, line + name_len, len - name_len);
+}
+
 static int ask_proxy(struct probe *p)
 {
     struct check *c = p->check;
-    char request[REQUEST_MAX], uri[REQUEST_MAX / 2], host[AUTHORITY_TEXT_MAX];
-    size_t uri_len = write_uri(p, uri, sizeof uri), n, login;
+    char request[REQUEST_MAX], shown[REQUEST_MAX], uri[REQUEST_MAX / 2], host[AUTHORITY_TEXT_MAX];
+    size_t uri_len = write_uri(p, uri, sizeof uri), n, at, login;
+    int err;
     const char *method = p->url->tls ? "CONNECT" : "GET";
 
     if (p->url->tls)
@@ -92,6 +108,7 @@ static int ask_proxy(struct probe *p)
         return -EMSGSIZE;
     if (!p->url->tls)
         n += write_range(p, request + n);
+    at = n;
     login = login_write(&c->login, &p->login, span_of(method), (struct span){uri, uri_len},
                         probe_now(p), request + n, sizeof request - n - 2);
     if (p->login.sent && p->login.scheme == AUTHN_BASIC && !c->options.proxy->tls &&
@@ -101,7 +118,12 @@ static int ask_proxy(struct probe *p)
     if (!p->url->tls)
         n += write_sizes(p, request + n, sizeof request - n - 2, n + 2);
     memcpy(request + n, "\r\n", 2);
-    return probe_send(p, request, n + 2);
+    memcpy(shown, request, n + 2);
+    if (login > 0)
+        hide_password(p, shown + at, login);
+    err = probe_send_as(p, request, shown, n + 2);
+    explicit_bzero(request, n + 2);
+    return err;
 }
 
 static int ask_target(struct probe *p)

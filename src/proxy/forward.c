@@ -96,7 +96,7 @@ enum step forward_end_unanswered(struct session *s, int err)
     if (err == ETIMEDOUT)
         return session_end(s, VERDICT_UPSTREAM_TIMEOUT, session_far(s), "the %s's host went silent",
                            far);
-    if (err == EPROTO && s->hop)
+    if (err == EPROTO && s->link->conn.tls) /* of the kernel it is an ICMP's word */
         return via_parent_end_tls(s);
     if (err)
         flow_evidence(&s->flow, "%s: %s", far, strerror(err));

@@ -1,12 +1,13 @@
 """`viaduct check`: certificates, who made them, and the capture of its own packets."""
 
+import base64
 import subprocess
 
 import pytest
 
 from certs import Authority, openssl
 from check import check, check_all, check_raw
-from target import HttpTarget
+from target import HttpTarget, Target, reply
 from viaduct import Proxy, open_folder
 
 
@@ -89,6 +90,19 @@ def test_the_capture_has_the_packets_and_the_secrets(proxy, certs, tmp_path):
         ["tcpdump", "-nr", tmp_path / "refused.pcapng"], capture_output=True, text=True, check=True
     ).stdout
     assert [line.split("Flags ")[1][:4] for line in shown.splitlines()] == ["[S],", "[R.]"], shown
+
+
+def test_a_capture_has_no_password(tmp_path):
+    capture, seen = tmp_path / "out.pcapng", []
+    with Target(lambda c: (seen.append(c.request().get("Proxy-Authorization")), c.send(reply(b"")))) as proxy:
+        flow = check(
+            *("-x", f"http://127.0.0.1:{proxy.port}", "-U", "user:sesame", "--basic", "--pcap", capture),
+            "http://target.test/",
+        )
+    flow.expect("ok")
+    said, shown = (b"Basic " + base64.b64encode(text) for text in (b"user:sesame", b"user:******"))
+    assert seen == [said.decode()]
+    assert shown in capture.read_bytes() and said not in capture.read_bytes()
 
 
 def test_a_capture_that_cannot_be_written(proxy, tmp_path):
