@@ -109,9 +109,20 @@ static void take(struct login *l, const struct login_challenge *c)
 
 /* ---- writing */
 
-static bool is_held(const struct login *l, uint64_t now_ns)
+void login_share(struct login *l, struct trial *t, uint64_t mark)
 {
-    return now_ns < l->held_until_ns;
+    l->trial = t;
+    l->mark = mark;
+}
+
+bool login_is_proved(const struct login *l)
+{
+    return l->proved || (l->trial && trial_is_proved(l->trial, l->mark));
+}
+
+bool login_is_held(const struct login *l, uint64_t now_ns)
+{
+    return now_ns < l->held_until_ns || (l->trial && trial_is_held(l->trial, l->mark, now_ns));
 }
 
 /* Basic is known without a challenge where it is wished for. */
@@ -124,7 +135,7 @@ static enum authn_scheme scheme_of(const struct login *l)
 
 bool login_is_ready(const struct login *l, uint64_t now_ns)
 {
-    return !l->user || is_held(l, now_ns) || scheme_of(l) != AUTHN_OTHER;
+    return !l->user || login_is_held(l, now_ns) || scheme_of(l) != AUTHN_OTHER;
 }
 
 /* Without qop auth only auth-int is left, which covers the body. */
@@ -202,7 +213,7 @@ size_t login_write(struct login *l, struct login_try *t, struct span method, str
     size_t n = 0, room;
 
     t->sent = false;
-    if (!l->user || is_held(l, now_ns) || cap < name.len + 2)
+    if (!l->user || login_is_held(l, now_ns) || cap < name.len + 2)
         return 0;
     room = cap - name.len - 2;
     switch (scheme_of(l)) {
@@ -322,6 +333,8 @@ static enum login_next refuse(struct login *l, const struct login_challenge *c, 
     say_scheme(what, cap, c->scheme, c->algorithm, c->sess);
     say(what, cap, ": not accepted");
     l->held_until_ns = now_ns + LOGIN_HOLD_NS;
+    if (l->trial)
+        trial_refuse(l->trial, l->mark, l->held_until_ns);
     l->proved = false;
     l->challenge.scheme = AUTHN_OTHER;
     return LOGIN_REFUSED;
@@ -368,7 +381,7 @@ enum login_next login_take_challenges(struct login *l, struct login_try *t,
         return LOGIN_UNSUPPORTED;
     if (!l->user)
         return LOGIN_REQUIRED;
-    if (is_held(l, now_ns)) {
+    if (login_is_held(l, now_ns)) {
         what[0] = '\0';
         say(what, cap, "refused less than %.0f s ago: not sent again yet",
             (double)LOGIN_HOLD_NS / 1e9);
@@ -408,6 +421,8 @@ bool login_take_info(struct login *l, struct login_try *t, const struct http1_he
     struct authn_info i;
 
     l->proved |= t->sent;
+    if (t->sent && l->trial)
+        trial_prove(l->trial, l->mark);
     if (!f || !t->sent || t->scheme != AUTHN_DIGEST || !authn_parse_info(f->value, &i))
         return true;
     if (!is_proved(t, &i))

@@ -7,8 +7,8 @@
  * rounds a try at most.  A proxy that started anew has forgotten its nonces and may not say stale:
  * where these credentials were accepted before, a nonce of an earlier try that is refused is no
  * refusal of the password, and the new challenge is answered once.  After a wrong password nothing
- * is sent for LOGIN_HOLD_NS or until login_init. Pure: time is an argument (monotonic ns).  One
- * thread. */
+ * is sent for LOGIN_HOLD_NS or until login_init; with a trial, that holds for all who share it.
+ * Time is an argument (monotonic ns).  One thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -17,6 +17,7 @@
 
 #include "base/digest.h"
 #include "base/span.h"
+#include "policy/trial.h"
 #include "wire/authn.h"
 #include "wire/http1.h"
 
@@ -48,6 +49,8 @@ struct login {             /* read freely, write only in login.c */
     uint32_t generation;           /* of the nonce: one more at each new one */
     bool proved;                   /* an answer to these credentials was no 407, once */
     uint64_t held_until_ns;        /* 0: not held */
+    struct trial *trial;           /* what others know of these credentials; NULL: there are none */
+    uint64_t mark;                 /* of the credentials, in the trial */
 };
 
 struct login_try {
@@ -73,6 +76,14 @@ enum login_next {
 /* Copies; user NULL: no credentials.  False when memory is out. */
 bool login_init(struct login *l, const char *user, const char *password, enum login_wish wish);
 void login_fini(struct login *l); /* wipes; safe on a zeroed one */
+
+/* From now on `t`, which outlives *l, is asked and told, too: the credentials are those of `mark`.
+ */
+void login_share(struct login *l, struct trial *t, uint64_t mark);
+
+/* Whether the credentials were accepted, by whomever; were refused, and are not sent again yet. */
+bool login_is_proved(const struct login *l);
+bool login_is_held(const struct login *l, uint64_t now_ns);
 
 /* Writes a whole line "Proxy-Authorization: …\r\n" for this request; 0: nothing to say (no
  * challenge is known yet, none was asked for, held, or it does not fit).  `uri` is the request

@@ -26,20 +26,28 @@ struct hop {
     struct tls_context *tls; /* a reference of its own */
     struct login login;
     const void *prover; /* the session whose credentials are the first to be sent; NULL: none */
+    uint64_t proves_until_ns; /* how long other workers wait for it */
 };
 
 /* Loads what TLS to the configured parent needs: *out is a reference, NULL where none is needed.
  * False with *err: the CA file cannot be read.  Before privileges are dropped. */
 bool hop_load_tls(const struct config *c, struct tls_context **out, struct err *err);
 
-/* The parent of `c`, which has one; takes a reference to `tls`.  NULL when memory is out. */
-struct hop *hop_new(const struct config *c, struct tls_context *tls, uint32_t serial);
+/* The parent of `c`, which has one; takes a reference to `tls`.  `trial` is what all workers know
+ * of credentials, and outlives it.  NULL when memory is out. */
+struct hop *hop_new(const struct config *c, struct tls_context *tls, uint32_t serial,
+                    struct trial *trial);
 
 struct hop *hop_ref(struct hop *h);
 void hop_unref(struct hop *h); /* wipes and frees with the last one; NULL is fine */
 
 /* Whether the settings of `c` lead to this parent, with these credentials. */
 bool hop_is_same(const struct hop *h, const struct config *c);
+
+/* Whether session `s` is the one of all workers that tries the credentials, which nobody saw
+ * accepted yet; others wait until `until_ns` at most, or until it calls hop_end_proof. */
+bool hop_may_prove(struct hop *h, const void *s, uint64_t now_ns, uint64_t until_ns);
+void hop_end_proof(struct hop *h, const void *s); /* nothing where it is another */
 
 /* From now on new connections use these certificates; takes a reference. */
 void hop_set_tls(struct hop *h, struct tls_context *tls);

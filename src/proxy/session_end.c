@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "net/sock.h"
 #include "proxy/answer.h"
+#include "proxy/hop.h"
 #include "proxy/watch.h"
 #include "proxy/worker.h"
 
@@ -128,8 +129,8 @@ void session_drop_exchange(struct session *s)
     buf_fini(&x->head);
     buf_fini(&x->response);
     buf_fini(&x->parent.again);
-    if (s->hop && s->hop->prover == s)
-        s->hop->prover = NULL;
+    if (s->hop)
+        hop_end_proof(s->hop, s);
     slab_put(&s->worker->exchanges, x);
     s->exchange = NULL;
 }

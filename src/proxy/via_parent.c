@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "flow/outside.h"
 #include "net/tls.h"
+#include "proxy/hop.h"
 #include "proxy/worker.h"
 #include "render/escape.h"
 #include "render/pen.h"
@@ -30,11 +31,9 @@ bool via_parent_must_wait(struct session *s)
     uint64_t now = session_now(s), until = p->wait_ns;
 
     p->wait_ns = 0;
-    if (l->proved || !l->user || !login_is_ready(l, now) || now < l->held_until_ns)
+    if (login_is_proved(l) || !l->user || !login_is_ready(l, now) || login_is_held(l, now))
         return false;
-    if (!s->hop->prover)
-        s->hop->prover = s;
-    if (s->hop->prover == s || (until && now >= until))
+    if (hop_may_prove(s->hop, s, now, now + PROVE_NS) || (until && now >= until))
         return false;
     p->wait_ns = until ? until : now + PROVE_NS;
     session_set_wake(s, now + LOOK_NS);

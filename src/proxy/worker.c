@@ -236,7 +236,7 @@ static bool take_parent(struct worker *w, struct tls_context *tls)
         return true;
     }
     if (w->config->parent) {
-        fresh = hop_new(w->config, tls, ++w->hops);
+        fresh = hop_new(w->config, tls, ++w->hops, &w->shared->trial);
         if (!fresh)
             return false;
     }

@@ -17,6 +17,7 @@
 #include "net/pump.h"
 #include "net/resolve.h"
 #include "net/wheel.h"
+#include "policy/trial.h"
 #include "policy/verified.h"
 #include "proxy/heal.h"
 #include "proxy/pool.h"
@@ -49,6 +50,7 @@ struct proxy_shared {
     /* for logging in; there before the first snapshot of accounts is mailed */
     struct nonce_table *nonces;
     struct attempts *attempts;
+    struct trial trial;                  /* our own credentials at the parent */
     struct passwords *_Atomic passwords; /* NULL: no account has a slow hash */
     _Atomic uint32_t connections;        /* open client connections of all workers */
     _Atomic uint32_t connections_max;    /* `connections`, lowered to what descriptors allow */

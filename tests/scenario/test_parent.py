@@ -255,16 +255,28 @@ def test_a_wrong_password_is_sent_once_until_the_settings_change():
         assert auth.answers == ["wrong", "ok", "ok"] and auth.counts == [1, 2]
 
 
-def test_parallel_first_requests_send_a_wrong_password_once():
-    """Accounts get locked."""
-    auth = Login("fmc", "another")
-    with Target(echo) as far, Parent(auth) as parent, through(parent, USER) as proxy:
-        clients = [Client(proxy).ask("CONNECT", far.authority) for _ in range(16)]
-        for client in clients:
-            client.response().expect(502, "parent-auth-failed")
-            client.close()
-        assert auth.answers == ["wrong"]
-        proxy.flows(16)
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("scheme", ["Digest", "Basic"])
+def test_parallel_first_requests_send_a_wrong_password_once(scheme, workers):
+    """Accounts get locked, and the parent counts all workers' failures."""
+    auth = Login("fmc", "another", scheme=scheme)
+    with Target(echo) as far, Parent(auth) as parent, through(parent, USER, workers=workers) as proxy:
+        for _ in range(2):
+            clients = [Client(proxy).ask("CONNECT", far.authority) for _ in range(16)]
+            for client in clients:
+                client.response().expect(502, "parent-auth-failed")
+                client.close()
+            assert auth.answers == ["wrong"]
+        proxy.flows(32)
+
+
+def test_workers_do_not_wait_for_each_other_once_the_password_is_proved():
+    auth = login()
+    with Target(echo) as far, Parent(auth) as parent, through(parent, USER, workers=4) as proxy:
+        for _ in range(24):
+            tunnel(proxy, far.authority)
+        assert set(auth.answers) == {"ok"} and len(auth.answers) == 24
+        proxy.flows(24)
 
 
 def test_a_slow_first_login_does_not_hold_the_others_for_ever():
