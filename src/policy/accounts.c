@@ -18,7 +18,8 @@ struct accounts {
     uint32_t *index[INDEXES]; /* open addressing: position + 1, 0 is free */
     uint32_t mask;
     unsigned char (*hashed)[DIGEST_COUNT][DIGEST_LEN_MAX]; /* userhash of each */
-    const char *slow;                                      /* some account's hash; NULL: none */
+    uint32_t *slow; /* positions of the accounts with a password hash; NULL: there are none */
+    uint32_t slow_len;
 };
 
 struct accounts *accounts_new(void)
@@ -102,6 +103,23 @@ static void hash_names(struct accounts *s)
         }
 }
 
+static bool find_slow(struct accounts *s)
+{
+    uint32_t n = 0;
+
+    for (unsigned i = 0; i < s->len; i++)
+        n += s->of[i].hash != NULL;
+    if (n == 0)
+        return true;
+    s->slow = calloc(n, sizeof *s->slow);
+    if (!s->slow)
+        return false;
+    for (unsigned i = 0; i < s->len; i++)
+        if (s->of[i].hash)
+            s->slow[s->slow_len++] = i;
+    return true;
+}
+
 bool accounts_seal(struct accounts *s)
 {
     assert(!s->hashed);
@@ -117,9 +135,7 @@ bool accounts_seal(struct accounts *s)
             return false;
         fill_index(s, by);
     }
-    for (unsigned i = 0; i < s->len && !s->slow; i++)
-        s->slow = s->of[i].hash;
-    return true;
+    return find_slow(s);
 }
 
 struct accounts *accounts_ref(struct accounts *s)
@@ -136,6 +152,7 @@ void accounts_unref(struct accounts *s)
         fini_account(&s->of[i]);
     for (unsigned by = 0; by < INDEXES; by++)
         free(s->index[by]);
+    free(s->slow);
     free(s->hashed);
     free(s->of);
     free(s);
@@ -148,7 +165,7 @@ unsigned accounts_count(const struct accounts *s)
 
 bool accounts_has_hash(const struct accounts *s)
 {
-    return s->slow != NULL;
+    return s->slow_len > 0;
 }
 
 const struct account *accounts_get(const struct accounts *s, unsigned i)
@@ -233,6 +250,13 @@ static enum digest_algorithm strongest(const struct account *a)
     return DIGEST_SHA256;
 }
 
+/* The hash that is computed for a name that has none.  Kinds differ in cost a thousandfold: each
+ * name has its own, always the same, so that names without an account cost what accounts do. */
+static const char *decoy_of(const struct accounts *s, struct span user)
+{
+    return s->of[s->slow[hash_bytes(user.ptr, user.len) % s->slow_len]].hash;
+}
+
 void accounts_check_basic(const struct accounts *s, struct span user, struct span password,
                           struct accounts_result *out)
 {
@@ -249,10 +273,10 @@ void accounts_check_basic(const struct accounts *s, struct span user, struct spa
     else if (right)
         out->outcome = a->disabled ? ACCOUNTS_DISABLED : ACCOUNTS_OK;
     explicit_bzero(hex, sizeof hex);
-    if (right || !s->slow)
+    if (right || s->slow_len == 0)
         return;
     out->decoy = !found || !a->hash;
-    out->hash = out->decoy ? s->slow : a->hash;
+    out->hash = out->decoy ? decoy_of(s, user) : a->hash;
 }
 
 void accounts_finish_basic(struct accounts_result *r, struct span password)

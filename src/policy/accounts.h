@@ -79,7 +79,8 @@ struct accounts_result {
 };
 
 /* Checks name and password by HA1.  Where some account has a password hash only, every failure asks
- * for a hash to be computed, so that time does not tell who has which. */
+ * for a hash to be computed, so that time does not tell who has which: for a name without one it is
+ * some account's, the same each time. */
 void accounts_check_basic(const struct accounts *s, struct span user, struct span password,
                           struct accounts_result *out);
 

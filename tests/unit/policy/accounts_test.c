@@ -132,6 +132,35 @@ static void a_decoy_never_opens(void **state)
     accounts_unref(s);
 }
 
+/* A file has hashes of many kinds, and bcrypt costs a thousand times apr1: were all decoys one
+ * account's, time would tell who has another kind. */
+static void decoys_are_as_mixed_as_the_hashes(void **state)
+{
+    static const char *const hashes[] = {"$apr1$lZL6V/ci$sQw6g73nRuoOIj/gnD18Z.",
+                                         "$2y$05$abcdefghijklmnopqrstuu1"};
+    struct accounts *s = accounts_new();
+    unsigned seen[ARRAY_LEN(hashes)] = {0};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(hashes); i++)
+        add(s, i ? "slow" : "fast", NULL, false, hashes[i]);
+    add(s, "alice", "sesame", false, NULL);
+    assert_true(accounts_seal(s));
+    for (int i = 0; i < 200; i++) {
+        struct accounts_result r, again;
+        char name[16];
+
+        snprintf(name, sizeof name, "nobody%d", i);
+        accounts_check_basic(s, span_of(name), SPAN_LIT("x"), &r);
+        accounts_check_basic(s, span_of(name), SPAN_LIT("y"), &again);
+        assert_ptr_equal(r.hash, again.hash);
+        for (size_t k = 0; k < ARRAY_LEN(hashes); k++)
+            seen[k] += strcmp(r.hash, hashes[k]) == 0;
+    }
+    assert_true(seen[0] > 0 && seen[1] > 0 && seen[0] + seen[1] == 200);
+    accounts_unref(s);
+}
+
 static void password_hashes(void **state)
 {
     static const char *const hashes[] = {
@@ -316,6 +345,7 @@ int main(void)
         cmocka_unit_test(found_by_name_and_by_hash),
         cmocka_unit_test(basic),
         cmocka_unit_test(a_decoy_never_opens),
+        cmocka_unit_test(decoys_are_as_mixed_as_the_hashes),
         cmocka_unit_test(password_hashes),
         cmocka_unit_test(digest),
         cmocka_unit_test(targets_are_compared_loosely),
