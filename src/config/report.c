@@ -6,6 +6,33 @@
 
 #include "base/nearest.h"
 
+/* Whether the byte is, or is part of, a control character: C0, DEL, C1 (U+0080-009F in UTF-8),
+ * which terminals obey. */
+static bool is_control(struct span text, size_t at)
+{
+    unsigned char c = (unsigned char)text.ptr[at];
+    unsigned char before = at > 0 ? (unsigned char)text.ptr[at - 1] : 0;
+    unsigned char after = at + 1 < text.len ? (unsigned char)text.ptr[at + 1] : 0;
+
+    return c < ' ' || c == 0x7f || (c == 0xc2 && after >= 0x80 && after < 0xa0) ||
+           (c >= 0x80 && c < 0xa0 && before == 0xc2);
+}
+
+/* Of a path, or of a text from elsewhere. */
+static void disarm(char *text)
+{
+    struct span s = span_of(text);
+    bool control = s.len > 0 && is_control(s, 0);
+
+    for (size_t i = 0; i < s.len; i++) {
+        bool next = i + 1 < s.len && is_control(s, i + 1); /* before its neighbour is changed */
+
+        if (control)
+            text[i] = '?';
+        control = next;
+    }
+}
+
 /* "file:line:column: text" on the heap, NULL when memory is out. */
 __attribute__((format(printf, 2, 0))) static char *place_text(struct place at, const char *fmt,
                                                               va_list args)
@@ -27,9 +54,7 @@ __attribute__((format(printf, 2, 0))) static char *place_text(struct place at, c
         free(text);
         return NULL;
     }
-    for (char *c = text; *c; c++) /* of a path, or of a text from elsewhere */
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = '?';
+    disarm(text);
     return text;
 }
 
@@ -104,7 +129,7 @@ const char *report_word(struct span word, char out[REPORT_WORD_MAX])
 
         if (used >= limit + 4) /* not UTF-8: continuation bytes without end */
             break;
-        if (c >= ' ' && c != 0x7f)
+        if (!is_control(word, i))
             out[used++] = (char)c;
         else
             used += (size_t)snprintf(out + used, REPORT_WORD_MAX - used, "\\x%02x", c);

@@ -241,12 +241,20 @@ static size_t utf8_len(struct span s)
     return 0;
 }
 
+/* C0, DEL, and C1 (U+0080-009F), with which terminals take orders, too. */
+static bool is_control(struct span s, size_t len)
+{
+    unsigned char c = (unsigned char)s.ptr[0];
+
+    return len == 1 ? c < ' ' || c == 0x7f : c == 0xc2 && (unsigned char)s.ptr[1] < 0xa0;
+}
+
 bool authn_is_text(struct span s)
 {
     while (s.len > 0) {
         size_t len = utf8_len(s);
 
-        if (len == 0 || (unsigned char)s.ptr[0] < ' ' || s.ptr[0] == 0x7f)
+        if (len == 0 || is_control(s, len))
             return false;
         skip(&s, len);
     }

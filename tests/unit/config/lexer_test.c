@@ -167,6 +167,9 @@ static void words_are_shown_safely(void **state)
         {"", "\"\""},
         {"a\n\x1b[2J", "\"a\\x0a\\x1b[2J\""},
         {"\xe3\x81\x82", "\"\xe3\x81\x82\""},
+        {"a\xc2\x9b"
+         "2J\xc2\xa0",
+         "\"a\\xc2\\x9b2J\xc2\xa0\""}, /* U+009B is ESC [ */
     };
     char shown[REPORT_WORD_MAX], many[3 * 200 + 1] = "";
 

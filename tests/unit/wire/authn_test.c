@@ -82,6 +82,7 @@ static void bad_credentials(void **state)
         {"Basic dXA=", AUTHN_BAD, "no colon between name and password"},
         {"Basic dTqj", AUTHN_BAD, "name or password is not UTF-8, or has control characters"},
         {"Basic dToK", AUTHN_BAD, "name or password is not UTF-8, or has control characters"},
+        {"Basic dcKbOnA=", AUTHN_BAD, "name or password is not UTF-8, or has control characters"},
         {"NTLM TlRMTVNTUAAB", AUTHN_UNKNOWN, "neither Basic nor Digest"},
         {"Digest", AUTHN_BAD, "no username"},
         {"Digest username=\"u", AUTHN_BAD, "malformed list of parameters"},
@@ -107,6 +108,8 @@ static void bad_credentials(void **state)
         {"Digest username*=latin1''u", AUTHN_BAD, "username* is not as RFC 8187 writes it"},
         {"Digest username*=UTF-8''%4", AUTHN_BAD, "username* is not as RFC 8187 writes it"},
         {"Digest username*=UTF-8''%ff", AUTHN_BAD,
+         "the username is not UTF-8, or has control characters"},
+        {"Digest username*=UTF-8''u%c2%9b", AUTHN_BAD,
          "the username is not UTF-8, or has control characters"},
     };
 
