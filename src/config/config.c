@@ -64,6 +64,9 @@ static void read_upstream(struct loader *l)
     if (read_file(c->upstream_file, &text, &len)) {
         loader_read(l, c->upstream_file, SCOPE_UPSTREAM_FILE, (struct span){text, len});
         free(text);
+        if (!c->upstream.present && l->report->errors == 0) /* cut off, maybe */
+            report_warning(l->report, (struct place){c->upstream_file, 0, 0},
+                           "there is no iprep_proxy block in it: targets are connected directly");
     } else if (errno != ENOENT) {
         report_error(l->report, (struct place){c->upstream_file, 0, 0}, "cannot be read: %s",
                      file_problem(errno));

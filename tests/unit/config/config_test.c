@@ -183,6 +183,8 @@ static void warnings_do_not_fail(void **state)
         {"", ""},
         {"upstream gone.conf;",
          "warning: /nowhere/f:1: /nowhere/gone.conf is not there: targets are connected directly"},
+        {"upstream /dev/null;",
+         "warning: /dev/null: there is no iprep_proxy block in it: targets are connected directly"},
         {"access { allow a {\n user x; } }",
          "warning: /nowhere/f:2:2: without an authentication block nobody is ever logged in here"},
         {"access { allow a { } }\nauthentication { }",
