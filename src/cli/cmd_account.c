@@ -16,6 +16,7 @@
 struct job {
     const char *config, *what; /* what: NAME or FILE */
     char *file, *realm;        /* of the accounts */
+    bool asks_md5;             /* the first algorithm of Digest that is offered is MD5 */
     uid_t uid;                 /* the proxy's account */
     gid_t gid;
     char password[SECRET_MAX]; /* add, passwd: asked for before the file is locked */
@@ -47,6 +48,7 @@ static bool learn(struct job *job, const char *accounts)
         return false;
     save_find_owner(c, &job->uid, &job->gid);
     job->realm = strdup(c->authentication.realm);
+    job->asks_md5 = c->authentication.algorithms[0] == DIGEST_MD5;
     if (accounts || path)
         job->file = strdup(accounts ? accounts : c->authentication.accounts);
     else
@@ -205,21 +207,29 @@ static const char *read_import(struct span line, struct account *a)
 }
 
 struct import {
-    unsigned digests, hashes, foreign; /* foreign: of another realm */
+    unsigned digests, hashes;
+    unsigned foreign; /* digests of another realm */
+    unsigned md5;     /* digests for MD5 only */
 };
 
-static const char *take_import(const struct job *job, const struct accounts *now, struct span line,
-                               struct import *count, struct buf *text)
+static bool take_import(const struct job *job, const struct accounts *now, struct span line,
+                        struct import *count, struct buf *text, struct err *err)
 {
     struct account a = {0};
     const char *fault = read_import(line, &a);
+    char shown[REPORT_WORD_MAX];
+    bool ok = false;
 
-    if (!fault && accounts_find(now, span_of(a.name)))
-        fault = "there is such an account already";
-    if (!fault && !accounts_file_write(&a, text))
-        fault = "out of memory, or too much";
-    if (!fault) {
+    if (fault) {
+        err_set(err, "%s", fault);
+    } else if (accounts_find(now, span_of(a.name))) {
+        err_set(err, "%s: there is such an account already", report_word(span_of(a.name), shown));
+    } else if (!accounts_file_write(&a, text)) {
+        err_set(err, "out of memory, or too much");
+    } else {
+        ok = true;
         count->digests += a.realm != NULL;
+        count->md5 += a.has[DIGEST_MD5];
         count->hashes += a.hash != NULL;
         count->foreign += a.realm && strcmp(a.realm, job->realm) != 0;
     }
@@ -227,12 +237,13 @@ static const char *take_import(const struct job *job, const struct accounts *now
     free(a.realm);
     free(a.hash);
     explicit_bzero(&a, sizeof a);
-    return fault;
+    return ok;
 }
 
 static void tell_import(const struct job *job, const struct import *count)
 {
-    printf("%u accounts with a digest, %u with a password hash\n", count->digests, count->hashes);
+    printf("taken over with a digest: %u, with a password hash: %u\n", count->digests,
+           count->hashes);
     if (count->hashes > 0)
         fputs("password hashes serve Basic only: Digest needs `account passwd`\n", stderr);
     if (count->foreign > 0)
@@ -240,6 +251,11 @@ static void tell_import(const struct job *job, const struct import *count)
                 "%u accounts have another realm than the proxy's, \"%s\": Digest will not "
                 "accept them, Basic will\n",
                 count->foreign, job->realm);
+    if (count->md5 > 0 && !job->asks_md5)
+        fprintf(stderr,
+                "%u accounts have a digest for MD5 only, and clients answer the first algorithm "
+                "that they know: put md5 first in `algorithms`, or set new passwords\n",
+                count->md5);
 }
 
 /* All lines or none; duplicates among them are found when the whole is read again. */
@@ -258,15 +274,12 @@ static int change_import(const struct job *job, const struct accounts *now, stru
     struct span rest = {from.text, from.len};
     for (unsigned n = 1; ok && rest.len > 0; n++) {
         struct span line = span_cut(&rest, '\n');
-        const char *fault;
-
         if (line.len > 0 && line.ptr[line.len - 1] == '\r')
             line.len--;
         if (line.len == 0 || line.ptr[0] == '#')
             continue;
-        fault = take_import(job, now, line, &count, text);
-        if (fault) {
-            fprintf(stderr, "%s:%u: %s\n", job->what, n, fault);
+        if (!take_import(job, now, line, &count, text, &err)) {
+            fprintf(stderr, "%s:%u: %s\n", job->what, n, err.text);
             status = EXIT_USAGE;
         }
     }

@@ -116,9 +116,22 @@ def test_import(conf, tmp_path):
     hashes.write_text("d:$1$abcdefgh$x\nc:{SHA}VBPuJHI7uixaa6LQGWx4s+5GKNE=\ne:plain\n")
     done = account(conf, "import", str(hashes))
     assert done.returncode == 2
-    assert f"{hashes}:2: there is such an account already" in done.stderr
+    assert f'{hashes}:2: "c": there is such an account already' in done.stderr
     assert f"{hashes}:3: neither a line of htdigest" in done.stderr and "plain" not in done.stderr
     assert (conf.parent / "acc.conf").read_bytes() == before
+
+
+def test_import_tells_who_will_not_be_able_to_log_in(conf, tmp_path):
+    """Clients answer the strongest challenge: an account with MD5 alone cannot, where it is not the first."""
+    digests = tmp_path / "htdigest"
+    digests.write_text(f"a:here:{ha1('md5', 'a', 'x')}\nb:here:{ha1('sha256', 'b', 'x')}\n")
+    done = account(conf, "import", str(digests))
+    assert done.returncode == 0 and done.stdout == "taken over with a digest: 2, with a password hash: 0\n"
+    assert "1 accounts have a digest for MD5 only" in done.stderr and "put md5 first" in done.stderr
+    assert account(conf, "remove", "a").returncode == 0 and account(conf, "remove", "b").returncode == 0
+    conf.write_text(conf.read_text().replace("authentication {", "authentication { algorithms md5 sha-256;"))
+    done = account(conf, "import", str(digests))
+    assert done.returncode == 0 and done.stderr == ""
 
 
 def test_edits_at_once_lose_nothing(conf):
