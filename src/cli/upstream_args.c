@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/nearest.h"
 #include "base/util.h"
 #include "cli/command.h"
 #include "cli/upstream_probe.h"
@@ -104,6 +105,22 @@ static bool take_option(struct upstream_args *a, int val, const char *value)
     return true;
 }
 
+/* What stands behind a = may be a secret. */
+static int say_unknown_option(const char *word)
+{
+    const char *names[ARRAY_LEN(options)], *near = NULL;
+    struct span name = {word, strcspn(word, "=")};
+
+    for (size_t i = 0; i < ARRAY_LEN(options); i++)
+        names[i] = options[i].option.val == OPTION_PASSWORD ? NULL : options[i].option.name;
+    if (name.len > 2 && strncmp(word, "--", 2) == 0)
+        near =
+            nearest_find((struct span){word + 2, name.len - 2}, names, (unsigned)ARRAY_LEN(names));
+    return command_usage_error(
+        &cmd_upstream, "\"%.*s\": no such option, or its value is missing%s%s%s", (int)name.len,
+        name.ptr, near ? " (did you mean --" : "", near ? near : "", near ? "?)" : "");
+}
+
 /* Reads all options; *given takes the last one of each kind, by `takes`. */
 static int read_options(struct upstream_args *a, int argc, char **argv,
                         const struct upstream_option *given[ARRAY_LEN(options)])
@@ -124,8 +141,7 @@ static int read_options(struct upstream_args *a, int argc, char **argv,
                                        "shows it to everybody: --password-file FILE or "
                                        "--password-stdin");
         if (!o)
-            return command_usage_error(
-                &cmd_upstream, "\"%s\": no such option, or its value is missing", argv[optind - 1]);
+            return say_unknown_option(argv[optind - 1]);
         given[o - options] = o;
         if (!take_option(a, val, optarg)) {
             fputs("viaduct upstream: out of memory\n", stderr);
@@ -148,6 +164,19 @@ static int check_verb(const struct verb *v, const struct upstream_args *a,
     return EXIT_OK;
 }
 
+static int say_unknown_verb(const char *word)
+{
+    const char *names[UPSTREAM_COUNT];
+    char hint[NEAREST_HINT_MAX];
+
+    for (unsigned i = 0; i < UPSTREAM_COUNT; i++)
+        names[i] = verbs[i].name;
+    nearest_write_hint(span_of(word), names, UPSTREAM_COUNT, hint);
+    return command_usage_error(
+        &cmd_upstream, "\"%s\" is none of show, set, enable, disable, test, import and export%s",
+        word, hint);
+}
+
 int upstream_args_parse(struct upstream_args *a, int argc, char **argv)
 {
     const struct upstream_option *given[ARRAY_LEN(options)] = {0};
@@ -164,10 +193,7 @@ int upstream_args_parse(struct upstream_args *a, int argc, char **argv)
     while (verb < UPSTREAM_COUNT && strcmp(verbs[verb].name, argv[optind]) != 0)
         verb++;
     if (verb == UPSTREAM_COUNT)
-        return command_usage_error(&cmd_upstream,
-                                   "\"%s\" is none of show, set, enable, disable, test, import and "
-                                   "export",
-                                   argv[optind]);
+        return say_unknown_verb(argv[optind]);
     a->verb = (enum upstream_verb)verb;
     a->words = argv + optind + 1;
     a->words_len = argc - optind - 1;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/nearest.h"
 #include "base/num.h"
 #include "base/util.h"
 #include "cli/problems.h"
@@ -178,12 +179,21 @@ static enum form_field find_field(struct span name)
     return (enum form_field)i;
 }
 
+static void write_hint(struct span name, char out[NEAREST_HINT_MAX])
+{
+    const char *names[FORM_COUNT];
+
+    for (unsigned i = 0; i < FORM_COUNT; i++)
+        names[i] = fields[i].name;
+    nearest_write_hint(name, names, FORM_COUNT, out);
+}
+
 bool form_take_word(struct form *f, const char *word, struct err *err)
 {
     struct span value = span_of(word), name = span_cut(&value, '=');
     bool has_value = name.len < strlen(word);
     enum form_field field = has_value ? find_field(name) : FORM_COUNT;
-    char shown[REPORT_WORD_MAX];
+    char shown[REPORT_WORD_MAX], hint[NEAREST_HINT_MAX] = "";
 
     if (starts_with(word, "http://"))
         return take_url(f, span_of(word + strlen("http://")), false, err);
@@ -196,9 +206,11 @@ bool form_take_word(struct form *f, const char *word, struct err *err)
     if (field < FORM_COUNT)
         return set(f, field, value, err);
     /* there may be a password in it: what stands before an @ or behind a = is not shown */
-    err_set(err, "%s%s: neither NAME=VALUE with a setting of upstream.conf nor http://HOST:PORT",
+    if (has_value)
+        write_hint(name, hint);
+    err_set(err, "%s%s: neither NAME=VALUE with a setting of upstream.conf nor http://HOST:PORT%s",
             report_word(span_find(name, '@') >= 0 ? SPAN_LIT("…@…") : name, shown),
-            has_value ? "=…" : "");
+            has_value ? "=…" : "", hint);
     return false;
 }
 
@@ -238,22 +250,6 @@ bool form_take_password(struct form *f, const char *path, struct err *err)
     return ok;
 }
 
-bool form_settle(struct form *f, const struct config_upstream *now, struct err *err)
-{
-    const char *user = f->of[FORM_USER], *old = now ? now->user : NULL;
-
-    if (!user || f->of[FORM_PASSWORD] || (old && strcmp(user, old) == 0))
-        return true;
-    if (!*user) /* nobody logs in: the password goes, too */
-        return set(f, FORM_PASSWORD, SPAN_LIT(""), err);
-    if (isatty(STDIN_FILENO))
-        return form_take_password(f, "-", err);
-    err_set(err,
-            "the password of the new user is missing: --password-file FILE, --password-stdin, or "
-            "PROXY_PASSWORD= where there is none");
-    return false;
-}
-
 /* Words behind the name: NO_PROXY has many, spaces or commas between them. */
 static bool apply_field(const struct form *f, enum form_field field, struct span text,
                         struct buf *out)
@@ -274,6 +270,44 @@ static bool apply_field(const struct form *f, enum form_field field, struct span
     bool ok = upstream_file_edit(text, &e, out);
     free(copy);
     return ok;
+}
+
+/* Tells what is wrong with one answer by itself; true: nothing. */
+static bool check_answer(const struct form *f, enum form_field field)
+{
+    struct config_report report = {0};
+    struct config *c = NULL;
+    struct buf text;
+
+    buf_init(&text, UPSTREAM_FILE_MAX);
+    if (apply_field(f, field, SPAN_LIT("iprep_proxy { ENABLED off; }"), &text))
+        c = config_load_upstream("", buf_span(&text), &report);
+    problems_print(&report, "", false);
+    config_report_fini(&report);
+    config_unref(c);
+    buf_wipe(&text);
+    buf_fini(&text);
+    return c != NULL;
+}
+
+bool form_settle(struct form *f, const struct config_upstream *now, struct err *err)
+{
+    const char *user = f->of[FORM_USER], *old = now ? now->user : NULL;
+
+    if (!user || f->of[FORM_PASSWORD] || (old && strcmp(user, old) == 0))
+        return true;
+    if (!*user) /* nobody logs in: the password goes, too */
+        return set(f, FORM_PASSWORD, SPAN_LIT(""), err);
+    if (!check_answer(f, FORM_USER)) {
+        err_set(err, "nothing is changed");
+        return false;
+    }
+    if (isatty(STDIN_FILENO))
+        return form_take_password(f, "-", err);
+    err_set(err,
+            "the password of the new user is missing: --password-file FILE, --password-stdin, or "
+            "PROXY_PASSWORD= where there is none");
+    return false;
 }
 
 bool form_apply(const struct form *f, struct span text, struct buf *out)
@@ -300,24 +334,6 @@ bool form_apply(const struct form *f, struct span text, struct buf *out)
     buf_fini(&from);
     buf_fini(&to);
     return ok;
-}
-
-/* Tells what is wrong with one answer by itself; true: nothing. */
-static bool check_answer(const struct form *f, enum form_field field)
-{
-    struct config_report report = {0};
-    struct config *c = NULL;
-    struct buf text;
-
-    buf_init(&text, UPSTREAM_FILE_MAX);
-    if (apply_field(f, field, SPAN_LIT("iprep_proxy { ENABLED off; }"), &text))
-        c = config_load_upstream("", buf_span(&text), &report);
-    problems_print(&report, "", false);
-    config_report_fini(&report);
-    config_unref(c);
-    buf_wipe(&text);
-    buf_fini(&text);
-    return c != NULL;
 }
 
 /* One line of standard input, without its end: byte by byte, for a password may be next. */

@@ -512,7 +512,9 @@ def test_a_form_that_is_left_changes_nothing(conf, file):
     "args, says",
     [
         ([], "say show, set, enable"),
-        (["shw"], '"shw" is none of show, set'),
+        (["shw"], '"shw" is none of show, set, enable, disable, test, import and export (did you mean show?)'),
+        (["set", "PROXY_HSOT=x"], '"PROXY_HSOT"=…: neither NAME=VALUE with a setting of upstream.conf nor http://HOST:PORT (did you mean PROXY_HOST?)'),
+        (["set", "--pasword=s3cret!"], '"--pasword": no such option, or its value is missing\n'),
         (["set"], "say what shall change"),
         (["show", "x"], "show takes no argument"),
         (["import"], "import takes one FILE"),
@@ -520,9 +522,14 @@ def test_a_form_that_is_left_changes_nothing(conf, file):
         (["show", "--host", "x"], "show takes no --host"),
         (["disable", "--force"], "disable takes no --force"),
         (["export", "--json"], "export takes no --json"),
-        (["set", "--hots", "x"], '"--hots": no such option'),
+        (["set", "--hots", "x"], '"--hots": no such option, or its value is missing (did you mean --host?)'),
     ],
 )
 def test_usage(conf, args, says):
     done = upstream(conf, *args)
-    assert done.returncode == 2 and says in done.stderr
+    assert done.returncode == 2 and says in done.stderr and "s3cret" not in done.stderr
+
+
+def test_a_user_name_is_judged_before_its_password_is_asked_for(conf):
+    done = upstream(conf, "set", "--user", "a:b")
+    assert done.returncode == 2 and "no colon" in done.stderr and "password" not in done.stderr.lower()
