@@ -19,6 +19,9 @@
 #define WORDS_MAX 256u
 #define ANSWER_MAX 4096
 
+/* Where one field is judged by itself, no other is missing. */
+#define COMPLETE "iprep_proxy { ENABLED off; PROXY_HOST 127.0.0.1; PROXY_PORT 1; }"
+
 static const struct {
     const char *name, *prompt;
 } fields[] = {
@@ -280,7 +283,7 @@ static bool check_answer(const struct form *f, enum form_field field)
     struct buf text;
 
     buf_init(&text, UPSTREAM_FILE_MAX);
-    if (apply_field(f, field, SPAN_LIT("iprep_proxy { ENABLED off; }"), &text))
+    if (apply_field(f, field, SPAN_LIT(COMPLETE), &text))
         c = config_load_upstream("", buf_span(&text), &report);
     problems_print(&report, "", false);
     config_report_fini(&report);

@@ -498,6 +498,19 @@ def test_the_form_at_a_terminal(conf, file, world):
     assert file.read_text() == block(*address, exceptions)
 
 
+def test_the_form_takes_on_before_there_is_a_host(conf, file, world):
+    t = Terminal(conf, "set", "--url", world.test_url)
+    t.expect("Enabled, on or off [on]: ").say("on")
+    t.expect("Address or name of the proxy []: ").say("127.0.0.1")
+    t.expect("Port []: ").say(str(world.port)).expect("User name at the proxy []: ").say("fmc")
+    t.expect("Password at the proxy: ").say("s3cret").expect("Once more: ").say("s3cret")
+    t.expect("[off]: ").say("")
+    t.expect("Targets without the proxy []: ").say("").expect("Smart licensing, on or off [off]: ").say("")
+    status, text = t.end()
+    assert status == 0 and "missing" not in text, text
+    assert "ENABLED on;" in file.read_text()
+
+
 def test_a_form_that_is_left_changes_nothing(conf, file):
     write(file, "PROXY_HOST p.example", "PROXY_PORT 80")
     before = file.read_bytes()
