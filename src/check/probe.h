@@ -118,6 +118,7 @@ struct probe {
     bool reused;       /* the request went out behind a 407 on the same connection */
     bool asked_target; /* the request to the target was written */
     uint8_t interims;  /* answers of 1xx that came first */
+    bool denied;       /* the ending is known, and only the page of the 407 is read */
     bool finishing;    /* the ending is known, and only the close is awaited */
     bool saving;       /* the body goes to the checker's download */
     struct ending ending;

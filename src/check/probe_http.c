@@ -331,6 +331,19 @@ static enum probe_next begin_body(struct probe *p, const struct http1_head *h)
 
 /* ---- the proxy's answer */
 
+/* A 407 that is the end: its page is still read, for what it says.  *h is of no use behind it. */
+static enum probe_next deny(struct probe *p, const struct http1_head *h, struct ending e,
+                            const char *why)
+{
+    flow_set_text(&p->flow.reason, why);
+    p->ending = e;
+    p->denied = true;
+    body_of_response(&p->down, h, METHOD_GET);
+    refusal_keep_head(p, (struct span){buf_span(&p->in).ptr, h->head_len});
+    buf_consume(&p->in, h->head_len);
+    return probe_enter(p, PROBE_REFUSAL);
+}
+
 /* Nothing was offered that is answered: schemes that we do not speak, those that the user does not
  * want, or a 407 that says not with what to log in (as flow/outside judges it). */
 static enum probe_next end_unanswered(struct probe *p, const struct http1_head *h, const char *what)
@@ -338,16 +351,19 @@ static enum probe_next end_unanswered(struct probe *p, const struct http1_head *
     enum verdict v = p->login.sent ? VERDICT_AUTH_FAILED : VERDICT_AUTH_REQUIRED;
     enum login_wish wish = p->check->login.wish;
     struct offer o = {.any = false};
+    char why[LOGIN_WHAT_MAX + 32] = "";
 
     for (unsigned i = 0; i < h->fields_len; i++)
         if (span_equal_nocase(h->fields[i].name, SPAN_LIT("proxy-authenticate")))
             offer_add(&o, h->fields[i].value);
     if (!o.any)
-        return probe_end(p, v, SIDE_PROXY, CERTAINTY_INFERRED, "%s", what);
+        return deny(p, h, (struct ending){v, SIDE_PROXY, CERTAINTY_INFERRED}, what);
     if (!o.usable || wish == LOGIN_ANY)
-        return probe_end(p, VERDICT_AUTH_UNSUPPORTED, SIDE_PROXY, CERTAINTY_SEEN, "%s", what);
-    return probe_end(p, v, SIDE_PROXY, CERTAINTY_SEEN, "%s, which %s leaves out", what,
-                     wish == LOGIN_BASIC ? "--basic" : "--digest");
+        v = VERDICT_AUTH_UNSUPPORTED;
+    else
+        snprintf(why, sizeof why, "%s, which %s leaves out", what,
+                 wish == LOGIN_BASIC ? "--basic" : "--digest");
+    return deny(p, h, (struct ending){v, SIDE_PROXY, CERTAINTY_SEEN}, *why ? why : what);
 }
 
 /* A 407: the credentials' turn, or the end. */
@@ -375,10 +391,10 @@ static enum probe_next take_challenge(struct probe *p, const struct http1_head *
         buf_consume(&p->in, h->head_len);
         return PROBE_AGAIN;
     case LOGIN_REQUIRED:
-        return probe_end(p, VERDICT_AUTH_REQUIRED, SIDE_PROXY, CERTAINTY_SEEN, "%s", what);
+        return deny(p, h, (struct ending){VERDICT_AUTH_REQUIRED, SIDE_PROXY, CERTAINTY_SEEN}, what);
     case LOGIN_REFUSED:
     case LOGIN_HELD:
-        return probe_end(p, VERDICT_AUTH_FAILED, SIDE_PROXY, CERTAINTY_SEEN, "%s", what);
+        return deny(p, h, (struct ending){VERDICT_AUTH_FAILED, SIDE_PROXY, CERTAINTY_SEEN}, what);
     case LOGIN_UNSUPPORTED:
         return end_unanswered(p, h, what);
     }

@@ -2,6 +2,7 @@
 
 #include "check/internal.h"
 #include "flow/outside.h"
+#include "flow/page.h"
 
 static bool is_html(const struct http1_head *h)
 {
@@ -58,6 +59,15 @@ static enum probe_next end_judged(struct probe *p, const struct outside_verdict 
     return probe_end(p, v->verdict, v->by, v->certainty, "%s", v->reason);
 }
 
+/* Most clients throw it away: what the page says, of which the verdict has some words at most. */
+static void note_page(struct probe *p)
+{
+    char line[PAGE_LINE_MAX];
+
+    if (page_write(buf_span(&p->refusal), line) > 0)
+        flow_evidence(&p->flow, "the page says: %s", line);
+}
+
 enum probe_next refusal_judge(struct probe *p)
 {
     struct outside_answer a = {
@@ -70,10 +80,16 @@ enum probe_next refusal_judge(struct probe *p)
 
     take_head(p, &a);
     v = outside_judge(&a, &p->flow);
+    if (p->denied) { /* with what was sent, the one who logs in knows better */
+        note_page(p);
+        return probe_end_as(p, p->ending);
+    }
     if (is_connect(p) && a.status < 300 && p->refusal.len == 0)
         return probe_enter(p, PROBE_TLS); /* the field says HTML, but no page came */
-    if (v.verdict != VERDICT_OK)
+    if (v.verdict != VERDICT_OK) {
+        note_page(p);
         return end_judged(p, &v);
+    }
     if (is_connect(p))
         return probe_enter(p, PROBE_TLS);
     if (p->down.done)

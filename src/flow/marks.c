@@ -225,6 +225,11 @@ static struct words_mark read_squid_page(struct span body, unsigned status, bool
 #define SEEN CERTAINTY_SEEN
 #define INFERRED CERTAINTY_INFERRED
 
+/* Of the one sentence that is inferred. */
+#define TINYPROXY_ANY                                                                              \
+    "tinyproxy says the same of a name that does not resolve, of a refused connection and of "     \
+    "silence"
+
 static const struct {
     struct span sentence;
     const char *product;
@@ -326,7 +331,7 @@ struct words_mark marks_read_body(struct span body, unsigned status, bool by_nam
                                        sentences[i].certainty,
                                        sentences[i].kind,
                                        {body.ptr + at, sentences[i].sentence.len},
-                                       NULL};
+                                       sentences[i].certainty == INFERRED ? TINYPROXY_ANY : NULL};
     }
     return m;
 }

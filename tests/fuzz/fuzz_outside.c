@@ -6,6 +6,7 @@
 #include "flow/greeting.h"
 #include "flow/inspectors.h"
 #include "flow/outside.h"
+#include "flow/page.h"
 #include "flow/proxystatus.h"
 #include "fuzz.h"
 #include "wire/http1.h"
@@ -40,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct outside_answer a = {
         .asked = kind % 3, .by_name = kind & 4, .credentials_sent = kind & 8, .first = bytes};
     struct http1_head h;
-    char name[GREETING_MAX];
+    char name[GREETING_MAX], line[PAGE_LINE_MAX];
 
     http1_head_reset(&h);
     if (http1_parse_response(bytes, &h) == PARSE_OK) {
@@ -55,6 +56,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_members(bytes);
     size_t len = greeting_write(bytes, name);
     assert(len == strlen(name) && len < GREETING_MAX);
+    len = page_write(a.is_http ? a.body : bytes, line);
+    assert(len == strlen(line) && len < PAGE_LINE_MAX);
     inspectors_find(bytes);
     return 0;
 }

@@ -187,6 +187,32 @@ def test_the_body_of_a_refusal_is_read():
         flow.expect("acl-denied", "answer", "proxy").says("squid")
 
 
+PAGE = b"<html><head><title>403</title></head><body><h1>Blocked</h1><p>Category: games. Call&nbsp;1234.</p></body></html>"
+
+
+@pytest.mark.parametrize("url", [URL, PLAIN])
+@pytest.mark.parametrize("status", [b"403 Forbidden", b"407 Log in\r\nProxy-Authenticate: Basic realm=x", b"503 Busy", b"511 No"])
+def test_the_page_of_a_refusal_is_shown_whoever_wrote_it(status, url):
+    for page, words in ((PAGE, "Blocked Category: games. Call 1234."), (b"policy 17 says no\n", "policy 17 says no")):
+        for fields in (
+            [f"Content-Length: {len(page)}\r\n\r\n".encode(), page],
+            [b"\r\n", page],
+            [b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(page), page, b"\r\n0\r\n\r\n"],
+        ):
+            flow = ask(say(b"HTTP/1.1 ", status, b"\r\n", *fields), url=url)
+            flow.says(f"the page says: {words}", status[:3].decode())
+
+
+def test_what_a_407_says_beside_its_challenge_is_shown():
+    script = say(
+        b"HTTP/1.1 407 Log in\r\nServer: edge/1\r\nProxy-Authenticate: Digest realm=x, nonce=secret-nonce\r\n",
+        b'Proxy-Status: edge; error=http_request_denied; details="account expired"\r\nContent-Length: 3\r\n\r\nno\n',
+    )
+    flow = ask(script)
+    flow.expect("auth-required", "answer", "proxy", status=407).says("account expired", "edge/1", "page says: no")
+    assert "secret-nonce" not in json.dumps(flow)
+
+
 # --- odd, and yet a proxy --------------------------------------------------------------------------------
 
 ODD = {
