@@ -232,7 +232,8 @@ static enum probe_next tls_broke(struct probe *p, ssize_t n)
     if (p->records.lost) {
         read_on(p);
         greeting_write((struct span){p->first, p->first_len}, who);
-        flow_evidence(&p->flow, "no TLS answers: %s", who);
+        return probe_end(p, VERDICT_TLS_FAILED, SIDE_TARGET, CERTAINTY_SEEN, "no TLS answers: %s",
+                         who);
     }
     note_old(p);
     return probe_end(p, VERDICT_TLS_FAILED, SIDE_TARGET, CERTAINTY_SEEN, "%s",

@@ -1,9 +1,11 @@
 #include "cli/check_report.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/util.h"
+#include "check/url.h"
 #include "render/date.h"
 #include "render/escape.h"
 #include "render/human.h"
@@ -32,40 +34,75 @@ static bool is_fine(const struct flow *f)
 
 /* ---- for the proxy's owner */
 
-/* What to look for in which log, by verdict; others have the line for all. */
+#define CERTIFICATE_HINT "the certificate's names and dates, and whether its whole chain is sent"
+
+/* What to look for in which log, by verdict: where a proxy was asked, and where the way was direct.
+ * NULL: the line for all. */
 static const struct hint {
     enum verdict verdict;
-    const char *text;
+    const char *proxy, *direct;
 } hints[] = {
     {VERDICT_ACL_DENIED,
-     "TCP_DENIED/403 in squid's access.log, \"acl-denied\" and the rule in viaduct's"},
-    {VERDICT_AUTH_REQUIRED, "TCP_DENIED/407 in squid's access.log, \"auth-required\" in viaduct's"},
+     "TCP_DENIED/403 in squid's access.log, \"acl-denied\" and the rule in viaduct's",
+     "the filter on this machine's way out, for its address as source"},
+    {VERDICT_AUTH_REQUIRED, "TCP_DENIED/407 in squid's access.log, \"auth-required\" in viaduct's",
+     NULL},
     {VERDICT_AUTH_FAILED,
      "TCP_DENIED/407 in squid's access.log and the helper's lines in cache.log; "
-     "\"auth-failed\" with its evidence in viaduct's"},
-    {VERDICT_UPSTREAM_UNRESOLVED, "DNS errors of the proxy's resolver at that time"},
+     "\"auth-failed\" with its evidence in viaduct's",
+     NULL},
+    {VERDICT_UPSTREAM_UNRESOLVED, "DNS errors of the proxy's resolver at that time",
+     "DNS errors of this machine's resolver at that time"},
     {VERDICT_UPSTREAM_TIMEOUT,
      "TCP_MISS/503 or /504 in squid's access.log; the firewall's log for the "
-     "proxy's address as source"},
-    {VERDICT_PROXY_UNREACHABLE, "the firewall's log for this machine's address as source"},
-    {VERDICT_PROXY_SILENT, "the client's address in the proxy's access log and in cache.log; a "
-                           "firewall that lets the handshake pass and nothing else"},
-    {VERDICT_PROXY_TLS_FAILED, "the port's settings (squid: https_port; viaduct: tls-certificate) "
-                               "and the certificate's names and dates"},
-    {VERDICT_NOT_A_PROXY, "what listens on that address and port: ss -ltnp there"},
-    {VERDICT_AUTH_UNSUPPORTED, "a Basic or Digest scheme beside the others (squid: auth_param)"},
-    {VERDICT_PROXY_REFUSED, "whether the proxy's process runs and listens: ss -ltn there"},
+     "proxy's address as source",
+     "the firewall's log for this machine's address as source"},
+    {VERDICT_PROXY_UNREACHABLE, "the firewall's log for this machine's address as source", NULL},
+    {VERDICT_PROXY_SILENT,
+     "the client's address in the proxy's access log and in cache.log; a "
+     "firewall that lets the handshake pass and nothing else",
+     NULL},
+    {VERDICT_PROXY_TLS_FAILED,
+     "the port's settings (squid: https_port; viaduct: tls-certificate) "
+     "and the certificate's names and dates",
+     NULL},
+    {VERDICT_NOT_A_PROXY, "what listens on that address and port: ss -ltnp there", NULL},
+    {VERDICT_AUTH_UNSUPPORTED, "a Basic or Digest scheme beside the others (squid: auth_param)",
+     NULL},
+    {VERDICT_PROXY_REFUSED, "whether the proxy's process runs and listens: ss -ltn there", NULL},
+    {VERDICT_UPSTREAM_REFUSED, NULL, "whether the service runs and listens: ss -ltn there"},
+    {VERDICT_TLS_UNTRUSTED,
+     "whether the proxy inspects TLS to the target (squid: ssl_bump); if not, " CERTIFICATE_HINT,
+     CERTIFICATE_HINT},
+    {VERDICT_TLS_INTERCEPTED, "the rule by which TLS to the target is inspected (squid: ssl_bump)",
+     "who inspects TLS on this machine's way out, and by which rule"},
     {VERDICT_MTU_BLACKHOLE,
+     "ip link, ip route get and the tunnels' MTU on the way; ICMP type 3 code "
+     "4 or ICMPv6 type 2 in the firewall's log",
      "ip link, ip route get and the tunnels' MTU on the way; ICMP type 3 code "
      "4 or ICMPv6 type 2 in the firewall's log"},
 };
 
-static const char *hint_of(enum verdict v)
+static const char *hint_of(enum verdict v, bool direct)
 {
     for (size_t i = 0; i < ARRAY_LEN(hints); i++)
         if (hints[i].verdict == v)
-            return hints[i].text;
+            return direct ? hints[i].direct : hints[i].proxy;
     return NULL;
+}
+
+/* No proxy was asked: there is none, or NO_PROXY names the target. */
+static bool is_direct(const struct check_args *a, const struct flow *f)
+{
+    const struct check_options *o = &a->options;
+    struct url u = {0};
+    struct err err;
+    bool direct = !o->proxy;
+
+    if (!direct && o->is_direct && url_parse(&u, span_of(f->url), &err))
+        direct = o->is_direct(o->direct_owner, u.at.host, &u.at.addr);
+    url_fini(&u);
+    return direct;
 }
 
 static void write_asked(struct pen *p, const struct check_args *a, const struct flow *f)
@@ -81,7 +118,7 @@ static void write_asked(struct pen *p, const struct check_args *a, const struct 
         human_endpoint(p, &f->client);
     }
     pen_text(p, ", ");
-    pen_text(p, a->proxy_text);
+    pen_text(p, is_direct(a, f) ? "direct" : a->proxy_text);
     if (f->user) {
         pen_text(p, ", user ");
         escape_text(p, span_of(f->user));
@@ -107,21 +144,34 @@ static void write_got(struct pen *p, const struct flow *f)
     pen_char(p, '\n');
 }
 
-static void write_look(struct pen *p, const struct flow *f)
+/* The line for all: the two ends of a connection, and whose log has them. */
+static void write_ends(struct pen *p, bool direct, bool at_target, const struct flow *f)
 {
-    const char *hint = hint_of(f->verdict);
-
-    pen_text(p, "  look for  ");
-    if (hint) {
-        pen_text(p, hint);
-    } else {
+    if (at_target && !direct) {
+        pen_text(p, "the proxy's address");
+    } else if (f->client.addr.family) {
         pen_text(p, "client ");
         human_endpoint(p, &f->client);
-        pen_text(p, " and target ");
-        escape_text(p, span_of(f->target));
-        pen_text(p, " at that time in the proxy's access log (squid: access.log; viaduct: viaduct "
-                    "flows)");
+    } else {
+        pen_text(p, "this machine's address");
     }
+    pen_text(p, " and target ");
+    escape_text(p, span_of(f->target));
+    pen_text(p, " at that time in the ");
+    pen_text(p, at_target ? "target's access log and its firewall's"
+                          : "proxy's access log (squid: access.log; viaduct: viaduct flows)");
+}
+
+static void write_look(struct pen *p, const struct check_args *a, const struct flow *f)
+{
+    bool direct = is_direct(a, f), at_target = direct || f->verdict == VERDICT_TARGET_ERROR;
+    const char *hint = hint_of(f->verdict, at_target);
+
+    pen_text(p, "  look for  ");
+    if (hint)
+        pen_text(p, hint);
+    else
+        write_ends(p, direct, at_target, f);
     pen_char(p, '\n');
 }
 
@@ -140,15 +190,22 @@ static void write_word(struct pen *p, const char *text)
     pen_char(p, '\'');
 }
 
+static bool has_no_proxy(void)
+{
+    return getenv("no_proxy") || getenv("NO_PROXY");
+}
+
 static void write_curl_proxy(struct pen *p, const struct check_args *a, const struct flow *f)
 {
     static const char *const wishes[] = {
         [LOGIN_ANY] = " --proxy-anyauth", [LOGIN_DIGEST] = " --proxy-digest", [LOGIN_BASIC] = ""};
 
-    if (!f->proxy.addr.family && !a->options.proxy) {
+    if (is_direct(a, f)) {
         pen_text(p, " --noproxy '*'");
         return;
     }
+    if (has_no_proxy()) /* which curl follows, and check does not */
+        pen_text(p, " --noproxy ''");
     pen_text(p, " -x ");
     write_word(p, a->proxy_text);
     if (a->proxy.user) {
@@ -195,12 +252,12 @@ bool check_report_flow(struct buf *out, const struct check_args *a, const struct
     pen_init_draft(&p, out);
     pen_char(&p, '\n');
     if (!is_fine(f)) {
-        pen_text(&p, a->options.proxy && f->verdict != VERDICT_TARGET_ERROR
+        pen_text(&p, !is_direct(a, f) && f->verdict != VERDICT_TARGET_ERROR
                          ? "for the proxy's owner:\n"
                          : "for the target's owner:\n");
         write_asked(&p, a, f);
         write_got(&p, f);
-        write_look(&p, f);
+        write_look(&p, a, f);
         pen_char(&p, '\n');
     }
     write_curl(&p, a, f);

@@ -1,6 +1,7 @@
 """`viaduct check --compare` and the upstream settings: direct, through the proxy, through its parent."""
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -12,6 +13,11 @@ from target import HttpTarget, Target, reply
 from viaduct import BINARY, wait_until
 
 OPENED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+def closed_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
 
 
 def url_of(port):
@@ -185,6 +191,33 @@ def test_no_proxy_goes_direct(settings):
         assert check("-c", conf, target.url())["proxy"] is None
         assert check("-c", conf, "http://other.test/")["proxy"] == f"127.0.0.1:{proxy.port}"
         assert check("-c", conf, "-x", url_of(proxy.port), target.url())["proxy"] == f"127.0.0.1:{proxy.port}"
+
+
+def owners_lines(*arguments, **more):
+    """Of a report: whose owner is meant, what he should look for, and the curl command."""
+    report = check_raw(*arguments, **more).stdout
+    return re.search(r"^for the (\w+)'s owner:\n.*?^  look for  (.*?)\n\n.* with curl: (.*)", report, re.M | re.S).groups()
+
+
+def test_who_is_told_to_look_where_is_who_was_asked(settings):
+    """Where no proxy was asked its log has nothing, and curl has to go without it, too."""
+    proxy = f"http://127.0.0.1:{closed_port()}"
+    refused = f"http://localhost:{closed_port()}/"
+    owner, look, curl = owners_lines("-x", "direct", refused)
+    assert owner == "target" and "proxy" not in look and "--noproxy '*'" in curl
+    conf = settings(closed_port(), "NO_PROXY localhost;")
+    owner, look, curl = owners_lines("-c", conf, refused)
+    assert owner == "target" and "proxy" not in look and "--noproxy '*'" in curl and "-x" not in curl
+    owner, look, curl = owners_lines("-x", proxy, refused)
+    assert owner == "proxy" and f"-x '{proxy}'" in curl and "noproxy" not in curl
+    _, _, curl = owners_lines("-x", proxy, refused, environment={"NO_PROXY": "localhost"})
+    assert "--noproxy ''" in curl  # curl would go direct
+
+
+def test_the_owner_of_a_target_that_says_no_looks_into_his_own_log():
+    with Target(refuse("404 Not Found")) as proxy:
+        owner, look, _ = owners_lines("-x", f"http://127.0.0.1:{proxy.port}", "http://target.test/")
+    assert owner == "target" and "target's access log" in look
 
 
 def test_settings_that_are_off_mean_direct(settings):
