@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/num.h"
 #include "base/util.h"
+#include "check/url.h"
 #include "cli/command.h"
 #include "cli/secret.h"
 #include "policy/parent.h"
@@ -17,6 +18,7 @@
 
 #define URLS_MAX 100000
 #define SECONDS_MAX 86400
+#define LIST_LINE_MAX 8192 /* bytes, with its end and a terminator */
 
 enum {
     OPT_DIGEST = 256,
@@ -167,34 +169,51 @@ static bool add_url(struct check_args *a, const char *text, size_t len)
     return more[a->urls_len++] != NULL;
 }
 
+/* Takes a line of a list; `n` counts from 1. */
+static int take_line(struct check_args *a, const char *path, unsigned n, struct span s)
+{
+    struct url u = {0};
+    struct err err;
+    int status = EXIT_OK;
+
+    if (n == 1 && s.len >= 3 && memcmp(s.ptr, "\xef\xbb\xbf", 3) == 0)
+        s = (struct span){s.ptr + 3, s.len - 3}; /* the mark that some editors begin a file with */
+    while (s.len > 0 && strchr(" \t\r\n", s.ptr[s.len - 1]))
+        s.len--;
+    s = span_trim(s);
+    if (s.len == 0 || s.ptr[0] == '#')
+        return EXIT_OK;
+    if (a->urls_len == URLS_MAX)
+        return fail(EXIT_USAGE, "%s:%u: more than %d URLs", path, n, URLS_MAX);
+    if (!url_parse(&u, s, &err))
+        status = fail(EXIT_USAGE, "%s:%u: %s", path, n, err.text);
+    else if (!add_url(a, s.ptr, s.len))
+        status = fail(EXIT_SYSTEM, "out of memory");
+    url_fini(&u);
+    return status;
+}
+
 /* One URL a line; blank lines and those that begin with # are passed over. */
 static int read_list(struct check_args *a, const char *path)
 {
     bool is_stdin = strcmp(path, "-") == 0;
     FILE *f = is_stdin ? stdin : fopen(path, "re");
-    char *line = NULL;
-    size_t cap = 0;
-    ssize_t n;
+    char line[LIST_LINE_MAX];
     int status = EXIT_OK;
 
     if (!f)
         return fail(EXIT_USAGE, "%s: %s", path, strerror(errno));
-    while (status == EXIT_OK && (n = getline(&line, &cap, f)) >= 0) {
-        struct span s = {line, (size_t)n};
+    for (unsigned n = 1; status == EXIT_OK && fgets(line, sizeof line, f); n++) {
+        size_t len = strlen(line);
 
-        while (s.len > 0 && strchr(" \t\r\n", s.ptr[s.len - 1]))
-            s.len--;
-        s = span_trim(s);
-        if (s.len == 0 || s.ptr[0] == '#')
-            continue;
-        if (a->urls_len == URLS_MAX)
-            status = fail(EXIT_USAGE, "%s: more than %d URLs", path, URLS_MAX);
-        else if (!add_url(a, s.ptr, s.len))
-            status = fail(EXIT_SYSTEM, "out of memory");
+        if ((len == 0 || line[len - 1] != '\n') && !feof(f))
+            status = fail(EXIT_USAGE, "%s:%u: a line that is no text, or longer than %d bytes",
+                          path, n, LIST_LINE_MAX - 2);
+        else
+            status = take_line(a, path, n, (struct span){line, len});
     }
     if (status == EXIT_OK && ferror(f))
         status = fail(EXIT_USAGE, "%s: %s", path, strerror(errno));
-    free(line);
     if (!is_stdin)
         fclose(f);
     return status;

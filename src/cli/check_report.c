@@ -520,20 +520,21 @@ static void write_conclusion(struct pen *p, const struct check_way *ways, unsign
     pen_text(p, failing == 0 ? "only " : "");
     pen_text(p, ways[failing].name);
     if (failing == 0) {
-        pen_text(p, " fails: the target is not reached from this machine itself, as where a proxy "
-                    "is the only way out\n");
-        return;
-    }
-    pen_text(p, failing == 2 && is_through(ways[1].flow) ? " fails, and " : " adds the failure: ");
-    if (failing == 2 && is_through(ways[1].flow)) {
+        pen_text(p, " fails: ");
+    } else if (failing == 2 && is_through(ways[1].flow)) {
+        pen_text(p, " fails, and ");
         pen_text(p, ways[1].name);
         pen_text(p, " does without it: ");
+    } else {
+        pen_text(p, " adds the failure: ");
     }
     human_ending(p, ways[failing].flow);
     if (ways[failing].flow->reason) {
         pen_text(p, ", ");
         escape_text(p, span_of(ways[failing].flow->reason));
     }
+    if (failing == 0 && ways[0].flow->ended_in <= PHASE_CONNECT)
+        pen_text(p, "; as it should be where a proxy is the only way out");
     pen_char(p, '\n');
 }
 

@@ -134,6 +134,37 @@ def test_many_urls(proxy):
     assert table.stdout.count("ok ") == 3 + 1 and "3 of 3 ok" in table.stdout
 
 
+LISTS = {  # name: what is in it, what is said of it behind its name
+    "a-bad-url": (b"http://a.test/\n\n# b\nhttp:///c\n", "4: the URL has empty host"),
+    "no-text": (bytes(100000), "1: a line that is no text, or longer than"),
+    "a-long-line": (b"http://a.test/\nhttp://" + b"b" * 100000, "2: a line that is no text, or longer than"),
+    "noise": (b"\xfe\xff\x01\n" * 1000, "1: the URL has"),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_bad_list_is_told_with_its_line(tmp_path, name):
+    content, words = LISTS[name]
+    path = tmp_path / "list"
+    path.write_bytes(content)
+    done = check_raw("-x", "direct", "-f", path)
+    assert done.returncode == 2 and done.stdout == ""
+    assert f"viaduct check: {path}:{words}" in done.stderr
+
+
+def test_a_list_without_an_end(tmp_path):
+    done = check_raw("-x", "direct", "-f", "/dev/zero", seconds=20)
+    assert done.returncode == 2 and "/dev/zero:1: " in done.stderr
+
+
+def test_a_list_as_other_systems_write_it(tmp_path):
+    with HttpTarget() as target:
+        path = tmp_path / "list"
+        path.write_bytes(b"\xef\xbb\xbf" + f"{target.url('/a')}\r\n{target.url('/b')}".encode())
+        flows = check_all("-x", "direct", "-f", path)
+        assert [flow["url"] for flow in flows] == [target.url("/a"), target.url("/b")]
+
+
 def test_one_bad_url_is_a_mistake_of_usage(proxy):
     for url in ("ftp://target.test/", "http://user:secret@target.test/", "http://"):
         done = check_raw("-x", url_of(proxy), url)

@@ -112,7 +112,20 @@ def test_only_the_direct_way_fails(settings, nobody):
         conf = settings(parent.port)
         status, lines = compare("-c", conf, "-x", url_of(proxy.port), f"{url_of(nobody)}/")
     assert status == 0
-    assert lines[-1].startswith("only direct fails")
+    assert lines[-1].startswith("only direct fails: upstream-refused in connect")
+    assert lines[-1].endswith("where a proxy is the only way out")
+
+
+def test_ways_that_did_not_end_are_not_compared(settings, nobody):
+    """Not ended is no success: nobody is named who would fail alone."""
+
+    def hold(connection):
+        connection.head()
+        connection.hold()
+
+    with Target(hold) as proxy:
+        _, lines = compare("-m", "1", "-c", settings(nobody), "-x", url_of(proxy.port), f"{url_of(nobody)}/")
+    assert lines[-1] == "not every way was gone to its end"
 
 
 def test_the_proxy_fails_where_nothing_goes_direct(settings, nobody):
