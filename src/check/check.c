@@ -327,11 +327,11 @@ static bool follow(struct job *j, const char *location, struct flow *f)
     if (!j->check->options.follow || !location || f->verdict != VERDICT_OK)
         return false;
     if (j->hops == HOPS_MAX) {
-        flow_evidence(f, "more than %u redirects: not followed", HOPS_MAX);
+        flow_warn(f, WARNING_REDIRECT, "not followed: it would be the %uth", HOPS_MAX + 1);
         return false;
     }
     if (!url_join(&next, &j->url, span_of(location), &err)) {
-        flow_evidence(f, "not followed: %s", err.text);
+        flow_warn(f, WARNING_REDIRECT, "not followed: %s", err.text);
         return false;
     }
     url_fini(&j->url);

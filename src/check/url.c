@@ -2,7 +2,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#define ONLY_HTTP "%.*s: only http:// and https:// URLs can be checked"
 #define URL_MAX 8192 /* bytes: more is refused by most targets */
 
 void url_fini(struct url *u)
@@ -18,6 +20,20 @@ static size_t find_scheme(struct span text)
         if (text.ptr[i] == ':')
             return text.ptr[i + 1] == '/' && text.ptr[i + 2] == '/' ? i : 0;
         if (!((text.ptr[i] | 0x20) >= 'a' && (text.ptr[i] | 0x20) <= 'z'))
+            return 0;
+    }
+    return 0;
+}
+
+/* The same of a Location, where "host:80" is none: what stands before a colon is a scheme. */
+static size_t find_any_scheme(struct span location)
+{
+    for (size_t i = 0; i < location.len; i++) {
+        char c = span_lower(location.ptr[i]);
+
+        if (c == ':')
+            return i;
+        if (!((c >= 'a' && c <= 'z') || (i > 0 && memchr("0123456789+-.", c, 13))))
             return 0;
     }
     return 0;
@@ -48,8 +64,7 @@ static bool take(struct url *u, char *text, struct err *err)
     u->tls = span_equal_nocase(u->at.scheme, SPAN_LIT("https"));
     if (u->tls || span_equal_nocase(u->at.scheme, SPAN_LIT("http")))
         return true;
-    err_set(err, "%.*s: only http:// and https:// URLs can be checked", (int)u->at.scheme.len,
-            u->at.scheme.ptr);
+    err_set(err, ONLY_HTTP, (int)u->at.scheme.len, u->at.scheme.ptr);
 bad:
     url_fini(u);
     return false;
@@ -74,12 +89,29 @@ bool url_parse(struct url *u, struct span text, struct err *err)
     return take(u, whole, err);
 }
 
+/* How much of the base's path and query stays in front of the location (RFC 3986 5.2.2). */
+static struct span find_kept(struct span path, struct span location)
+{
+    struct span rest = path, before = span_cut(&rest, '?');
+
+    if (location.len == 0)
+        return path;
+    if (location.ptr[0] == '?')
+        return before;
+    if (location.ptr[0] == '/')
+        return (struct span){path.ptr, 0};
+    while (before.len > 0 && before.ptr[before.len - 1] != '/')
+        before.len--;
+    return before;
+}
+
 bool url_join(struct url *u, const struct url *base, struct span location, struct err *err)
 {
     char target[AUTHORITY_TEXT_MAX];
     const char *scheme = base->tls ? "https" : "http";
-    struct span path = base->at.path;
+    struct span kept, first;
     char *whole = NULL;
+    bool rooted;
     int n;
 
     if (find_scheme(location))
@@ -88,20 +120,22 @@ bool url_join(struct url *u, const struct url *base, struct span location, struc
         err_set(err, "the Location is no URL");
         return false;
     }
+    if (find_any_scheme(location)) {
+        err_set(err, ONLY_HTTP, (int)find_any_scheme(location), location.ptr);
+        return false;
+    }
     if (span_find(location, '#') >= 0)
         location.len = (size_t)span_find(location, '#');
-    url_write_target(base, target);
     if (location.len > 1 && location.ptr[0] == '/' && location.ptr[1] == '/') {
         n = asprintf(&whole, "%s:%.*s", scheme, (int)location.len, location.ptr);
-    } else if (location.len > 0 && location.ptr[0] == '/') {
-        n = asprintf(&whole, "%s://%s%.*s", scheme, target, (int)location.len, location.ptr);
-    } else {
-        path = span_cut(&path, '?');
-        while (path.len > 0 && path.ptr[path.len - 1] != '/')
-            path.len--;
-        n = asprintf(&whole, "%s://%s%.*s%.*s", scheme, target, (int)(path.len ? path.len : 1),
-                     path.len ? path.ptr : "/", (int)location.len, location.ptr);
+        return take(u, n < 0 ? NULL : whole, err);
     }
+    kept = find_kept(base->at.path, location);
+    first = kept.len > 0 ? kept : location;
+    rooted = first.len > 0 && first.ptr[0] == '/';
+    url_write_target(base, target);
+    n = asprintf(&whole, "%s://%s%s%.*s%.*s", scheme, target, rooted ? "" : "/", (int)kept.len,
+                 kept.ptr, (int)location.len, location.ptr);
     return take(u, n < 0 ? NULL : whole, err);
 }
 

@@ -63,7 +63,17 @@ static void redirects_lead_on(void **state)
         {"http://a.example", "z", "http://a.example:80/z"},
         {"https://a.example/", "//b.example/z", "https://b.example/z"},
         {"https://a.example/", "/z#part", "https://a.example:443/z"},
+        {"http://a.example/x/y?q", "?r", "http://a.example:80/x/y?r"},
+        {"http://a.example/x/y?q=/", "", "http://a.example:80/x/y?q=/"},
+        {"http://a.example/x/y?q", "#part", "http://a.example:80/x/y?q"},
+        {"http://a.example?q", "z", "http://a.example:80/z"},
+        {"http://a.example?q", "?r", "http://a.example:80/?r"},
+        {"http://a.example/x/", "y:z/1:2", NULL},
+        {"http://a.example/x/", "./y:z", "http://a.example:80/x/./y:z"},
+        {"http://a.example/x/", "1:2", "http://a.example:80/x/1:2"},
         {"https://a.example/", "javascript://x", NULL},
+        {"https://a.example/", "javascript:alert(1)", NULL},
+        {"https://a.example/", "mailto:a@b.example", NULL},
         {"https://a.example/", "/a\r\nb", NULL},
     };
 
