@@ -240,7 +240,8 @@ struct sentences {
 
 #define N_(msgid) msgid
 
-/* Our own answer about the way up is about the parent, where there is one. */
+/* Our own answer about the way up is about the parent, where there is one; and where nobody was
+ * asked on the way to the target, no proxy's administrator can help. */
 static struct sentences sentences_of(const struct flow *f)
 {
     static const struct sentences of_parent[VERDICT_COUNT] = {
@@ -248,10 +249,17 @@ static struct sentences sentences_of(const struct flow *f)
 #include "flow/parent.def"
 #undef P
     };
+    static const struct sentences when_direct[VERDICT_COUNT] = {
+#define D(id, cause, advice) [VERDICT_##id] = {cause, advice},
+#include "flow/direct.def"
+#undef D
+    };
     const struct verdict_info *info = verdict_get_info((enum verdict)f->verdict);
 
     if (f->parent && f->status_sent && of_parent[f->verdict].cause)
         return of_parent[f->verdict];
+    if (f->source != SOURCE_SERVE && !f->proxy.addr.family && when_direct[f->verdict].cause)
+        return when_direct[f->verdict];
     return (struct sentences){info->cause, info->advice};
 }
 

@@ -147,11 +147,36 @@ static void unknown_texts_stay_as_they_are(void **state)
     assert_string_equal(words_local(""), "");
 }
 
+/* Where no proxy was asked none is spoken of, in either language. */
+static void a_direct_way_has_words_of_its_own(void **state)
+{
+    static const enum verdict verdicts[] = {
+        VERDICT_ACL_DENIED,       VERDICT_UPSTREAM_UNRESOLVED, VERDICT_UPSTREAM_UNREACHABLE,
+        VERDICT_UPSTREAM_TIMEOUT, VERDICT_TLS_FAILED,          VERDICT_TLS_INTERCEPTED,
+        VERDICT_SIZE_LIMIT,       VERDICT_LIFETIME_LIMIT};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(verdicts); i++) {
+        struct flow f = {.source = SOURCE_CHECK, .verdict = (uint8_t)verdicts[i]};
+
+        assert_null(strstr(flow_cause_in(&f, "en"), "proxy"));
+        assert_null(strstr(flow_advice_in(&f, "en"), "the proxy"));
+        assert_string_not_equal(flow_cause_in(&f, "ja"), flow_cause_in(&f, "en"));
+        assert_string_not_equal(flow_advice_in(&f, "ja"), flow_advice_in(&f, "en"));
+        f.proxy.addr.family = AF_INET;
+        assert_string_equal(flow_advice_in(&f, "en"), verdict_get_info(verdicts[i])->advice);
+        f.proxy.addr.family = 0;
+        f.source = SOURCE_SERVE; /* its flows are at a proxy, wherever it listens */
+        assert_string_equal(flow_advice_in(&f, "en"), verdict_get_info(verdicts[i])->advice);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_verdict_speaks_japanese),
         cmocka_unit_test(the_parent_has_words_of_its_own),
+        cmocka_unit_test(a_direct_way_has_words_of_its_own),
         cmocka_unit_test(tags_choose_the_language),
         cmocka_unit_test(the_environment_chooses_the_language),
         cmocka_unit_test(the_catalogue_says_the_same),
