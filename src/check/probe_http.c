@@ -714,8 +714,11 @@ enum probe_next probe_http_late(struct probe *p)
     if (asked_proxy && p->in.len == 0 && p->info.unacked > 0)
         flow_evidence(&p->flow, "the request is not acknowledged, sent again %u times",
                       p->info.backoffs);
-    else if (!probe_is_silent(p) && probe_now(p) >= p->deadline_ns)
+    else if (!probe_is_silent(p) && probe_now(p) >= p->deadline_ns) {
+        if (p->state != PROBE_TRANSFER && p->in.len > 0) /* drop by drop */
+            flow_evidence(&p->flow, "%u bytes of a response head came, and not its end", p->in.len);
         return probe_end(p, VERDICT_OPEN, SIDE_NOBODY, CERTAINTY_SEEN, "time was over");
+    }
     flow_evidence(&p->flow, "no byte came for %.1f s",
                   (double)(probe_now(p) - (p->heard_ns ? p->heard_ns : p->sent_ns)) / 1e9);
     if (asked_proxy && p->in.len == 0 && !p->draining)

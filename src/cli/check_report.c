@@ -57,6 +57,7 @@ static const struct hint {
      "TCP_MISS/503 or /504 in squid's access.log; the firewall's log for the "
      "proxy's address as source",
      "the firewall's log for this machine's address as source"},
+    {VERDICT_PROXY_UNRESOLVED, "the proxy's name in the DNS that this machine asks", NULL},
     {VERDICT_PROXY_UNREACHABLE, "the firewall's log for this machine's address as source", NULL},
     {VERDICT_PROXY_SILENT,
      "the client's address in the proxy's access log and in cache.log; a "
@@ -584,5 +585,40 @@ bool check_report_compare(struct buf *out, const struct check_way *ways, unsigne
     pen_char(&p, '\n');
     write_conclusion(&p, ways, len);
     write_interception(&p, ways, len);
+    return pen_end_draft(&p, out);
+}
+
+/* The way whose failure the conclusion is about, or `len`. */
+static unsigned find_named(const struct check_way *ways, unsigned len)
+{
+    unsigned fine = 0;
+
+    for (unsigned i = 0; i < len; i++) {
+        fine += is_through(ways[i].flow);
+        if (ways[i].flow->verdict == VERDICT_OPEN)
+            return len;
+    }
+    return fine == len ? len : fine == 0 ? 1 : find_failing(ways, len);
+}
+
+bool check_report_ways(struct buf *out, const struct check_args *args, const struct check_way *ways,
+                       unsigned len, bool coloured)
+{
+    unsigned named = find_named(ways, len);
+    struct pen p;
+
+    pen_init_draft(&p, out);
+    pen_char(&p, '\n');
+    if (!pen_end_draft(&p, out) ||
+        (named < len && !check_report_flow(out, &args[named], ways[named].flow, coloured)))
+        return false;
+    pen_init_draft(&p, out);
+    for (unsigned i = 0; i < len; i++) {
+        if (i == named)
+            continue;
+        pen_text(&p, ways[i].name);
+        pen_text(&p, ", ");
+        write_curl(&p, &args[i], ways[i].flow);
+    }
     return pen_end_draft(&p, out);
 }

@@ -29,3 +29,8 @@ struct check_way {
     struct flow *flow;
 };
 bool check_report_compare(struct buf *out, const struct check_way *ways, unsigned len, bool colour);
+
+/* What stands below it: the report of the way that fails, and the curl commands of the others.
+ * `args` has those of each way. */
+bool check_report_ways(struct buf *out, const struct check_args *args, const struct check_way *ways,
+                       unsigned len, bool colour);

@@ -328,8 +328,8 @@ static int compare(struct check_args *a, struct report *r)
                 render_json(&b, shown[i].flow);
         }
         count(r, shown[a->options.proxy ? 1 : 0].flow);
-        if (!a->json)
-            check_report_compare(&b, shown, n, r->colour);
+        if (!a->json && check_report_compare(&b, shown, n, r->colour))
+            check_report_ways(&b, ways, shown, n, r->colour);
         print(r, &b);
     }
     for (unsigned i = 0; i < n; i++) {

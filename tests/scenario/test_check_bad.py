@@ -213,6 +213,28 @@ def test_what_a_407_says_beside_its_challenge_is_shown():
     assert "secret-nonce" not in json.dumps(flow)
 
 
+def test_a_head_that_comes_drop_by_drop_is_counted():
+    def drip(connection):
+        connection.head()
+        connection.send("HTTP/1.1 ")
+        connection.hold()
+
+    flow = ask(drip, "-m", "1")
+    flow.expect("open", "answer").says("9 bytes of a response head came, and not its end")
+
+
+def test_what_answers_a_clienthello_in_another_tongue_is_the_reason():
+    def speak(connection):
+        connection.head()
+        connection.send(OPENED)
+        connection.read(1)
+        connection.send("220 mail.test ESMTP\r\n")
+        end(connection)
+
+    flow = ask(speak).expect("tls-failed", "tls", "target")
+    assert flow["evidence"][0].startswith("no TLS answers: a mail (SMTP) server"), flow["evidence"]
+
+
 # --- odd, and yet a proxy --------------------------------------------------------------------------------
 
 ODD = {

@@ -70,9 +70,23 @@ def a_port_that_refuses():
 
 
 def compare(*arguments):
+    """The exit status, and the lines of the table with its conclusion."""
     done = check_raw("--compare", *arguments)
     assert done.stderr == ""
-    return done.returncode, done.stdout.splitlines()
+    return done.returncode, "\n\n".join(done.stdout.split("\n\n")[:3]).splitlines()
+
+
+def test_below_the_table_stands_the_way_that_fails(settings):
+    """Its evidence, the lines for its owner, and the curl command of each way."""
+    with HttpTarget() as target, Target(refuse("403 No\r\nProxy-Status: edge; error=http_request_denied")) as proxy:
+        done = check_raw("--compare", "-x", url_of(proxy.port), target.url())
+        below = "\n\n".join(done.stdout.split("\n\n")[3:])
+        assert "Proxy-Status: edge" in below and "for the proxy's owner:" in below and "  look for  " in below
+        curls = re.findall(r"^(.*)the same with curl: curl -v (\S+)", below, re.M)
+        assert sorted(curls) == sorted([("", "-x"), ("direct, ", "--noproxy")])
+    with HttpTarget() as target, Target(pass_on()) as proxy:
+        done = check_raw("--compare", "-x", url_of(proxy.port), target.url())
+        assert "owner" not in done.stdout and done.stdout.count("the same with curl") == 2
 
 
 def row(lines, name):
