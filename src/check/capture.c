@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define HOLD_LEN (256u * 1024)
@@ -12,6 +13,10 @@ static FILE *open_private(const char *path, int flags, const char *mode, struct 
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0600);
     FILE *f = fd >= 0 ? fdopen(fd, mode) : NULL;
+    struct stat st;
+
+    if (f && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+        fchmod(fd, 0600); /* one that was there may be open to others; if not ours, it stays so */
 
     if (!f) {
         err_set(err, "cannot write %s: %s", path, strerror(errno));

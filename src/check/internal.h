@@ -60,8 +60,8 @@ struct tls_context *check_new_hello_tls(struct check *c, uint16_t hello_len);
 
 /* What passes a probe's connections, for the capture: try `which` sends its SYN, is answered; bytes
  * and ends of the connection that is used; a handshake whose packets wait for their secrets. */
-void check_tap_open(struct probe *p, unsigned which, int fd, const struct endpoint *to);
-void check_tap_answered(struct probe *p, unsigned which, bool refused);
-void check_tap_bytes(struct probe *p, bool sent, const void *bytes, size_t n);
-void check_tap_close(struct probe *p, bool near, bool reset);
-void check_tap_handshake(struct probe *p, bool begins);
+void taps_open(struct probe *p, unsigned which, int fd, const struct endpoint *to);
+void taps_answered(struct probe *p, unsigned which, bool refused);
+void taps_bytes(struct probe *p, bool sent, const void *bytes, size_t n);
+void taps_close(struct probe *p, bool near, bool reset);
+void taps_handshake(struct probe *p, bool begins);

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/list.h"
 #include "check/capture.h"
 #include "check/certificate.h"
@@ -47,10 +48,12 @@ enum probe_state {
     PROBE_STATES
 };
 
-#define PROBE_TRIES 4               /* addresses dialled at the same time */
-#define PROBE_HEAD_MAX 65536        /* bytes of an answer's head */
-#define PROBE_REFUSAL_MAX 16384     /* bytes kept of the body of a refusal */
-#define PROBE_CLOSE_NS 100000000ull /* for the other side's FIN */
+#define PROBE_TRIES 4                   /* addresses dialled at the same time */
+#define PROBE_HEAD_MAX 65536            /* bytes of an answer's head */
+#define PROBE_REFUSAL_MAX 16384         /* bytes kept of the body of a refusal */
+#define PROBE_REFUSAL_NS (2 * NS_PER_S) /* for the body of an answer that says no */
+#define PROBE_SLOW_NS (5 * NS_PER_S)    /* an answer that begins later earns a warning */
+#define PROBE_CLOSE_NS 100000000ull     /* for the other side's FIN */
 
 /* What makes one probe differ from another on the same way. */
 struct probe_wish {
@@ -197,9 +200,23 @@ bool probe_is_silent(const struct probe *p);
 
 /* Notes a hole that TCP_INFO showed (probe.signs) as evidence; false when there is none. */
 bool probe_note_hole(struct probe *p);
+
+/* Sets the timer for what is awaited in this state. */
+void probe_arm(struct probe *p);
+
+/* Gives up what is open: tries under way; the connection, so that another may follow. */
+void probe_close_tries(struct probe *p);
+void probe_hang_up(struct probe *p, bool reset);
+
+/* The proxy closed after its 407: the same address again. */
 enum probe_next probe_redial(struct probe *p);
 
-/* The steps (probe.c, probe_tls.c, probe_http.c). */
+/* How much of the body came until now, and in which time, as evidence of a cut. */
+void probe_note_count(struct probe *p);
+
+/* The steps (probe_dial.c, probe_tls.c, probe_http.c, probe_body.c). */
+enum probe_next probe_step_resolve(struct probe *p);
+enum probe_next probe_step_dial(struct probe *p);
 enum probe_next probe_step_hello(struct probe *p);
 enum probe_next probe_step_ask(struct probe *p);
 enum probe_next probe_step_answer(struct probe *p);
@@ -210,5 +227,7 @@ enum probe_next probe_step_transfer(struct probe *p);
 enum probe_next probe_step_close(struct probe *p);
 
 /* What it means that time is over in a state of these files. */
+enum probe_next probe_resolve_late(struct probe *p);
+enum probe_next probe_dial_late(struct probe *p);
 enum probe_next probe_tls_late(struct probe *p);
 enum probe_next probe_http_late(struct probe *p);

@@ -26,7 +26,7 @@ static void on_proxy_bytes(void *owner, bool sent, const void *bytes, size_t n)
 {
     struct probe *p = owner;
 
-    check_tap_bytes(p, sent, bytes, n);
+    taps_bytes(p, sent, bytes, n);
     if (!sent)
         p->heard_ns = probe_now(p);
 }
@@ -36,7 +36,7 @@ static void on_target_bytes(void *owner, bool sent, const void *bytes, size_t n)
     struct probe *p = owner;
 
     if (!p->outer)
-        check_tap_bytes(p, sent, bytes, n);
+        taps_bytes(p, sent, bytes, n);
     if (sent) {
         p->flow.bytes_up += n;
         if (!p->tls_hello)
@@ -110,9 +110,9 @@ static ssize_t shake_hands(struct probe *p)
     ssize_t n = conn_read(&p->conn, c->buffer, CHECK_BUFFER);
 
     if (n == 0 || n == -ECONNRESET)
-        check_tap_close(p, false, n != 0);
+        taps_close(p, false, n != 0);
     if (tls_is_established(p->conn.tls) || n != -EAGAIN)
-        check_tap_handshake(p, false);
+        taps_handshake(p, false);
     if (n > 0 && !buf_append(&p->in, c->buffer, (size_t)n))
         n = -ENOBUFS;
     if (!tls_is_established(p->conn.tls) || (n <= 0 && n != -EAGAIN))
@@ -135,7 +135,7 @@ enum probe_next probe_step_hello(struct probe *p)
             return probe_end(p, VERDICT_PROXY_TLS_FAILED, SIDE_CLIENT, CERTAINTY_SEEN,
                              "out of memory");
         tls_set_tap(p->conn.tls, on_proxy_bytes, p);
-        check_tap_handshake(p, true);
+        taps_handshake(p, true);
         p->sent_ns = probe_now(p);
         p->heard_ns = 0;
     }
@@ -181,7 +181,7 @@ static bool begin_tls(struct probe *p)
         return false;
     }
     tls_set_tap(p->conn.tls, on_target_bytes, p);
-    check_tap_handshake(p, true);
+    taps_handshake(p, true);
     return true;
 }
 

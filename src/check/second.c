@@ -143,6 +143,7 @@ static void explain_cut(struct second *s, const struct probe *p)
 {
     struct flow *f = &s->first;
     const struct probe_signs *a = &s->signs, *b = &p->signs;
+    enum side by;
     bool count = b->cut && difference(a->cut_at, b->cut_at) <= SAME_COUNT;
     bool second = b->cut && difference(a->cut_ns, b->cut_ns) <= SAME_NS && a->cut_ns > SAME_NS;
 
@@ -157,14 +158,15 @@ static void explain_cut(struct second *s, const struct probe *p)
     if (count && second && a->cut_at != b->cut_at &&
         difference(a->cut_ns, b->cut_ns) < a->cut_ns / ONE_PERCENT)
         count = false;
+    by = f->proxy.addr.family ? SIDE_PROXY : SIDE_TARGET;
     if (count || second) /* how it was cut is told no more by the verdict */
         flow_evidence(f, "the first one was %s: %s", verdict_get_info(f->verdict)->name,
                       f->reason ? f->reason : "");
     if (count)
-        flow_revise(f, VERDICT_SIZE_LIMIT, SIDE_PROXY, CERTAINTY_INFERRED,
+        flow_revise(f, VERDICT_SIZE_LIMIT, by, CERTAINTY_INFERRED,
                     "cut twice at the same count of bytes");
     else if (second)
-        flow_revise(f, VERDICT_LIFETIME_LIMIT, SIDE_PROXY, CERTAINTY_INFERRED,
+        flow_revise(f, VERDICT_LIFETIME_LIMIT, by, CERTAINTY_INFERRED,
                     "cut twice after the same time");
 }
 

@@ -66,6 +66,8 @@ def test_what_is_wrong_with_a_certificate_is_said(proxy, certs):
 
 def test_the_capture_has_the_packets_and_the_secrets(proxy, certs, tmp_path):
     capture, secrets = tmp_path / "out.pcapng", tmp_path / "keys.txt"
+    secrets.write_text("")  # it was there, and open to all
+    secrets.chmod(0o644)
     with HttpTarget(tls=certs.target()) as target:
         flow = check(
             "-x", proxy.url, "--cacert", certs.ca, "--pcap", capture, "--keylog", secrets, target.url(host="target.test")
