@@ -203,6 +203,8 @@ const char *accounts_outcome_text(enum accounts_outcome o)
     static const char *const texts[] = {
         [ACCOUNTS_OK] = "logged in",
         [ACCOUNTS_UNKNOWN_USER] = "unknown user",
+        [ACCOUNTS_UNKNOWN_HASH] =
+            "the hash of an unknown user, or of one whose account has no digests",
         [ACCOUNTS_WRONG_PASSWORD] = "wrong password",
         [ACCOUNTS_DISABLED] = "the account is disabled",
         [ACCOUNTS_NO_DIGEST] = "the account has no digest for this algorithm",
@@ -394,7 +396,7 @@ static enum accounts_outcome judge(const struct account *found, const struct aut
     if (!span_equal(c->realm, r->realm))
         return ACCOUNTS_WRONG_REALM;
     if (!found)
-        return ACCOUNTS_UNKNOWN_USER;
+        return c->userhash ? ACCOUNTS_UNKNOWN_HASH : ACCOUNTS_UNKNOWN_USER;
     if (!found->has[c->algorithm])
         return ACCOUNTS_NO_DIGEST;
     if (!span_equal(span_of(found->realm), r->realm))

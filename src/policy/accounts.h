@@ -50,6 +50,7 @@ const struct account *accounts_find_hashed(const struct accounts *s, enum digest
 enum accounts_outcome {
     ACCOUNTS_OK,
     ACCOUNTS_UNKNOWN_USER,
+    ACCOUNTS_UNKNOWN_HASH, /* the same of a name that came as a hash */
     ACCOUNTS_WRONG_PASSWORD,
     ACCOUNTS_DISABLED,  /* and the password was right */
     ACCOUNTS_NO_DIGEST, /* the account has none for this algorithm, or a password hash only */

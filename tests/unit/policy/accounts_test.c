@@ -246,7 +246,7 @@ static void digest(void **state)
         {{ALICE, .nc = 4}, ACCOUNTS_OK}, /* a failure takes no count */
         {{.user = "J\xc3\xa4s", .password = "p\xc3\xa4ss", ASKS, .nc = 5}, ACCOUNTS_OK},
         {{.user = "bob", .password = "x", ASKS, .nc = 6}, ACCOUNTS_UNKNOWN_USER},
-        {{.user = "bob", .password = "x", ASKS, .nc = 6, .userhash = true}, ACCOUNTS_UNKNOWN_USER},
+        {{.user = "bob", .password = "x", ASKS, .nc = 6, .userhash = true}, ACCOUNTS_UNKNOWN_HASH},
         {{.user = "off", .password = "gone", ASKS, .nc = 6}, ACCOUNTS_DISABLED},
         {{.user = "off", .password = "x", ASKS, .nc = 6}, ACCOUNTS_WRONG_PASSWORD},
         {{.user = "alice",
