@@ -12,19 +12,11 @@
 #include "render/render.h"
 
 #define NAME_WIDTH 20 /* the longest verdict */
-#define WAY_WIDTH 26
 
 static void colour(struct pen *p, bool on, const char *code)
 {
     if (on)
         pen_text(p, code);
-}
-
-static void pad_to(struct pen *p, size_t from, size_t width)
-{
-    size_t len = pen_len(p) - from;
-
-    pen_pad(p, ' ', len < width ? width - len : 1);
 }
 
 static bool is_fine(const struct flow *f)
@@ -220,7 +212,7 @@ static void write_curl_proxy(struct pen *p, const struct check_args *a, const st
     }
 }
 
-static void write_curl(struct pen *p, const struct check_args *a, const struct flow *f)
+void check_report_write_curl(struct pen *p, const struct check_args *a, const struct flow *f)
 {
     pen_text(p, "the same with curl: curl -v");
     write_curl_proxy(p, a, f);
@@ -236,7 +228,7 @@ static void write_curl(struct pen *p, const struct check_args *a, const struct f
         pen_text(p, " -C -");
     pen_text(p, " -o ");
     write_word(p, a->output ? a->output : "/dev/null");
-    pen_text(p, a->output && !a->options.timeout_ns ? " --speed-limit 1 --speed-time " : " -m ");
+    pen_text(p, " -m ");
     pen_u64(p, a->options.timeout_ns ? (a->options.timeout_ns + NS_PER_S - 1) / NS_PER_S : 30);
     pen_char(p, ' ');
     write_word(p, f->url ? f->url : "");
@@ -261,7 +253,7 @@ bool check_report_flow(struct buf *out, const struct check_args *a, const struct
         write_look(&p, a, f);
         pen_char(&p, '\n');
     }
-    write_curl(&p, a, f);
+    check_report_write_curl(&p, a, f);
     return pen_end_draft(&p, out);
 }
 
@@ -277,7 +269,7 @@ static void write_column(struct pen *p, bool at_least, uint32_t number)
     if (at_least)
         pen_text(p, ">= ");
     pen_u64(p, number);
-    pad_to(p, from, MTU_WIDTH);
+    pen_pad_to(p, from, MTU_WIDTH);
 }
 
 static void write_way(struct pen *p, const struct check_mtu *m, unsigned i)
@@ -292,7 +284,7 @@ static void write_way(struct pen *p, const struct check_mtu *m, unsigned i)
     pen_text(p, w->from);
     pen_text(p, " to ");
     pen_text(p, w->to);
-    pad_to(p, from, MTU_LEG_WIDTH);
+    pen_pad_to(p, from, MTU_LEG_WIDTH);
     if (w->mss) {
         uint32_t mtu = w->mss + CHECK_MTU_HEADERS(v6);
 
@@ -344,7 +336,7 @@ bool check_report_mtu(struct buf *out, const struct check_mtu *m, const struct f
         size_t from = pen_len(&p);
 
         pen_text(&p, titles[i]);
-        pad_to(&p, from, MTU_WIDTH);
+        pen_pad_to(&p, from, MTU_WIDTH);
     }
     pen_char(&p, '\n');
     for (unsigned i = 0; i < m->len; i++)
@@ -369,20 +361,20 @@ bool check_report_row(struct buf *out, const struct flow *f, bool coloured)
     colour(&p, coloured, is_fine(f) ? "\x1b[32m" : "\x1b[31m");
     from = pen_len(&p);
     pen_text(&p, verdict_get_info(f->verdict)->name);
-    pad_to(&p, from, NAME_WIDTH);
+    pen_pad_to(&p, from, NAME_WIDTH);
     colour(&p, coloured, "\x1b[0m");
     from = pen_len(&p);
     pen_text(&p, phase_name(f->ended_in));
-    pad_to(&p, from, 10);
+    pen_pad_to(&p, from, 10);
     from = pen_len(&p);
     if (f->status)
         pen_u64(&p, f->status);
     else
         pen_char(&p, '-');
-    pad_to(&p, from, 4);
+    pen_pad_to(&p, from, 4);
     from = pen_len(&p);
     human_duration(&p, f->duration_ns);
-    pad_to(&p, from, 10);
+    pen_pad_to(&p, from, 10);
     escape_text(&p, span_of(f->url));
     if (f->reason && !is_fine(f)) {
         pen_text(&p, "  ");
@@ -403,222 +395,5 @@ bool check_report_sum(struct buf *out, unsigned flows, unsigned fine, uint64_t l
     pen_text(&p, " ok, the longest took ");
     human_duration(&p, longest_ns);
     pen_char(&p, '\n');
-    return pen_end_draft(&p, out);
-}
-
-/* ---- by several ways */
-
-static void write_cell(struct pen *p, const struct flow *f, enum phase phase)
-{
-    size_t from = pen_len(p);
-
-    switch ((enum outcome)f->outcomes[phase]) {
-    case OUTCOME_OK:
-    case OUTCOME_FAILED:
-        human_duration(p, f->phases[phase].duration_ns);
-        if (f->outcomes[phase] == OUTCOME_FAILED)
-            pen_text(p, " failed");
-        break;
-    case OUTCOME_NONE:
-    case OUTCOME_SKIPPED:
-    case OUTCOME_UNKNOWN:
-    case OUTCOME_COUNT:
-        pen_char(p, '-');
-        break;
-    }
-    pad_to(p, from, WAY_WIDTH);
-}
-
-static void write_row(struct pen *p, const char *title, const struct check_way *ways, unsigned len,
-                      void (*cell)(struct pen *, const struct check_way *))
-{
-    size_t from = pen_len(p);
-
-    pen_text(p, title);
-    pad_to(p, from, 12);
-    for (unsigned i = 0; i < len; i++) {
-        from = pen_len(p);
-        cell(p, &ways[i]);
-        pad_to(p, from, WAY_WIDTH);
-    }
-    pen_char(p, '\n');
-}
-
-static void cell_name(struct pen *p, const struct check_way *w)
-{
-    pen_text(p, w->name);
-}
-
-static void cell_verdict(struct pen *p, const struct check_way *w)
-{
-    pen_text(p, verdict_get_info(w->flow->verdict)->name);
-}
-
-static void cell_status(struct pen *p, const struct check_way *w)
-{
-    if (w->flow->status)
-        pen_u64(p, w->flow->status);
-    else
-        pen_char(p, '-');
-}
-
-static void cell_issuer(struct pen *p, const struct check_way *w)
-{
-    const char *issuer = w->flow->tls && w->flow->tls->issuer ? w->flow->tls->issuer : "-";
-
-    escape_text(p, (struct span){issuer, strnlen(issuer, WAY_WIDTH - 2)});
-}
-
-static void cell_total(struct pen *p, const struct check_way *w)
-{
-    human_duration(p, w->flow->duration_ns);
-}
-
-/* The target's own answer is what the way was for. */
-static bool is_through(const struct flow *f)
-{
-    return is_fine(f) || f->verdict == VERDICT_TARGET_ERROR;
-}
-
-/* Of ways that do not all fail, the one that adds the failure: from the target's end, the parent
- * comes before the proxy.  0: only the direct one fails. */
-static unsigned find_failing(const struct check_way *ways, unsigned len)
-{
-    for (unsigned i = len; i-- > 1;)
-        if (!is_through(ways[i].flow))
-            return i;
-    return 0;
-}
-
-/* Ways are: direct, through the proxy, through its parent. */
-static void write_conclusion(struct pen *p, const struct check_way *ways, unsigned len)
-{
-    unsigned fine = 0, open = 0, failing;
-
-    for (unsigned i = 0; i < len; i++) {
-        fine += is_through(ways[i].flow);
-        open += ways[i].flow->verdict == VERDICT_OPEN;
-    }
-    if (open > 0) { /* nobody knows what it would have come to */
-        pen_text(p, "not every way was gone to its end\n");
-        return;
-    }
-    if (fine == len) {
-        pen_text(p, "every way leads to the target\n");
-        return;
-    }
-    if (fine == 0) {
-        bool same = true;
-
-        for (unsigned i = 1; i < len; i++)
-            same &= ways[i].flow->verdict == ways[0].flow->verdict;
-        pen_text(p, same
-                        ? "every way fails alike: it is the target, or this machine's own network\n"
-                        : "every way fails, each for a reason of its own\n");
-        return;
-    }
-    failing = find_failing(ways, len);
-    pen_text(p, failing == 0 ? "only " : "");
-    pen_text(p, ways[failing].name);
-    if (failing == 0) {
-        pen_text(p, " fails: ");
-    } else if (failing == 2 && is_through(ways[1].flow)) {
-        pen_text(p, " fails, and ");
-        pen_text(p, ways[1].name);
-        pen_text(p, " does without it: ");
-    } else {
-        pen_text(p, " adds the failure: ");
-    }
-    human_ending(p, ways[failing].flow);
-    if (ways[failing].flow->reason) {
-        pen_text(p, ", ");
-        escape_text(p, span_of(ways[failing].flow->reason));
-    }
-    if (failing == 0 && ways[0].flow->ended_in <= PHASE_CONNECT)
-        pen_text(p, "; as it should be where a proxy is the only way out");
-    pen_char(p, '\n');
-}
-
-/* Another chain than the one seen direct: somebody between made it. */
-static void write_interception(struct pen *p, const struct check_way *ways, unsigned len)
-{
-    const struct flow_tls *first = ways[0].flow->tls;
-
-    for (unsigned i = 1; i < len; i++) {
-        const struct flow_tls *t = ways[i].flow->tls;
-
-        if (first && first->issuer && t && t->issuer && strcmp(first->issuer, t->issuer) != 0) {
-            pen_text(p, ways[i].name);
-            pen_text(p, " shows another certificate than ");
-            pen_text(p, ways[0].name);
-            pen_text(p, ", made by ");
-            escape_text(p, span_of(t->issuer));
-            pen_char(p, '\n');
-        }
-    }
-}
-
-bool check_report_compare(struct buf *out, const struct check_way *ways, unsigned len,
-                          bool coloured)
-{
-    struct pen p;
-
-    pen_init_draft(&p, out);
-    colour(&p, coloured, "\x1b[1m");
-    escape_text(&p, span_of(ways[0].flow->url));
-    colour(&p, coloured, "\x1b[0m");
-    pen_text(&p, "\n\n");
-    write_row(&p, "", ways, len, cell_name);
-    for (enum phase phase = 0; phase < PHASE_COUNT; phase++) {
-        size_t from = pen_len(&p);
-
-        pen_text(&p, phase_name(phase));
-        pad_to(&p, from, 12);
-        for (unsigned i = 0; i < len; i++)
-            write_cell(&p, ways[i].flow, phase);
-        pen_char(&p, '\n');
-    }
-    write_row(&p, "total", ways, len, cell_total);
-    write_row(&p, "status", ways, len, cell_status);
-    write_row(&p, "issuer", ways, len, cell_issuer);
-    write_row(&p, "verdict", ways, len, cell_verdict);
-    pen_char(&p, '\n');
-    write_conclusion(&p, ways, len);
-    write_interception(&p, ways, len);
-    return pen_end_draft(&p, out);
-}
-
-/* The way whose failure the conclusion is about, or `len`. */
-static unsigned find_named(const struct check_way *ways, unsigned len)
-{
-    unsigned fine = 0;
-
-    for (unsigned i = 0; i < len; i++) {
-        fine += is_through(ways[i].flow);
-        if (ways[i].flow->verdict == VERDICT_OPEN)
-            return len;
-    }
-    return fine == len ? len : fine == 0 ? 1 : find_failing(ways, len);
-}
-
-bool check_report_ways(struct buf *out, const struct check_args *args, const struct check_way *ways,
-                       unsigned len, bool coloured)
-{
-    unsigned named = find_named(ways, len);
-    struct pen p;
-
-    pen_init_draft(&p, out);
-    pen_char(&p, '\n');
-    if (!pen_end_draft(&p, out) ||
-        (named < len && !check_report_flow(out, &args[named], ways[named].flow, coloured)))
-        return false;
-    pen_init_draft(&p, out);
-    for (unsigned i = 0; i < len; i++) {
-        if (i == named)
-            continue;
-        pen_text(&p, ways[i].name);
-        pen_text(&p, ", ");
-        write_curl(&p, &args[i], ways[i].flow);
-    }
     return pen_end_draft(&p, out);
 }

@@ -1,5 +1,5 @@
 /* cli/check_report.h - what `viaduct check` says of flows that ended, for people: the ladder with
- * what its owner needs behind it, a table of many, a comparison of ways.
+ * what its owner needs behind it, a table of many.
  *
  * Appends to a buf; false when memory is out.  Pure. */
 #pragma once
@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "cli/check_args.h"
 #include "flow/flow.h"
+#include "render/pen.h"
 
 /* The ladder; where it failed, three lines for the proxy's owner; the curl command that would show
  * the same. */
@@ -22,15 +23,5 @@ bool check_report_mtu(struct buf *out, const struct check_mtu *m, const struct f
 bool check_report_row(struct buf *out, const struct flow *f, bool colour);
 bool check_report_sum(struct buf *out, unsigned flows, unsigned fine, uint64_t longest_ns);
 
-/* One URL gone to by several ways, side by side: phases, verdicts, and which hop adds the failure.
- */
-struct check_way {
-    const char *name; /* "direct", "http://10.10.10.1:3128" */
-    struct flow *flow;
-};
-bool check_report_compare(struct buf *out, const struct check_way *ways, unsigned len, bool colour);
-
-/* What stands below it: the report of the way that fails, and the curl commands of the others.
- * `args` has those of each way. */
-bool check_report_ways(struct buf *out, const struct check_args *args, const struct check_way *ways,
-                       unsigned len, bool colour);
+/* The curl command that would show the same, and the line's end. */
+void check_report_write_curl(struct pen *p, const struct check_args *a, const struct flow *f);

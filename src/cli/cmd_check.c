@@ -13,6 +13,7 @@
 #include "check/check.h"
 #include "check/download.h"
 #include "cli/check_args.h"
+#include "cli/check_compare.h"
 #include "cli/check_progress.h"
 #include "cli/check_report.h"
 #include "cli/command.h"
@@ -328,8 +329,8 @@ static int compare(struct check_args *a, struct report *r)
                 render_json(&b, shown[i].flow);
         }
         count(r, shown[a->options.proxy ? 1 : 0].flow);
-        if (!a->json && check_report_compare(&b, shown, n, r->colour))
-            check_report_ways(&b, ways, shown, n, r->colour);
+        if (!a->json && check_compare_write(&b, shown, n, r->colour))
+            check_compare_write_ways(&b, ways, shown, n, r->colour);
         print(r, &b);
     }
     for (unsigned i = 0; i < n; i++) {

@@ -1,20 +1,11 @@
 #include "proxy/server.h"
 
 #include <errno.h>
-#include <grp.h>
-#include <ifaddrs.h>
-#include <linux/netlink.h>
-#include <linux/rtnetlink.h>
-#include <net/if.h>
 #include <poll.h>
-#include <pwd.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -25,16 +16,16 @@
 #include "net/tls.h"
 #include "policy/attempts.h"
 #include "proxy/accounts_watch.h"
+#include "proxy/addresses.h"
 #include "proxy/hop.h"
 #include "proxy/listeners.h"
 #include "proxy/nonce_key.h"
 #include "proxy/notify.h"
 #include "proxy/passwords.h"
+#include "proxy/process.h"
 #include "proxy/recorder.h"
 #include "proxy/worker.h"
 
-#define DESCRIPTORS_APART 128 /* for listeners, logs, pipes, lists … beside two a connection */
-#define OWN_ADDRESSES_MAX 256
 #define DRAIN_LOOK_MS 20
 #define NONCES 8192 /* that are told apart at a time: 88 bytes each, once they are used */
 
@@ -55,133 +46,6 @@ struct server {
     bool draining, stop;
     uint64_t drain_end_ns;
 };
-
-/* ---- what the process needs of the system */
-
-static unsigned count_cpus(void)
-{
-    cpu_set_t set;
-
-    return sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
-}
-
-/* Raises the soft limit of descriptors to the hard one; returns how many connections fit. */
-static uint32_t fit_connections(const struct config *c)
-{
-    uint32_t asked = c->limits.connections;
-    struct rlimit r;
-    uint64_t room;
-
-    if (getrlimit(RLIMIT_NOFILE, &r) < 0)
-        return asked;
-    r.rlim_cur = r.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &r);
-    if (r.rlim_cur == RLIM_INFINITY)
-        return asked;
-    room =
-        r.rlim_cur > 2 * DESCRIPTORS_APART ? (r.rlim_cur - DESCRIPTORS_APART) / 2 : r.rlim_cur / 4;
-    if (room >= asked)
-        return asked;
-    log_warning("connections lowered from %u to %llu: the limit of descriptors is %llu", asked,
-                (unsigned long long)room, (unsigned long long)r.rlim_cur);
-    return (uint32_t)room;
-}
-
-/* Passwords, and what is as good, are in memory: they shall not be found in a core file. */
-static void forbid_core(const struct config *c)
-{
-    if (!c->upstream.password && !c->authentication.present)
-        return;
-    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-    prctl(PR_SET_DUMPABLE, 0);
-}
-
-/* The account to run as; NULL with *err set. */
-static const struct passwd *find_user(const struct config *c, struct err *err)
-{
-    const struct passwd *pw = getpwnam(c->user);
-
-    if (!pw && !c->user_given) {
-        pw = getpwnam("nobody");
-        if (pw)
-            log_info("there is no account \"%s\": running as nobody", c->user);
-    }
-    if (!pw)
-        err_set(err, "user %s: no such account, and no nobody either", c->user);
-    return pw;
-}
-
-/* Gives root's rights away for good; what needs them is open by now. */
-static bool drop_privileges(const struct server *s, const struct config *c, struct err *err)
-{
-    const struct passwd *pw;
-
-    if (geteuid() != 0) {
-        if (c->authentication.present)
-            nonce_key_make_folder(s->nonce_key, geteuid(), getegid());
-        return true;
-    }
-    pw = find_user(c, err);
-    if (!pw)
-        return false;
-    if (c->authentication.present)
-        nonce_key_make_folder(s->nonce_key, pw->pw_uid, pw->pw_gid);
-    if (initgroups(pw->pw_name, pw->pw_gid) < 0 || setgid(pw->pw_gid) < 0 ||
-        setuid(pw->pw_uid) < 0) {
-        err_set(err, "cannot change to user %s: %s", pw->pw_name, strerror(errno));
-        return false;
-    }
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    return true;
-}
-
-/* ---- this machine's own addresses count as loopback */
-
-static void read_own_addresses(void)
-{
-    struct addr own[OWN_ADDRESSES_MAX];
-    struct ifaddrs *list;
-    unsigned n = 0;
-
-    if (getifaddrs(&list) < 0) {
-        log_warning("cannot list this machine's addresses: %s", strerror(errno));
-        return;
-    }
-    for (const struct ifaddrs *i = list; i && n < OWN_ADDRESSES_MAX; i = i->ifa_next) {
-        struct endpoint e;
-
-        if (!i->ifa_addr ||
-            (i->ifa_addr->sa_family != AF_INET && i->ifa_addr->sa_family != AF_INET6))
-            continue;
-        endpoint_from_sockaddr(&e, i->ifa_addr);
-        own[n++] = e.addr;
-    }
-    freeifaddrs(list);
-    access_set_own_addresses(own, n);
-}
-
-/* A socket that tells when addresses come and go; -1: not to be had. */
-static int open_address_watch(void)
-{
-    struct sockaddr_nl at = {.nl_family = AF_NETLINK,
-                             .nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR};
-    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
-
-    if (fd >= 0 && bind(fd, (struct sockaddr *)&at, sizeof at) < 0) {
-        close(fd);
-        fd = -1;
-    }
-    return fd;
-}
-
-static void follow_addresses(int fd)
-{
-    char dump[8192];
-
-    while (recv(fd, dump, sizeof dump, 0) > 0)
-        continue;
-    read_own_addresses();
-}
 
 /* ---- workers */
 
@@ -443,8 +307,8 @@ static void reload(struct server *s)
     if (c->workers != s->config->workers || strcmp(c->user, s->config->user) != 0)
         log_warning("reload: workers and user need a restart");
     log_set_level(c->log_level);
-    forbid_core(c);
-    s->shared.connections_max = fit_connections(c);
+    process_forbid_core(c);
+    s->shared.connections_max = process_fit_connections(c);
     if (!s->inherited) {
         listeners_fini(&s->listeners, false);
         s->listeners = fresh;
@@ -549,7 +413,7 @@ static void wait_for_the_end(struct server *s)
         if (fds[0].revents)
             take_signals(s);
         if (fds[1].revents)
-            follow_addresses(s->address_fd);
+            addresses_follow(s->address_fd);
         if (fds[2].revents && s->watch.fd == fds[2].fd)
             follow_accounts(s);
         feed_watchdog(s);
@@ -608,21 +472,21 @@ static bool start(struct server *s, struct err *err)
     s->inherited = notify_count_listeners();
     s->watchdog_ns = notify_watchdog_ns();
     s->shared.beat_ns = s->watchdog_ns / 8; /* more than once between two looks of feed_watchdog */
-    s->shared.workers_len = c->workers ? c->workers : count_cpus();
+    s->shared.workers_len = c->workers ? c->workers : process_count_cpus();
     s->shared.hand_round = s->inherited > 0 && s->shared.workers_len > 1;
-    s->shared.connections_max = fit_connections(c);
+    s->shared.connections_max = process_fit_connections(c);
     s->shared.clients = limits_clients_new(s->shared.connections_max);
     if (!s->shared.clients) {
         err_set(err, "out of memory");
         return false;
     }
     if (!block_signals(s, err) || !hop_load_tls(c, &s->parent_tls, err) ||
-        !open_listeners(s, c, &s->listeners, NULL, err) || !drop_privileges(s, c, err) ||
-        !load_accounts(s, c, &s->accounts, err))
+        !open_listeners(s, c, &s->listeners, NULL, err) ||
+        !process_drop_privileges(c, s->nonce_key, err) || !load_accounts(s, c, &s->accounts, err))
         return false;
-    forbid_core(c);
-    s->address_fd = open_address_watch();
-    read_own_addresses();
+    process_forbid_core(c);
+    s->address_fd = addresses_open_watch();
+    addresses_read();
     s->shared.recorder = recorder_new(c, s->shared.workers_len, err);
     return s->shared.recorder && start_workers(s, err);
 }

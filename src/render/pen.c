@@ -58,6 +58,13 @@ void pen_pad(struct pen *p, char c, size_t n)
     p->at += n;
 }
 
+void pen_pad_to(struct pen *p, size_t from, size_t width)
+{
+    size_t len = pen_len(p) - from;
+
+    pen_pad(p, ' ', len < width ? width - len : 1);
+}
+
 /* Digits from the last to the first, in front of `end`; returns where they begin. */
 static char *format_u64(char *end, uint64_t n)
 {

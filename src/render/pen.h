@@ -67,8 +67,10 @@ static inline void pen_char(struct pen *p, char c)
 }
 
 void pen_pad(struct pen *p, char c, size_t n); /* n times c */
-void pen_u64(struct pen *p, uint64_t n);       /* decimal */
-void pen_hex(struct pen *p, uint64_t n);       /* 16 lower-case digits: an id */
+/* Blanks up to the column: `width` behind where pen_len was `from`; one at least. */
+void pen_pad_to(struct pen *p, size_t from, size_t width);
+void pen_u64(struct pen *p, uint64_t n); /* decimal */
+void pen_hex(struct pen *p, uint64_t n); /* 16 lower-case digits: an id */
 void pen_digits(struct pen *p, uint64_t n, unsigned width, char fill); /* decimal, right-aligned */
 
 /* n / 1000 with three decimals, right-aligned in `width`: "812.345". */
