@@ -337,8 +337,6 @@ static void go_on(struct job *j)
     struct probe *p = &j->probe;
     struct probe_wish wish;
 
-    if (c->patient)
-        j->deadline_ns = c->loop.now_ns + c->options.timeout_ns;
     if (j->second.why == SECOND_NONE && !end_beside(j) && !c->stopped &&
         c->loop.now_ns + SECOND_MIN_NS < j->deadline_ns && second_is_wanted(p, &wish)) {
         second_begin(&j->second, p);
@@ -552,7 +550,6 @@ bool check_run(const struct check_options *o, const char *const *urls, unsigned 
 
     if (!jobs)
         err_set(err, "out of memory");
-    c.patient = o->download && !o->timeout_ns;
     if (!c.options.timeout_ns)
         c.options.timeout_ns = TIMEOUT_NS;
     c.together = len > 1;

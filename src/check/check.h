@@ -66,10 +66,8 @@ struct check_options {
     bool follow, insecure;
     bool mtu;           /* find out how large a segment passes, once a URL's last flow has ended */
     const char *cacert; /* PEM file, for targets; NULL: the system's */
-    struct capture *capture; /* the caller's, open; NULL: none */
-    /* Where the body of the one URL goes, open; NULL: nowhere.  Without timeout_ns it may take as
-     * long as it takes while bytes come: then 30 s are for silence. */
-    struct download *download;
+    struct capture *capture;   /* the caller's, open; NULL: none */
+    struct download *download; /* where the body of the one URL goes, open; NULL: nowhere */
     /* What the caller hears of; each may be NULL.  `url` is the number of the URL. */
     void *owner;
     void (*on_phase)(void *owner, unsigned url, const struct flow *f); /* another phase began */

@@ -34,7 +34,6 @@ struct check {
     struct list run;                /* probes to be driven without an event */
     uint64_t id_state;
     bool stopped;  /* by the user */
-    bool patient;  /* a transfer has time while bytes come */
     bool together; /* flows are handed out when all are there: */
     struct check_result *results;
     unsigned results_len;

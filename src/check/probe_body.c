@@ -135,8 +135,6 @@ static ssize_t read_body(struct probe *p, enum parse *parsed)
         if (p->saving && p->check->options.download->fault)
             break;
     }
-    if (p->check->patient)
-        p->deadline_ns = p->heard_ns + p->check->options.timeout_ns;
     return n;
 }
 

@@ -544,7 +544,8 @@ enum probe_next probe_http_late(struct probe *p)
     else if (!probe_is_silent(p) && probe_now(p) >= p->deadline_ns) {
         if (p->state != PROBE_TRANSFER && p->in.len > 0) /* drop by drop */
             flow_evidence(&p->flow, "%u bytes of a response head came, and not its end", p->in.len);
-        return probe_end(p, VERDICT_OPEN, SIDE_NOBODY, CERTAINTY_SEEN, "time was over");
+        return probe_end(p, VERDICT_OPEN, SIDE_NOBODY, CERTAINTY_SEEN,
+                         p->saving ? "time was over; -m gives it more" : "time was over");
     }
     flow_evidence(&p->flow, "no byte came for %.1f s",
                   (double)(probe_now(p) - (p->heard_ns ? p->heard_ns : p->sent_ns)) / 1e9);

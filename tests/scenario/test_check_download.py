@@ -328,7 +328,6 @@ CUTS = {  # the tries, more arguments, verdict, certainty, words of the evidence
         [fin_after(2, 700000), fin_after(2, 300000)], (), "lifetime-limit", "inferred", ["700000 of", "after 300000"],
         700000,
     ),
-    "longer than the 30 s of a URL": ([trickle(32)], (), "ok", "seen", [], MIB),
     "whole at last": ([fin_at(700000), whole], (), "ok", "seen", ["a first try was cut", "after 700000 bytes"], MIB),
 }
 
