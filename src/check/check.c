@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
@@ -24,8 +25,10 @@
 #define SECOND_MIN_NS NS_PER_S        /* a second probe wants at least that */
 #define STOP_LOOK_NS (100 * NS_PER_MS)
 #define HOPS_MAX 10
-#define TRIES_BITS 3 /* of a reference: which of a probe's sockets */
-#define PROBE_BITS 2 /* of a probe's number: which of a job's probes */
+#define DESCRIPTORS_APART 24 /* standard streams, the loop, the resolver's, files */
+#define DESCRIPTORS_A_URL 8  /* addresses tried at once, and a second probe's */
+#define TRIES_BITS 3         /* of a reference: which of a probe's sockets */
+#define PROBE_BITS 2         /* of a probe's number: which of a job's probes */
 
 enum ref { REF_RESOLVER = 1, REF_PROBE };
 
@@ -424,13 +427,30 @@ static void turn(struct check *c, struct job *jobs)
     run_queue(c);
 }
 
+/* How many URLs go side by side: as many as there are descriptors for, since the lack of one would
+ * look like the target's fault. */
+static unsigned count_at_once(void)
+{
+    struct rlimit r;
+
+    if (getrlimit(RLIMIT_NOFILE, &r) < 0)
+        return CHECK_AT_ONCE;
+    r.rlim_cur = r.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &r);
+    if (r.rlim_cur >= DESCRIPTORS_APART + CHECK_AT_ONCE * DESCRIPTORS_A_URL)
+        return CHECK_AT_ONCE;
+    if (r.rlim_cur < DESCRIPTORS_APART + 2 * DESCRIPTORS_A_URL)
+        return 1;
+    return (unsigned)(r.rlim_cur - DESCRIPTORS_APART) / DESCRIPTORS_A_URL;
+}
+
 static void run(struct check *c, struct job *jobs, unsigned len, const volatile int *stop)
 {
-    unsigned begun = 0, running = 0, done = 0;
+    unsigned begun = 0, running = 0, done = 0, at_once = count_at_once();
 
     loop_touch(&c->loop);
     while (done < len) {
-        while (begun < len && running < CHECK_AT_ONCE && !c->stopped) {
+        while (begun < len && running < at_once && !c->stopped) {
             begin_job(&jobs[begun++]);
             running++;
         }

@@ -25,7 +25,7 @@ struct check_proxy {
 struct capture;
 struct download;
 
-#define CHECK_AT_ONCE 64
+#define CHECK_AT_ONCE 64 /* URLs side by side; fewer where descriptors are few */
 
 /* What passes in one direction of one leg.  Sizes are bytes as the MSS option counts them: options
  * of the segments (timestamps) are among them. */

@@ -124,6 +124,14 @@ def test_target_errors_are_the_targets(proxy, certs):
         assert flow["verdict"] == "target-error" and flow["ended_by"] == "target" and flow["status"] == 503
 
 
+def test_few_descriptors_are_no_fault_of_the_target(proxy):
+    """prlimit lowers the hard limit as well: there is nothing to raise."""
+    with HttpTarget() as target:
+        urls = [target.url(f"/{i}") for i in range(64)]
+        flows = check_all("-x", proxy.url, *urls, wrap=["prlimit", "--nofile=40:40"])
+    assert [flow["verdict"] for flow in flows] == ["ok"] * 64
+
+
 def test_many_urls(proxy):
     with HttpTarget() as target:
         urls = [target.url(f"/{i}") for i in range(100)]
