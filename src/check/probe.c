@@ -130,19 +130,25 @@ void probe_hang_up(struct probe *p, bool reset)
     p->generation++;
 }
 
-enum probe_next probe_end_as(struct probe *p, struct ending e)
+/* Of everything that could call it again. */
+static void let_go(struct probe *p, bool reset)
 {
-    assert(p->state != PROBE_ENDED);
-    loop_touch(&p->check->loop);
-    read_leg(p);
-    flow_end(&p->flow, e.verdict, e.by, e.certainty, probe_now(p));
     if (p->query)
         resolver_cancel(p->query);
     p->query = NULL;
     wheel_cancel(&p->timer);
     check_unqueue(p);
     probe_close_tries(p);
-    probe_hang_up(p, !p->finishing);
+    probe_hang_up(p, reset);
+}
+
+enum probe_next probe_end_as(struct probe *p, struct ending e)
+{
+    assert(p->state != PROBE_ENDED);
+    loop_touch(&p->check->loop);
+    read_leg(p);
+    flow_end(&p->flow, e.verdict, e.by, e.certainty, probe_now(p));
+    let_go(p, !p->finishing);
     p->state = PROBE_ENDED;
     p->on_end(p);
     return PROBE_WAIT;
@@ -181,13 +187,7 @@ void probe_stop(struct probe *p)
 
 void probe_fini(struct probe *p)
 {
-    if (p->query)
-        resolver_cancel(p->query);
-    p->query = NULL;
-    wheel_cancel(&p->timer);
-    check_unqueue(p);
-    probe_close_tries(p);
-    probe_hang_up(p, true);
+    let_go(p, true);
     buf_fini(&p->refusal);
     buf_fini(&p->head);
     free(p->location);
