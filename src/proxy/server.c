@@ -123,6 +123,27 @@ static bool prepare_passwords(struct server *s, const struct accounts *accounts,
     return s->shared.passwords != NULL;
 }
 
+/* Digests are of one realm: they are of no use where clients are told another one. */
+static void warn_of_realms(const struct accounts *accounts, const struct config *c)
+{
+    const struct config_authentication *t = &c->authentication;
+    unsigned n = 0;
+    int line = 0;
+
+    for (unsigned i = accounts_count(accounts); i-- > 0;) {
+        const struct account *a = accounts_get(accounts, i);
+
+        if (!a->realm || strcmp(a->realm, t->realm) == 0)
+            continue;
+        n++;
+        line = a->line;
+    }
+    if (n > 0)
+        log_warning("%s:%d: the realm of %u account%s is not \"%s\", which clients are told: only "
+                    "Basic can log in (viaduct account passwd NAME -c %s makes digests anew)",
+                    t->accounts, line, n, n == 1 ? "" : "s", t->realm, c->path ? c->path : "FILE");
+}
+
 /* The accounts that `c` asks for, in *out (NULL: none).  False with *err: they cannot be had. */
 static bool load_accounts(struct server *s, const struct config *c, struct accounts **out,
                           struct err *err)
@@ -138,6 +159,8 @@ static bool load_accounts(struct server *s, const struct config *c, struct accou
     *out = accounts_watch_load(&s->watch, !s->accounts);
     if (!*out)
         err_set(err, "%s cannot be used", path);
+    else
+        warn_of_realms(*out, c);
     return *out != NULL;
 }
 
@@ -255,6 +278,7 @@ static void follow_accounts(struct server *s)
     accounts_unref(s->accounts);
     s->accounts = fresh;
     log_info("%s: %u accounts", s->watch.path, accounts_count(fresh));
+    warn_of_realms(fresh, s->config);
 }
 
 /* ---- reload */

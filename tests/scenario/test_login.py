@@ -644,6 +644,18 @@ def test_imported_hashes_are_checked_beside_the_workers(web):
         assert ask(proxy, "GET", web.url(), basic("old", "changed")).status == 200
 
 
+def test_digests_of_another_realm_are_warned_of(web):
+    """`account add --accounts FILE` without the configuration takes the realm that is the default."""
+    text = f"user else {{ realm there; sha-256 {'0' * 64}; }}\n"
+    with open_proxy(users=(), text=text) as proxy:
+        warned = 'accounts.conf:1: the realm of 1 account is not "here", which clients are told'
+        wait_until(lambda: warned in proxy.stderr())
+        replace(proxy, text + text.replace("else", "more"))
+        wait_until(lambda: 'accounts.conf:1: the realm of 2 accounts is not "here"' in proxy.stderr())
+        account(proxy, "passwd", "else", password="anew")
+        wait_until(lambda: proxy.stderr().count('the realm of 1 account is not "here"') == 2)
+
+
 def test_who_leaves_while_his_password_is_checked_is_let_go(web):
     """Costly hashes; clients that reset, close, or come again meanwhile; the proxy stops with some under way."""
     with open_proxy(users=(), text=hashed("old", "slow", rounds=2048)) as proxy:
