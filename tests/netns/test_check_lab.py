@@ -260,4 +260,6 @@ def test_loss_does_not_look_like_a_limit(lab, certs):
         lab.r1.delay(40)
         lab.r2.lose(1)
         flow = ways.one("proxy", "https", "--mtu").expect("ok")
-        assert sizes(flow)[UP] == sizes(flow)[DOWN] == (1500, "seen", False)
+        for way in (UP, DOWN):  # what is lost just then leaves "at least", never a limit
+            size, how, at_least = sizes(flow)[way]
+            assert how == "seen" and (size == 1500 or at_least), (way, sizes(flow)[way])
