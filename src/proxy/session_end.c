@@ -337,6 +337,8 @@ enum step session_retire(struct session *s)
     release(s, LINK_RESET);
     flow_fini(&s->flow);
     wheel_cancel(&s->timer);
+    if (s->spare)
+        worker_take_spare(w, &s->client);
     conn_close(&s->client, false);
     buf_fini(&s->in);
     if (s->counted)

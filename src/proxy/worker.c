@@ -175,6 +175,11 @@ static void hand_round(struct worker *w, unsigned listener, int fd, const struct
     eventfd_write(to->mail_fd, 1);
 }
 
+static void open_spare(struct worker *w)
+{
+    w->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 static void accept_some(struct worker *w, unsigned listener)
 {
     if (listener >= w->listeners_len)
@@ -192,15 +197,17 @@ static void accept_some(struct worker *w, unsigned listener)
         }
         fd = sock_accept(w->listeners[listener].fd, &client);
 
+        if ((fd == -EMFILE || fd == -ENFILE) && !sock_has_client(w->listeners[listener].fd))
+            return; /* accept looks for a descriptor before it looks for a client */
         if ((fd == -EMFILE || fd == -ENFILE) && w->spare_fd >= 0) {
             close(w->spare_fd); /* one descriptor, to tell the next client what is wrong */
             w->spare_fd = -1;
-            spare = w->spare_lent = true;
             fd = sock_accept(w->listeners[listener].fd, &client);
+            spare = w->spare_lent = fd >= 0;
+            if (!spare)
+                open_spare(w); /* before a session of this turn takes it for its own */
         }
         if (fd < 0) {
-            if (spare)
-                w->spare_lent = false; /* nobody was there */
             if (fd != -EAGAIN)
                 pause_listeners(w, -fd);
             return;
@@ -376,6 +383,12 @@ static void run_queue(struct worker *w)
     }
 }
 
+void worker_take_spare(struct worker *w, struct conn *c)
+{
+    if (w->spare_fd < 0)
+        w->spare_fd = conn_close_keeping(c, w->mail_fd);
+}
+
 static void free_retired(struct worker *w)
 {
     while (!list_is_empty(&w->retired)) {
@@ -388,7 +401,7 @@ static void free_retired(struct worker *w)
     fill_reserve(w);
     if (w->spare_fd < 0 &&
         !w->spare_lent) /* another connection may have been quicker: then next time */
-        w->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        open_spare(w);
 }
 
 static uint64_t next_ns(const struct worker *w, uint64_t until_ns)
@@ -519,7 +532,7 @@ int worker_init(struct worker *w, struct proxy_shared *shared, unsigned number,
     w->out = aligned_alloc(64, PUMP_BUFFER);
     w->resolver = resolver_new(&r, watch_fd, w);
     w->mail_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    w->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    open_spare(w);
     fill_reserve(w);
     if (w->reserve_len < WORKER_RESERVE || !w->out || !pump_init(&w->pump) || !w->resolver ||
         !take_parent(w, parent_tls) || !ring_init(&w->mail, MAILS) ||

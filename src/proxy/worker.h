@@ -145,6 +145,10 @@ struct session *worker_get_session(struct worker *w, bool *short_of_memory);
 void worker_queue(struct worker *w, struct session *s);
 void worker_retire(struct worker *w, struct session *s);
 
+/* Closes the connection of a client that was told that descriptors ran out, and has its slot as the
+ * spare again in the same moment: between a close and an open another connection would take it. */
+void worker_take_spare(struct worker *w, struct conn *c);
+
 /* Brings week_minute up to the wall clock. */
 void worker_tell_time(struct worker *w);
 
