@@ -16,6 +16,7 @@
 #include "policy/accounts.h"
 #include "policy/classes.h"
 #include "proxy/hop.h"
+#include "proxy/live.h"
 #include "proxy/passwords.h"
 #include "proxy/session.h"
 
@@ -24,6 +25,7 @@
 #define WARN_NS (60 * NS_PER_S)          /* the same warning at most that often */
 #define OVER_LIMIT 256                   /* connections above the limit that still get an answer */
 #define MAILS 256
+#define QUESTIONS 16 /* that wait for this worker's turn */
 
 /* ---- listeners */
 
@@ -312,6 +314,7 @@ static void read_mail(struct worker *w)
     eventfd_t n;
     struct mail *m;
     struct password_job *job;
+    struct live_call *call;
 
     eventfd_read(w->mail_fd, &n);
     while ((m = ring_pop(&w->mail)))
@@ -320,6 +323,16 @@ static void read_mail(struct worker *w)
         take_mail(w, m);
     while ((job = ring_pop(&w->mail_checked)))
         take_checked(w, job);
+    while ((call = ring_pop(&w->mail_asked)))
+        live_answer(w, call);
+}
+
+bool worker_ask(struct worker *w, struct live_call *call)
+{
+    if (!ring_push(&w->mail_asked, call))
+        return false;
+    eventfd_write(w->mail_fd, 1);
+    return true;
 }
 
 bool worker_send(struct worker *w, struct mail *mail)
@@ -536,7 +549,8 @@ int worker_init(struct worker *w, struct proxy_shared *shared, unsigned number,
     fill_reserve(w);
     if (w->reserve_len < WORKER_RESERVE || !w->out || !pump_init(&w->pump) || !w->resolver ||
         !take_parent(w, parent_tls) || !ring_init(&w->mail, MAILS) ||
-        !ring_init(&w->mail_handed, 4096) || !ring_init(&w->mail_checked, PASSWORDS_OPEN_MAX))
+        !ring_init(&w->mail_handed, 4096) || !ring_init(&w->mail_checked, PASSWORDS_OPEN_MAX) ||
+        !ring_init(&w->mail_asked, QUESTIONS))
         return -ENOMEM;
     if (w->mail_fd < 0 || w->spare_fd < 0)
         return -errno;
@@ -547,8 +561,11 @@ void worker_fini(struct worker *w)
 {
     struct mail *m;
     struct password_job *job;
+    struct live_call *call;
 
     free_retired(w);
+    while (w->mail_asked.slots && (call = ring_pop(&w->mail_asked)))
+        live_call_unref(call);
     while (w->mail_checked.slots && (job = ring_pop(&w->mail_checked)))
         password_job_free(job);
     while (w->mail.slots && (m = ring_pop(&w->mail))) {
@@ -578,6 +595,7 @@ void worker_fini(struct worker *w)
     pump_fini(&w->pump);
     free(w->out);
     ring_fini(&w->mail);
+    ring_fini(&w->mail_asked);
     ring_fini(&w->mail_handed);
     ring_fini(&w->mail_checked);
     if (w->mail_fd >= 0)
