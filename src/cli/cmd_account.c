@@ -5,11 +5,11 @@
 
 #include "base/util.h"
 #include "cli/command.h"
-#include "cli/save.h"
 #include "cli/secret.h"
 #include "config/accounts_file.h"
 #include "config/config.h"
 #include "config/report.h"
+#include "config/save.h"
 #include "policy/password.h"
 
 /* What is asked, and of which file. */

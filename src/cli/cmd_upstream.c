@@ -8,12 +8,12 @@
 #include "base/util.h"
 #include "cli/command.h"
 #include "cli/problems.h"
-#include "cli/save.h"
 #include "cli/secret.h"
 #include "cli/upstream_args.h"
 #include "cli/upstream_probe.h"
 #include "cli/upstream_show.h"
 #include "config/report.h"
+#include "config/save.h"
 #include "config/upstream_file.h"
 
 /* What is asked, and of which file. */

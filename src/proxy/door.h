@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "config/config.h"
 #include "flow/live.h"
+#include "flow/tally.h"
 
 struct live;
 struct proxy_shared;
@@ -51,6 +52,9 @@ void door_tell(struct door *d, bool well, const char *trouble);
 /* As live_ask and live_end, a second at most. */
 bool door_ask(struct door *d, const struct live_query *q, struct live_page *page);
 enum live_end door_end(struct door *d, uint64_t id, const char *who, const char *why);
+
+/* What ended flows came to (tally_free); false: out of memory. */
+bool door_read_tally(struct door *d, struct tally *out);
 
 /* The configuration in force: a reference that is the caller's. */
 struct config *door_get_config(struct door *d);

@@ -41,9 +41,10 @@ struct recorder {
     unsigned rings_len;
     int wake_fd; /* eventfd */
     _Atomic int state;
-    _Atomic bool on, stopping, reopen;
-    _Atomic(struct sink *) next;       /* what recorder_set opened; NULL: nothing new */
-    _Atomic uint64_t queue_full, lost; /* flows, by why they were dropped */
+    _Atomic bool on, counts, stopping, reopen; /* on: the access log */
+    _Atomic(struct sink *) next;               /* what recorder_set opened; NULL: nothing new */
+    _Atomic uint64_t queue_full, lost;         /* flows, by why they were dropped */
+    struct tally_book tally;
     pthread_t thread;
     bool has_thread;
 
@@ -128,6 +129,7 @@ static void flush(struct recorder *r)
 
 static void record(struct recorder *r, struct flow *f)
 {
+    tally_add(&r->tally, f);
     if (r->sink->render && !r->sink->render(&r->batch, f))
         atomic_fetch_add_explicit(&r->lost, 1, memory_order_relaxed);
     if (r->batch.len >= BATCH_FLUSH)
@@ -259,6 +261,7 @@ struct recorder *recorder_new(const struct config *c, unsigned workers, struct e
         return NULL;
     }
     buf_init(&r->batch, BATCH_MAX);
+    tally_init(&r->tally);
     atomic_init(&r->state, AWAKE);
     r->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (r->wake_fd < 0 || !init_rings(r, workers))
@@ -290,6 +293,7 @@ void recorder_free(struct recorder *r)
     sink_free(r->sink);
     sink_free(atomic_load(&r->next));
     buf_fini(&r->batch);
+    tally_fini(&r->tally);
     if (r->wake_fd >= 0)
         close(r->wake_fd);
     free(r->rings);
@@ -298,7 +302,8 @@ void recorder_free(struct recorder *r)
 
 bool recorder_is_on(const struct recorder *r)
 {
-    return atomic_load_explicit(&r->on, memory_order_relaxed);
+    return atomic_load_explicit(&r->on, memory_order_relaxed) ||
+           atomic_load_explicit(&r->counts, memory_order_relaxed);
 }
 
 void recorder_take(struct recorder *r, unsigned w, struct flow *f)
@@ -333,7 +338,7 @@ bool recorder_set(struct recorder *r, const struct config *c, struct err *err)
 {
     struct sink *sink;
 
-    if (!r->has_thread && c->log_to == LOG_TO_OFF)
+    if (!r->has_thread && c->log_to == LOG_TO_OFF && !atomic_load(&r->counts))
         return true;
     sink = sink_new(c, err);
     if (!sink)
@@ -351,6 +356,17 @@ bool recorder_set(struct recorder *r, const struct config *c, struct err *err)
     }
     atomic_store(&r->on, c->log_to != LOG_TO_OFF);
     return true;
+}
+
+bool recorder_count(struct recorder *r, const struct config *c, struct err *err)
+{
+    atomic_store(&r->counts, true);
+    return r->has_thread || recorder_set(r, c, err);
+}
+
+bool recorder_read_tally(struct recorder *r, struct tally *out)
+{
+    return tally_read(&r->tally, out);
 }
 
 uint64_t recorder_dropped(const struct recorder *r)

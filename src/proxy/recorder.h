@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "config/config.h"
 #include "flow/flow.h"
+#include "flow/tally.h"
 
 struct recorder;
 
@@ -31,3 +32,8 @@ void recorder_reopen(struct recorder *r);
 /* After a reload: another target or format; false with *err set: the old one stays. */
 bool recorder_set(struct recorder *r, const struct config *c, struct err *err);
 uint64_t recorder_dropped(const struct recorder *r);
+
+/* From now on flows are counted, also where the log is off; false with *err set. */
+bool recorder_count(struct recorder *r, const struct config *c, struct err *err);
+/* What they came to (tally_free); false: out of memory.  Any thread. */
+bool recorder_read_tally(struct recorder *r, struct tally *out);

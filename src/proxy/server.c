@@ -554,7 +554,8 @@ static bool start_company(struct server *s, struct err *err)
 {
     const struct server_company *c = &s->options->company;
 
-    s->has_company = c->start && c->start(c->owner, &s->door, err);
+    s->has_company = c->start && recorder_count(s->shared.recorder, s->config, err) &&
+                     c->start(c->owner, &s->door, err);
     return s->has_company || !c->start;
 }
 

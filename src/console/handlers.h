@@ -1,0 +1,23 @@
+/* console/handlers.h - what each route is answered by; routes.c has the table. */
+#pragma once
+
+#include "console/request.h"
+
+/* health.c */
+void health_get_alive(struct request *r, struct reply *reply);
+void health_get_ready(struct request *r, struct reply *reply);
+/* metrics.c */
+void metrics_get(struct request *r, struct reply *reply);
+/* api_session.c */
+void session_get(struct request *r, struct reply *reply);
+void session_post(struct request *r, struct reply *reply);
+void session_delete(struct request *r, struct reply *reply);
+void setup_post(struct request *r, struct reply *reply);
+void link_post(struct request *r, struct reply *reply);
+void audit_get(struct request *r, struct reply *reply);
+/* api_live.c */
+void state_get(struct request *r, struct reply *reply);
+void connections_get(struct request *r, struct reply *reply);
+void connection_get(struct request *r, struct reply *reply);
+void connection_delete(struct request *r, struct reply *reply);
+void events_get(struct request *r, struct reply *reply);
