@@ -158,8 +158,8 @@ static void identify(struct guard *g, struct request *r)
         r->session = sessions_find(console_get_sessions(r->console), span_of(cookie),
                                    console_now_ns(r->console));
     addr_write(&r->peer.addr, text);
-    snprintf(r->who, sizeof r->who, "%.*s from %s", ADMINS_NAME_MAX,
-             r->session ? r->session->name : "nobody", text);
+    snprintf(r->who, sizeof r->who, "%.64s from %.71s", r->session ? r->session->name : "nobody",
+             text);
 }
 
 bool guard_admit(struct guard *g, struct request *r, struct reply *reply)
