@@ -82,6 +82,7 @@ struct config {
     bool history_given;
     uint64_t history_keep_ns, history_max;
     char *nonce_key; /* file: the key of Digest nonces; NULL: no memory for its name */
+    char *control;   /* socket: control.sock; NULL: no memory for its name */
     char *upstream_file;
     struct config_upstream upstream;
     struct parent *parent; /* what upstream means for each target; NULL: all go direct */

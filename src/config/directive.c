@@ -190,7 +190,7 @@ static const struct directive table[] = {
      .help = "The certificate's private key, in PEM."},
     {"hosts", SCOPE_CONSOLE, value_hosts, .least = 1, .most = 32, .value = "localhost",
      .takes = "NAME ...", .help = "Names it answers to, beside its addresses."},
-    {"admins", SCOPE_CONSOLE, value_path, AT(console.admins), ONE, .path = 1,
+    {"admins", SCOPE_CONSOLE, value_admins, AT(console.admins), ONE, .path = 1,
      .value = "admins.conf", .takes = "FILE",
      .help = "Its administrators; made by the first one-time link."},
     {"session-idle", SCOPE_CONSOLE, value_time, AT(console.session_idle_ns), MINUTE, YEAR, ONE,

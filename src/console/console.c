@@ -466,15 +466,12 @@ static bool start_web(struct console *c, const struct config *config, struct err
 }
 
 /* Without its socket the commands read the files, so it is no reason not to start. */
-static void start_control(struct console *c)
+static void start_control(struct console *c, const struct config *config)
 {
     struct err err;
 
-    if (c->options.control_path)
-        snprintf(c->control_path, sizeof c->control_path, "%s", c->options.control_path);
-    else
-        console_control_path(c->control_path, sizeof c->control_path);
-    c->control_fd = listen_control(c->control_path, &err);
+    snprintf(c->control_path, sizeof c->control_path, "%s", config->control);
+    c->control_fd = listen_control(config->control, &err);
     if (c->control_fd < 0) {
         log_warning("control socket: %s; going on without it", err.text);
         return;
@@ -535,10 +532,11 @@ static bool start(struct console *c, struct err *err)
     bool ok = init(c, config, err) && start_web(c, config, err);
     int failed;
 
+    if (ok)
+        start_control(c, config);
     config_unref(config);
     if (!ok)
         return false;
-    start_control(c);
     tell_link(c);
     c->now_ns = clock_mono_ns();
     failed = pthread_create(&c->thread, NULL, run, c);

@@ -19,9 +19,8 @@ struct sessions;
 
 struct console_options {
     struct console_door door;
-    const char *config_path;  /* the file that the configuration page edits; NULL: there is none */
-    const char *control_path; /* of control.sock; NULL: the default place */
-    const char *program;      /* of this program, for child processes: /proc/self/exe */
+    const char *config_path; /* the file that the configuration page edits; NULL: there is none */
+    const char *program;     /* of this program, for child processes: /proc/self/exe */
 };
 
 /* Opens the listeners of the configuration in force and starts the thread.  False with *err; a
@@ -31,10 +30,6 @@ bool console_start(const struct console_options *o, struct console **out, struct
 
 /* Ends the thread; safe on NULL. */
 void console_stop(struct console *c);
-
-/* Where the control socket of the proxy of this configuration is: RUNTIME_DIRECTORY of the service
- * manager, /run/viaduct for root, else the XDG runtime folder. */
-void console_control_path(char *out, size_t cap);
 
 /* --- for the console's own files -------------------------------------------------------------- */
 

@@ -59,6 +59,9 @@ void guard_write_url(const struct guard *g, char *out, size_t cap)
 {
     char text[ENDPOINT_TEXT_MAX];
 
+    *out = '\0';
+    if (!g->at.addr.family)
+        return;
     endpoint_write(&g->at, text);
     snprintf(out, cap, "%s://%s/", g->secure ? "https" : "http", text);
 }

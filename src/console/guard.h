@@ -27,7 +27,7 @@ struct guard {
 void guard_init(struct guard *g, const struct config_console *c, int fd, bool secure);
 void guard_fini(struct guard *g); /* safe on a zeroed one */
 
-/* "http://127.0.0.1:3180/" */
+/* "http://127.0.0.1:3180/"; "": the console is off. */
 void guard_write_url(const struct guard *g, char *out, size_t cap);
 
 /* Whether this request may be looked at at all; says who it is.  False: *reply says why. */

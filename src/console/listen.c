@@ -11,8 +11,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "console/console.h"
-
 #define PEM_MAX (1024 * 1024)
 #define BACKLOG 128
 
@@ -82,20 +80,6 @@ void listen_path_beside(const char *path, const char *name, char *out, size_t ca
     const char *slash = path ? strrchr(path, '/') : NULL;
 
     snprintf(out, cap, "%.*s%s", slash ? (int)(slash + 1 - path) : 0, path ? path : "", name);
-}
-
-void console_control_path(char *out, size_t cap)
-{
-    const char *given = getenv("RUNTIME_DIRECTORY"), *runtime = getenv("XDG_RUNTIME_DIR");
-
-    if (given && given[0] == '/') /* systemd.exec(5): a list, with colons */
-        snprintf(out, cap, "%.*s/control.sock", (int)strcspn(given, ":"), given);
-    else if (geteuid() == 0)
-        snprintf(out, cap, "/run/viaduct/control.sock");
-    else if (runtime && runtime[0] == '/')
-        snprintf(out, cap, "%s/viaduct/control.sock", runtime);
-    else
-        snprintf(out, cap, "/tmp/viaduct-%u/control.sock", (unsigned)geteuid());
 }
 
 /* A folder of ours alone: one in /tmp may be somebody else's trap. */
