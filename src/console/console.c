@@ -25,6 +25,7 @@
 #include "console/guard.h"
 #include "console/health.h"
 #include "console/internal.h"
+#include "console/jobs.h"
 #include "console/listen.h"
 #include "console/routes.h"
 #include "console/sessions.h"
@@ -63,6 +64,7 @@ struct console {
     struct sessions *sessions;
     struct audit *audit;
     struct health *health;
+    struct jobs *jobs;
     pthread_t thread;
     bool has_thread;
     _Atomic bool stopping;
@@ -517,7 +519,8 @@ static bool init(struct console *c, const struct config *config, struct err *err
     listen_path_beside(config->nonce_key, "audit.log", audit, sizeof audit);
     c->audit = audit_new(audit);
     c->health = health_new(&c->options.door);
-    if (c->wake_fd < 0 || !c->admins || !c->sessions || !c->audit || !c->health) {
+    c->jobs = jobs_new(c);
+    if (!c->jobs || c->wake_fd < 0 || !c->admins || !c->sessions || !c->audit || !c->health) {
         err_set(err, "out of memory or descriptors");
         return false;
     }
@@ -586,6 +589,7 @@ void console_stop(struct console *c)
     admins_free(c->admins);
     audit_free(c->audit);
     health_free(c->health);
+    jobs_free(c->jobs);
     if (c->sessions)
         explicit_bzero(c->sessions, sizeof *c->sessions);
     free(c->sessions);
@@ -622,6 +626,11 @@ struct guard *console_get_guard(struct console *c)
 struct health *console_get_health(struct console *c)
 {
     return c->health;
+}
+
+struct jobs *console_get_jobs(struct console *c)
+{
+    return c->jobs;
 }
 
 uint64_t console_now_ns(const struct console *c)

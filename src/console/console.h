@@ -15,6 +15,7 @@ struct console;
 struct admins;
 struct audit;
 struct health;
+struct jobs;
 struct sessions;
 
 struct console_options {
@@ -38,6 +39,7 @@ struct admins *console_get_admins(struct console *c);
 struct sessions *console_get_sessions(struct console *c);
 struct audit *console_get_audit(struct console *c);
 struct health *console_get_health(struct console *c);
+struct jobs *console_get_jobs(struct console *c);
 uint64_t console_now_ns(const struct console *c); /* monotonic, of this turn */
 
 /* Calls `ready` on the console's thread whenever the descriptor can be read, until it is unwatched.

@@ -15,6 +15,11 @@ void session_delete(struct request *r, struct reply *reply);
 void setup_post(struct request *r, struct reply *reply);
 void link_post(struct request *r, struct reply *reply);
 void audit_get(struct request *r, struct reply *reply);
+/* api_diagnose.c */
+void check_post(struct request *r, struct reply *reply);
+void explain_post(struct request *r, struct reply *reply);
+void job_events_get(struct request *r, struct reply *reply);
+void job_delete(struct request *r, struct reply *reply);
 /* api_live.c */
 void state_get(struct request *r, struct reply *reply);
 void connections_get(struct request *r, struct reply *reply);

@@ -48,6 +48,16 @@ const struct route routes[] = {
     {CONSOLE_GET, "/api/v1/events", RIGHT_READ, 0, false, events_get,
      "server-sent events: state each second, and, with the arguments of /api/v1/connections, its rows",
      "connections: 1 for rows; and all of /api/v1/connections", NULL, "events state, connections"},
+    {CONSOLE_POST, "/api/v1/check", RIGHT_CHANGE, 16 * KIB, false, check_post,
+     "goes the way to a URL, as a job", NULL,
+     "url\nproxy: this, upstream, direct, or a URL\nuser\npassword\ninsecure: take any certificate\n"
+     "mtu: find the largest segment\nfollow: redirects", "job: its id"},
+    {CONSOLE_POST, "/api/v1/explain", RIGHT_CHANGE, 64 * 1024 * KIB, true, explain_post,
+     "explains a capture, the body, as a job; it is kept in memory only", NULL, NULL, "job: its id"},
+    {CONSOLE_GET, "/api/v1/jobs/{}/events", RIGHT_READ, 0, false, job_events_get,
+     "server-sent events of a job, for one reader, with whom it ends", NULL, NULL,
+     "events flow (as it is so far, or as it ended), line (text), end (status, message)"},
+    {CONSOLE_DELETE, "/api/v1/jobs/{}", RIGHT_CHANGE, 0, false, job_delete, "ends a job", NULL, NULL, "ok"},
 };
 /* clang-format on */
 const unsigned routes_len = ARRAY_LEN(routes);

@@ -309,3 +309,90 @@ def answers(proxy):
         return Console(proxy).get("/healthz").status == 200
     except OSError:
         return False
+
+
+def read_events(console, path):
+    """All events of a stream that ends: (name, data)."""
+    connection = http.client.HTTPConnection("127.0.0.1", console.port, timeout=60)
+    connection.request("GET", path, headers={"Cookie": console.cookie})
+    response = connection.getresponse()
+    text = response.read().decode()
+    connection.close()
+    assert response.status == 200, text
+    events = [e.split("\n") for e in text.split("\n\n") if e]
+    return [(e[0].removeprefix("event: "), json.loads(e[1].removeprefix("data: "))) for e in events]
+
+
+def test_a_check_is_a_job_whose_phases_come_as_they_begin(proxy):
+    console = Console(proxy).set_up(proxy)
+    with HttpTarget() as target:
+        answer = console.ask("POST", "/api/v1/check", {"url": target.url(), "proxy": proxy.url})
+        assert answer.status == 202, answer.text
+        events = read_events(console, f"/api/v1/jobs/{answer.json['job']}/events")
+    assert [name for name, _ in events].count("flow") > 2
+    last = [data for name, data in events if name == "flow"][-1]
+    assert last["verdict"] == "ok" and last["source"] == "check" and last["proxy"] == f"127.0.0.1:{proxy.port}"
+    assert events[0][1]["verdict"] == "open"
+    assert events[-1] == ("end", {"status": 0, "message": ""})
+
+
+def children_of(pid):
+    return [
+        child
+        for task in os.listdir(f"/proc/{pid}/task")
+        for child in open(f"/proc/{pid}/task/{task}/children").read().split()
+    ]
+
+
+def mute(connection):
+    connection.sock.recv(65536)
+    connection.sock.recv(1)
+
+
+def test_a_password_of_a_check_is_in_no_argument(proxy):
+    console = Console(proxy).set_up(proxy)
+    with Target(mute) as silent:
+        body = {"url": "http://a.test/", "proxy": f"http://{silent.authority}", "user": "u"}
+        job = console.ask("POST", "/api/v1/check", {**body, "password": "canary-1"}).json["job"]
+        children = wait_until(lambda: children_of(proxy.pid))
+        line = b"".join(open(f"/proc/{pid}/cmdline", "rb").read() for pid in children)
+        assert b"canary-1" not in line
+        assert console.ask("DELETE", f"/api/v1/jobs/{job}").status == 200
+        wait_until(lambda: not children_of(proxy.pid))
+
+
+def test_jobs_are_few_and_end_with_their_reader(proxy):
+    console = Console(proxy).set_up(proxy)
+    with Target(mute) as silent:
+        body = {"url": "http://a.test/", "proxy": f"http://{silent.authority}"}
+        jobs = [console.ask("POST", "/api/v1/check", body) for _ in range(4)]
+        assert [a.status for a in jobs] == [202] * 4
+        answer = console.ask("POST", "/api/v1/check", body)
+        assert answer.status == 503 and answer.json["error"] == "busy"
+        connection = http.client.HTTPConnection("127.0.0.1", console.port, timeout=20)
+        path = f"/api/v1/jobs/{jobs[0].json['job']}/events"
+        connection.request("GET", path, headers={"Cookie": console.cookie})
+        response = connection.getresponse()
+        assert response.readline() == b"event: flow\n"
+        assert console.get(path).status == 404  # it has a reader
+        response.close()
+        connection.close()
+        wait_until(lambda: len(children_of(proxy.pid)) == 3)
+        for job in jobs[1:]:
+            console.ask("DELETE", f"/api/v1/jobs/{job.json['job']}")
+        wait_until(lambda: not children_of(proxy.pid))
+
+
+def test_bad_jobs(proxy):
+    console = Console(proxy).set_up(proxy)
+    for body, field in [
+        ({}, "url"),
+        ({"url": "http://a.test/\n"}, "url"),
+        ({"url": "x" * 3000}, "url"),
+        ({"url": "http://a.test/", "user": "a:b", "proxy": "direct"}, "user"),
+    ]:
+        answer = console.ask("POST", "/api/v1/check", body)
+        assert answer.status == 400 and answer.json["field"] == field, answer.text
+    answer = console.ask("POST", "/api/v1/check", {"url": "-o/etc/passwd", "proxy": "direct"})
+    events = read_events(console, f"/api/v1/jobs/{answer.json['job']}/events")
+    assert events[-1][1]["status"] in (1, 2)  # a word in place of a URL, and no option
