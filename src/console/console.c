@@ -336,8 +336,9 @@ static void tick_streams(struct console *c)
         if (s->over)
             continue;
         s->over = !s->events.tick(s->events.owner, &s->out, c->now_ns);
-        if (s->out.len || s->over)
-            resume(s);
+        if (s->out.len == 0 && !s->over)
+            buf_append(&s->out, ":\n\n", 3); /* so that one whose reader left is noticed */
+        resume(s);
     }
 }
 

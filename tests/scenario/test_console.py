@@ -319,7 +319,7 @@ def read_events(console, path):
     text = response.read().decode()
     connection.close()
     assert response.status == 200, text
-    events = [e.split("\n") for e in text.split("\n\n") if e]
+    events = [e.split("\n") for e in text.split("\n\n") if e.startswith("event")]
     return [(e[0].removeprefix("event: "), json.loads(e[1].removeprefix("data: "))) for e in events]
 
 
