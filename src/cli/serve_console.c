@@ -13,9 +13,9 @@ static enum live_end end(void *owner, uint64_t id, const char *who, const char *
     return door_end(owner, id, who, why);
 }
 
-static bool tally(void *owner, struct tally *out)
+static bool totals(void *owner, struct totals *out)
 {
-    return door_read_tally(owner, out);
+    return door_read_totals(owner, out);
 }
 
 static struct config *config(void *owner)
@@ -44,7 +44,7 @@ static void state(void *owner, struct console_state *out)
 static bool start(void *owner, struct door *door, struct err *err)
 {
     struct serve_console *s = owner;
-    struct console_options o = {.door = {door, ask, end, tally, config, reload, state},
+    struct console_options o = {.door = {door, ask, end, totals, config, reload, state},
                                 .config_path = s->config_path,
                                 .program = "/proc/self/exe"};
 

@@ -27,7 +27,7 @@ static const struct console_door *door_of(const struct request *r)
 /* --- the totals ------------------------------------------------------------------------------- */
 
 static void write_totals(struct jsonw *w, const struct console_door *door,
-                         const struct live_page *live, const struct tally *t)
+                         const struct live_page *live, const struct totals *t)
 {
     struct console_state s;
 
@@ -61,9 +61,9 @@ void state_get(struct request *r, struct reply *reply)
     struct live_query q = {0};
     struct live_page live;
     struct reply_json j;
-    struct tally t;
+    struct totals t;
 
-    if (!door->tally(door->owner, &t)) {
+    if (!door->totals(door->owner, &t)) {
         reply_out_of_memory(reply);
         return;
     }
@@ -71,7 +71,7 @@ void state_get(struct request *r, struct reply *reply)
     reply_json_begin(reply, &j);
     write_totals(&j.w, door, &live, &t);
     reply_json_end(reply, &j);
-    tally_free(&t);
+    totals_free(&t);
 }
 
 /* --- rows ------------------------------------------------------------------------------------- */
@@ -231,17 +231,17 @@ static bool add_state(const struct follower *f, const struct live_page *page, st
 {
     struct reply_json j;
     struct buf data;
-    struct tally t;
+    struct totals t;
     bool ok;
 
-    if (!f->door->tally(f->door->owner, &t))
+    if (!f->door->totals(f->door->owner, &t))
         return false;
     buf_init(&data, EVENTS_MAX);
     pen_init_draft(&j.pen, &data);
     j.w = (struct jsonw){.pen = &j.pen};
     write_totals(&j.w, f->door, page, &t);
     ok = pen_end_draft(&j.pen, &data);
-    tally_free(&t);
+    totals_free(&t);
     return write_event(out, "state", &data) && ok;
 }
 

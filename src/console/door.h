@@ -10,7 +10,7 @@
 #include "base/err.h"
 #include "config/config.h"
 #include "flow/live.h"
-#include "flow/tally.h"
+#include "flow/totals.h"
 
 struct console_state {
     bool draining;
@@ -25,8 +25,8 @@ struct console_door {
     /* Flows under way; the rows are the caller's.  False: out of memory. */
     bool (*ask)(void *owner, const struct live_query *q, struct live_page *page);
     enum live_end (*end)(void *owner, uint64_t id, const char *who, const char *why);
-    /* What ended flows came to since the start; tally_free.  False: out of memory. */
-    bool (*tally)(void *owner, struct tally *out);
+    /* What ended flows came to since the start; totals_free.  False: out of memory. */
+    bool (*totals)(void *owner, struct totals *out);
     struct config *(*config)(void *owner); /* the one in force: a reference */
     bool (*reload)(void *owner, struct err *err);
     void (*state)(void *owner, struct console_state *out);

@@ -20,7 +20,7 @@ static void one(struct buf *out, const char *name, const char *type, const char 
     buf_printf(out, "viaduct_%s %" PRIu64 "\n", name, value);
 }
 
-static void flows(struct buf *out, const struct tally *t)
+static void flows(struct buf *out, const struct totals *t)
 {
     head(out, "flows_total", "counter", "Flows that ended, by verdict.");
     for (unsigned v = 0; v < VERDICT_COUNT; v++)
@@ -39,12 +39,12 @@ static void flows(struct buf *out, const struct tally *t)
 }
 
 static void histogram(struct buf *out, const char *name, const char *label, const char *value,
-                      const struct tally_durations *d)
+                      const struct totals_durations *d)
 {
-    const uint32_t *bounds = tally_get_bounds();
+    const uint32_t *bounds = totals_get_bounds();
     uint64_t below = 0;
 
-    for (unsigned i = 0; i < TALLY_BUCKETS - 1; i++) {
+    for (unsigned i = 0; i < TOTALS_BUCKETS - 1; i++) {
         below += d->buckets[i];
         buf_printf(out, "viaduct_%s_bucket{%s=\"%s\",le=\"%g\"} %" PRIu64 "\n", name, label, value,
                    bounds[i] / 1e6, below);
@@ -56,7 +56,7 @@ static void histogram(struct buf *out, const char *name, const char *label, cons
     buf_printf(out, "viaduct_%s_count{%s=\"%s\"} %" PRIu64 "\n", name, label, value, d->count);
 }
 
-static void durations(struct buf *out, const struct tally *t)
+static void durations(struct buf *out, const struct totals *t)
 {
     head(out, "phase_duration_seconds", "histogram", "How long phases of ended flows took.");
     for (unsigned p = 0; p < PHASE_COUNT; p++)
@@ -93,9 +93,9 @@ void metrics_get(struct request *r, struct reply *reply)
     struct live_query all = {0}; /* no rows: the totals */
     struct console_state state;
     struct live_page live;
-    struct tally tally;
+    struct totals totals;
 
-    if (!door->tally(door->owner, &tally)) {
+    if (!door->totals(door->owner, &totals)) {
         reply_out_of_memory(reply);
         return;
     }
@@ -103,8 +103,8 @@ void metrics_get(struct request *r, struct reply *reply)
     door->ask(door->owner, &all, &live);
     reply->type = "text/plain; version=0.0.4; charset=utf-8";
     buf_init(&reply->body, BYTES_MAX);
-    flows(&reply->body, &tally);
-    durations(&reply->body, &tally);
+    flows(&reply->body, &totals);
+    durations(&reply->body, &totals);
     present(&reply->body, &state, &live);
-    tally_free(&tally);
+    totals_free(&totals);
 }

@@ -97,9 +97,9 @@ enum live_end door_end(struct door *d, uint64_t id, const char *who, const char 
     return live_end(d->live, id, who, why, 2 * ASK_MS);
 }
 
-bool door_read_tally(struct door *d, struct tally *out)
+bool door_read_totals(struct door *d, struct totals *out)
 {
-    return recorder_read_tally(d->shared->recorder, out);
+    return recorder_read_totals(d->shared->recorder, out);
 }
 
 struct config *door_get_config(struct door *d)

@@ -11,7 +11,7 @@
 #include "base/err.h"
 #include "config/config.h"
 #include "flow/live.h"
-#include "flow/tally.h"
+#include "flow/totals.h"
 
 struct live;
 struct proxy_shared;
@@ -53,8 +53,8 @@ void door_tell(struct door *d, bool well, const char *trouble);
 bool door_ask(struct door *d, const struct live_query *q, struct live_page *page);
 enum live_end door_end(struct door *d, uint64_t id, const char *who, const char *why);
 
-/* What ended flows came to (tally_free); false: out of memory. */
-bool door_read_tally(struct door *d, struct tally *out);
+/* What ended flows came to (totals_free); false: out of memory. */
+bool door_read_totals(struct door *d, struct totals *out);
 
 /* The configuration in force: a reference that is the caller's. */
 struct config *door_get_config(struct door *d);

@@ -44,7 +44,7 @@ struct recorder {
     _Atomic bool on, counts, stopping, reopen; /* on: the access log */
     _Atomic(struct sink *) next;               /* what recorder_set opened; NULL: nothing new */
     _Atomic uint64_t queue_full, lost;         /* flows, by why they were dropped */
-    struct tally_book tally;
+    struct totals_book totals;
     pthread_t thread;
     bool has_thread;
 
@@ -129,7 +129,7 @@ static void flush(struct recorder *r)
 
 static void record(struct recorder *r, struct flow *f)
 {
-    tally_add(&r->tally, f);
+    totals_add(&r->totals, f);
     if (r->sink->render && !r->sink->render(&r->batch, f))
         atomic_fetch_add_explicit(&r->lost, 1, memory_order_relaxed);
     if (r->batch.len >= BATCH_FLUSH)
@@ -261,7 +261,7 @@ struct recorder *recorder_new(const struct config *c, unsigned workers, struct e
         return NULL;
     }
     buf_init(&r->batch, BATCH_MAX);
-    tally_init(&r->tally);
+    totals_init(&r->totals);
     atomic_init(&r->state, AWAKE);
     r->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (r->wake_fd < 0 || !init_rings(r, workers))
@@ -293,7 +293,7 @@ void recorder_free(struct recorder *r)
     sink_free(r->sink);
     sink_free(atomic_load(&r->next));
     buf_fini(&r->batch);
-    tally_fini(&r->tally);
+    totals_fini(&r->totals);
     if (r->wake_fd >= 0)
         close(r->wake_fd);
     free(r->rings);
@@ -364,9 +364,9 @@ bool recorder_count(struct recorder *r, const struct config *c, struct err *err)
     return r->has_thread || recorder_set(r, c, err);
 }
 
-bool recorder_read_tally(struct recorder *r, struct tally *out)
+bool recorder_read_totals(struct recorder *r, struct totals *out)
 {
-    return tally_read(&r->tally, out);
+    return totals_read(&r->totals, out);
 }
 
 uint64_t recorder_dropped(const struct recorder *r)

@@ -10,7 +10,7 @@
 #include "base/err.h"
 #include "config/config.h"
 #include "flow/flow.h"
-#include "flow/tally.h"
+#include "flow/totals.h"
 
 struct recorder;
 
@@ -35,5 +35,5 @@ uint64_t recorder_dropped(const struct recorder *r);
 
 /* From now on flows are counted, also where the log is off; false with *err set. */
 bool recorder_count(struct recorder *r, const struct config *c, struct err *err);
-/* What they came to (tally_free); false: out of memory.  Any thread. */
-bool recorder_read_tally(struct recorder *r, struct tally *out);
+/* What they came to (totals_free); false: out of memory.  Any thread. */
+bool recorder_read_totals(struct recorder *r, struct totals *out);

@@ -1,4 +1,4 @@
-/* flow/tally.h - what all ended flows came to: counters by verdict, warning and rule, and how long
+/* flow/totals.h - what all ended flows came to: counters by verdict, warning and rule, and how long
  * phases took.
  *
  * One thread adds (the recorder), another reads; a lock between these two, which no worker ever
@@ -11,22 +11,22 @@
 
 #include "flow/flow.h"
 
-#define TALLY_RULES_MAX 1024 /* names; further ones are counted together, as "" */
+#define TOTALS_RULES_MAX 1024 /* names; further ones are counted together, as "" */
 
 /* Upper bounds of a phase's duration, in microseconds; one more bucket is for what is longer. */
-#define TALLY_BOUNDS_US                                                                            \
+#define TOTALS_BOUNDS_US                                                                           \
     {                                                                                              \
         500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000,      \
             5000000, 10000000, 30000000, 60000000                                                  \
     }
-#define TALLY_BUCKETS 17
+#define TOTALS_BUCKETS 17
 
-struct tally_durations {
-    uint64_t buckets[TALLY_BUCKETS]; /* each on its own, not added up */
+struct totals_durations {
+    uint64_t buckets[TOTALS_BUCKETS]; /* each on its own, not added up */
     uint64_t count, sum_us;
 };
 
-struct tally_rule {
+struct totals_rule {
     char *name;       /* heap; "" for those that had no room */
     uint64_t hits;    /* flows that it decided */
     uint64_t denied;  /*   of them, denied */
@@ -34,31 +34,31 @@ struct tally_rule {
     uint64_t last_ns; /* wall clock of the last hit or report */
 };
 
-struct tally {
+struct totals {
     uint64_t flows[VERDICT_COUNT];
     uint64_t superseded; /* of them, 407s that were answered */
     uint64_t warnings[WARNING_COUNT];
     uint64_t bytes_up, bytes_down;
-    struct tally_durations phases[PHASE_COUNT];
-    struct tally_durations steps[STEP_KIND_COUNT]; /* inside `answer` */
-    struct tally_rule *rules;                      /* heap */
+    struct totals_durations phases[PHASE_COUNT];
+    struct totals_durations steps[STEP_KIND_COUNT]; /* inside `answer` */
+    struct totals_rule *rules;                      /* heap */
     unsigned rules_len;
 };
 
-struct tally_book {
+struct totals_book {
     pthread_mutex_t lock;
-    struct tally sums;
+    struct totals sums;
 };
 
-void tally_init(struct tally_book *b);
-void tally_fini(struct tally_book *b);
+void totals_init(struct totals_book *b);
+void totals_fini(struct totals_book *b);
 
 /* Counts an ended flow.  Memory out: its rule is counted as "", or not at all. */
-void tally_add(struct tally_book *b, const struct flow *f);
+void totals_add(struct totals_book *b, const struct flow *f);
 
-/* A copy of all, which tally_free frees.  False: out of memory, *out is zeroed. */
-bool tally_read(struct tally_book *b, struct tally *out);
-void tally_free(struct tally *t);
+/* A copy of all, which totals_free frees.  False: out of memory, *out is zeroed. */
+bool totals_read(struct totals_book *b, struct totals *out);
+void totals_free(struct totals *t);
 
-/* The upper bounds, TALLY_BUCKETS - 1 of them. */
-const uint32_t *tally_get_bounds(void);
+/* The upper bounds, TOTALS_BUCKETS - 1 of them. */
+const uint32_t *totals_get_bounds(void);

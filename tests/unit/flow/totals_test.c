@@ -9,10 +9,10 @@
 
 #include "base/clock.h"
 #include "base/util.h"
-#include "flow/tally.h"
+#include "flow/totals.h"
 
 /* A flow that began at second 100, and answered after `us`. */
-static void count(struct tally_book *b, enum verdict v, const char *rule, uint64_t us,
+static void count(struct totals_book *b, enum verdict v, const char *rule, uint64_t us,
                   const char *reported)
 {
     struct flow f = {0};
@@ -27,21 +27,21 @@ static void count(struct tally_book *b, enum verdict v, const char *rule, uint64
     f.bytes_up = 10;
     f.bytes_down = 100;
     flow_end(&f, v, SIDE_CLIENT, CERTAINTY_SEEN, us * NS_PER_US);
-    tally_add(b, &f);
+    totals_add(b, &f);
     flow_fini(&f);
 }
 
 static void flows_are_counted(void **state)
 {
-    struct tally_book b;
-    struct tally t;
+    struct totals_book b;
+    struct totals t;
 
     (void)state;
-    tally_init(&b);
+    totals_init(&b);
     count(&b, VERDICT_OK, "updates", 1000, NULL);
     count(&b, VERDICT_OK, "updates", 1001, "trial");
     count(&b, VERDICT_ACL_DENIED, "social", 70000000, "trial");
-    assert_true(tally_read(&b, &t));
+    assert_true(totals_read(&b, &t));
     assert_int_equal(t.flows[VERDICT_OK], 2);
     assert_int_equal(t.flows[VERDICT_ACL_DENIED], 1);
     assert_int_equal(t.flows[VERDICT_STALLED], 0);
@@ -53,7 +53,7 @@ static void flows_are_counted(void **state)
     assert_int_equal(t.phases[PHASE_ANSWER].sum_us, 70002001);
     assert_int_equal(t.phases[PHASE_ANSWER].buckets[1], 1); /* a bound belongs to its bucket */
     assert_int_equal(t.phases[PHASE_ANSWER].buckets[2], 1);
-    assert_int_equal(t.phases[PHASE_ANSWER].buckets[TALLY_BUCKETS - 1], 1);
+    assert_int_equal(t.phases[PHASE_ANSWER].buckets[TOTALS_BUCKETS - 1], 1);
     assert_int_equal(t.phases[PHASE_TLS].count, 0);
     assert_int_equal(t.steps[STEP_KIND_DIAL].count, 3);
     assert_int_equal(t.steps[STEP_KIND_RESOLVE].count, 0);
@@ -66,33 +66,33 @@ static void flows_are_counted(void **state)
     assert_int_equal(t.rules[1].reports, 2);
     assert_int_equal(t.rules[2].denied, 1);
     assert_int_equal(t.rules[2].last_ns, 170 * NS_PER_S);
-    tally_free(&t);
-    tally_fini(&b);
+    totals_free(&t);
+    totals_fini(&b);
 }
 
 static void names_of_rules_are_bounded(void **state)
 {
-    struct tally_book b;
-    struct tally t;
+    struct totals_book b;
+    struct totals t;
     uint64_t hits = 0;
 
     (void)state;
-    tally_init(&b);
-    for (unsigned i = 0; i < TALLY_RULES_MAX + 50; i++) {
+    totals_init(&b);
+    for (unsigned i = 0; i < TOTALS_RULES_MAX + 50; i++) {
         char name[32];
 
         snprintf(name, sizeof name, "rule-%u", i);
         count(&b, VERDICT_OK, name, 1, NULL);
     }
-    assert_true(tally_read(&b, &t));
-    assert_int_equal(t.rules_len, TALLY_RULES_MAX + 1);
+    assert_true(totals_read(&b, &t));
+    assert_int_equal(t.rules_len, TOTALS_RULES_MAX + 1);
     for (unsigned i = 0; i < t.rules_len; i++)
         hits += t.rules[i].hits;
-    assert_int_equal(hits, TALLY_RULES_MAX + 50);
-    assert_string_equal(t.rules[TALLY_RULES_MAX].name, "");
-    assert_int_equal(t.rules[TALLY_RULES_MAX].hits, 50);
-    tally_free(&t);
-    tally_fini(&b);
+    assert_int_equal(hits, TOTALS_RULES_MAX + 50);
+    assert_string_equal(t.rules[TOTALS_RULES_MAX].name, "");
+    assert_int_equal(t.rules[TOTALS_RULES_MAX].hits, 50);
+    totals_free(&t);
+    totals_fini(&b);
 }
 
 int main(void)

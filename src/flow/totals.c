@@ -1,4 +1,4 @@
-#include "flow/tally.h"
+#include "flow/totals.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -7,35 +7,35 @@
 #include "base/clock.h"
 #include "base/util.h"
 
-static const uint32_t bounds[] = TALLY_BOUNDS_US;
-static_assert(ARRAY_LEN(bounds) + 1 == TALLY_BUCKETS, "a bound has no bucket");
+static const uint32_t bounds[] = TOTALS_BOUNDS_US;
+static_assert(ARRAY_LEN(bounds) + 1 == TOTALS_BUCKETS, "a bound has no bucket");
 
-const uint32_t *tally_get_bounds(void)
+const uint32_t *totals_get_bounds(void)
 {
     return bounds;
 }
 
-void tally_init(struct tally_book *b)
+void totals_init(struct totals_book *b)
 {
-    *b = (struct tally_book){0};
+    *b = (struct totals_book){0};
     pthread_mutex_init(&b->lock, NULL);
 }
 
-void tally_free(struct tally *t)
+void totals_free(struct totals *t)
 {
     for (unsigned i = 0; i < t->rules_len; i++)
         free(t->rules[i].name);
     free(t->rules);
-    *t = (struct tally){0};
+    *t = (struct totals){0};
 }
 
-void tally_fini(struct tally_book *b)
+void totals_fini(struct totals_book *b)
 {
-    tally_free(&b->sums);
+    totals_free(&b->sums);
     pthread_mutex_destroy(&b->lock);
 }
 
-static void add_duration(struct tally_durations *d, uint64_t us)
+static void add_duration(struct totals_durations *d, uint64_t us)
 {
     unsigned i = 0;
 
@@ -47,7 +47,7 @@ static void add_duration(struct tally_durations *d, uint64_t us)
 }
 
 /* Rules are few, and the one that was hit last is often hit again. */
-static struct tally_rule *find_rule(struct tally *t, const char *name)
+static struct totals_rule *find_rule(struct totals *t, const char *name)
 {
     for (unsigned i = 0; i < t->rules_len; i++)
         if (strcmp(t->rules[i].name, name) == 0)
@@ -55,9 +55,9 @@ static struct tally_rule *find_rule(struct tally *t, const char *name)
     return NULL;
 }
 
-static struct tally_rule *make_rule(struct tally *t, const char *name)
+static struct totals_rule *make_rule(struct totals *t, const char *name)
 {
-    struct tally_rule *grown;
+    struct totals_rule *grown;
     char *copy;
 
     if ((t->rules_len & (t->rules_len - 1)) == 0) { /* full at each power of two */
@@ -69,25 +69,25 @@ static struct tally_rule *make_rule(struct tally *t, const char *name)
     copy = strdup(name);
     if (!copy)
         return NULL;
-    t->rules[t->rules_len] = (struct tally_rule){.name = copy};
+    t->rules[t->rules_len] = (struct totals_rule){.name = copy};
     return &t->rules[t->rules_len++];
 }
 
-static struct tally_rule *get_rule(struct tally *t, const char *name)
+static struct totals_rule *get_rule(struct totals *t, const char *name)
 {
-    struct tally_rule *r = find_rule(t, name);
+    struct totals_rule *r = find_rule(t, name);
 
-    if (!r && t->rules_len < TALLY_RULES_MAX)
+    if (!r && t->rules_len < TOTALS_RULES_MAX)
         r = make_rule(t, name);
     if (!r)
         r = find_rule(t, "");
     return r ? r : make_rule(t, "");
 }
 
-static void count_rules(struct tally *t, const struct flow *f)
+static void count_rules(struct totals *t, const struct flow *f)
 {
     uint64_t end_ns = f->start_ns + f->duration_ns;
-    struct tally_rule *r = f->rule ? get_rule(t, f->rule) : NULL;
+    struct totals_rule *r = f->rule ? get_rule(t, f->rule) : NULL;
     const char *name;
     uint32_t at = 0;
 
@@ -105,9 +105,9 @@ static void count_rules(struct tally *t, const struct flow *f)
     }
 }
 
-void tally_add(struct tally_book *b, const struct flow *f)
+void totals_add(struct totals_book *b, const struct flow *f)
 {
-    struct tally *t = &b->sums;
+    struct totals *t = &b->sums;
 
     pthread_mutex_lock(&b->lock);
     t->flows[f->verdict]++;
@@ -126,7 +126,7 @@ void tally_add(struct tally_book *b, const struct flow *f)
     pthread_mutex_unlock(&b->lock);
 }
 
-bool tally_read(struct tally_book *b, struct tally *out)
+bool totals_read(struct totals_book *b, struct totals *out)
 {
     bool ok = true;
 
@@ -143,6 +143,6 @@ bool tally_read(struct tally_book *b, struct tally *out)
     ok &= out->rules != NULL;
     pthread_mutex_unlock(&b->lock);
     if (!ok)
-        tally_free(out);
+        totals_free(out);
     return ok;
 }
