@@ -252,8 +252,18 @@ def test_readiness(proxy):
     console = Console(proxy)
     assert console.get("/healthz").text == "ok\n"
     # the resolver of the tests is a port where nobody is
-    answer = wait_until(lambda: (a := console.get("/readyz")).status == 503 and a)
+    assert console.get("/readyz").status == 503  # it looks only when somebody asks
+    answer = wait_until(lambda: "yet" not in (a := console.get("/readyz")).text and a)
+    assert answer.status == 503
     assert "resolver: 127.0.0.1:9 does not answer" in answer.text and "parent: none" in answer.text
+
+
+def test_ready():
+    from dns import DnsServer
+
+    with DnsServer({}) as dns, Proxy(console=BLOCK, resolver=f"servers {dns.address};") as proxy:
+        answer = wait_until(lambda: (a := Console(proxy).get("/readyz")).status == 200 and a)
+        assert answer.text == "accepting\nresolver: ok\nparent: none\n"
 
 
 def test_draining_is_not_ready():
