@@ -8,59 +8,11 @@
 #include "console/handlers.h"
 #include "console/jobs.h"
 #include "console/members.h"
+#include "console/words.h"
 
 #define CHECK_S 180
 #define EXPLAIN_S 120
 #define TEXT_MAX 2048 /* bytes of an argument */
-
-/* Arguments that a job keeps until it is over. */
-struct words {
-    char *texts[JOBS_ARGS_MAX];
-    unsigned len;
-};
-
-static void free_words(void *owner)
-{
-    struct words *w = owner;
-
-    for (unsigned i = 0; w && i < w->len; i++)
-        free(w->texts[i]);
-    free(w);
-}
-
-static const char *add_word(struct job_options *o, struct words *w, struct span text)
-{
-    if (w->len + 1 >= JOBS_ARGS_MAX)
-        return NULL;
-    w->texts[w->len] = strndup(text.ptr, text.len);
-    o->args[w->len] = w->texts[w->len];
-    return o->args[w->len++];
-}
-
-static void add_words(struct job_options *o, struct words *w, const char *const *texts)
-{
-    for (; *texts; texts++)
-        add_word(o, w, span_of(*texts));
-}
-
-static void answer_job(struct request *r, const struct job_options *o, struct reply *reply)
-{
-    char id[JOBS_ID_HEX + 1];
-    struct reply_json j;
-    struct err err;
-
-    if (!jobs_start(console_get_jobs(r->console), o, id, &err)) {
-        reply->retry_after_s = 10;
-        reply_problem(reply, 503, "busy", NULL, "%s", err.text);
-        return;
-    }
-    reply->status = 202;
-    reply_json_begin(reply, &j);
-    jsonw_open(&j.w, '{');
-    jsonw_member_text(&j.w, "job", id);
-    jsonw_close(&j.w, '}');
-    reply_json_end(reply, &j);
-}
 
 /* --- check ------------------------------------------------------------------------------------ */
 
@@ -82,8 +34,8 @@ static bool write_own_url(const struct config *c, char *out, size_t cap)
     return at.port != 0;
 }
 
-static bool add_proxy(const struct request *r, const struct members *m, struct job_options *o,
-                      struct words *w, struct reply *reply)
+static bool add_proxy(const struct request *r, const struct members *m, struct words *w,
+                      struct reply *reply)
 {
     const struct console_options *console = console_get_options(r->console);
     struct span proxy = members_get_text(m, "proxy");
@@ -93,15 +45,15 @@ static bool add_proxy(const struct request *r, const struct members *m, struct j
 
     if (proxy.len == 0 || span_equal(proxy, SPAN_LIT("this"))) {
         ok = write_own_url(c, own, sizeof own);
-        add_words(o, w, (const char *const[]){"-x", own, NULL});
+        words_add_all(w, (const char *const[]){"-x", own, NULL});
         if (!ok)
             reply_problem(reply, 409, "no-port", "proxy",
                           "this proxy's port is the kernel's choice: name it as http://…");
     } else if (!span_equal(proxy, SPAN_LIT("upstream"))) {
-        add_word(o, w, SPAN_LIT("-x"));
-        add_word(o, w, proxy);
+        words_add(w, SPAN_LIT("-x"));
+        words_add(w, proxy);
     } else if (console->config_path) {
-        add_words(o, w, (const char *const[]){"-c", console->config_path, NULL});
+        words_add_all(w, (const char *const[]){"-c", console->config_path, NULL});
     }
     config_unref(c);
     return ok;
@@ -125,12 +77,12 @@ static bool is_too_long(const struct members *m, struct reply *reply)
 
 static void start_check(struct request *r, const struct members *m, struct reply *reply)
 {
-    struct words *w = calloc(1, sizeof *w);
+    struct words *w = words_new();
     struct job_options o = {.input_fd = -1,
                             .language = request_get_language(r),
                             .seconds = CHECK_S,
                             .owner = w,
-                            .free = free_words};
+                            .free = words_free};
     struct span user = members_get_text(m, "user"), password = members_get_text(m, "password"),
                 url = members_get_text(m, "url");
     char line[TEXT_MAX + 2];
@@ -139,32 +91,33 @@ static void start_check(struct request *r, const struct members *m, struct reply
         reply_out_of_memory(reply);
         return;
     }
-    add_words(&o, w, (const char *const[]){"check", "--events", NULL});
-    if (!add_proxy(r, m, &o, w, reply)) {
-        free_words(w);
+    words_add_all(w, (const char *const[]){"check", "--events", NULL});
+    if (!add_proxy(r, m, w, reply)) {
+        words_free(w);
         return;
     }
     if (user.len && memchr(user.ptr, ':', user.len)) {
         reply_problem(reply, 400, "unfit", "user", "a user name has no colon");
-        free_words(w);
+        words_free(w);
         return;
     }
     if (user.len) {
-        add_word(&o, w, SPAN_LIT("-U"));
-        add_word(&o, w, user);
+        words_add(w, SPAN_LIT("-U"));
+        words_add(w, user);
         o.input.len =
             (size_t)snprintf(line, sizeof line, "%.*s\n", (int)password.len, password.ptr);
         o.input.ptr = line;
     }
     if (members_get_bool(m, "insecure", false))
-        add_word(&o, w, SPAN_LIT("-k"));
+        words_add(w, SPAN_LIT("-k"));
     if (members_get_bool(m, "mtu", false))
-        add_word(&o, w, SPAN_LIT("--mtu"));
+        words_add(w, SPAN_LIT("--mtu"));
     if (members_get_bool(m, "follow", false))
-        add_word(&o, w, SPAN_LIT("-L"));
-    add_word(&o, w, SPAN_LIT("--"));
-    add_word(&o, w, url);
-    answer_job(r, &o, reply);
+        words_add(w, SPAN_LIT("-L"));
+    words_add(w, SPAN_LIT("--"));
+    words_add(w, url);
+    words_give(w, o.args);
+    jobs_answer(r, &o, reply);
     explicit_bzero(line, sizeof line);
 }
 
@@ -194,7 +147,7 @@ void explain_post(struct request *r, struct reply *reply)
         return;
     }
     o.input_fd = r->upload_fd; /* the child has a copy of the descriptor once this returns */
-    answer_job(r, &o, reply);
+    jobs_answer(r, &o, reply);
 }
 
 /* --- jobs ------------------------------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/util.h"
 #include "console/handlers.h"
+#include "console/health.h"
 #include "render/render.h"
 
 #define EVENTS_MAX (1u << 20)
@@ -26,7 +27,23 @@ static const struct console_door *door_of(const struct request *r)
 
 /* --- the totals ------------------------------------------------------------------------------- */
 
-static void write_totals(struct jsonw *w, const struct console_door *door,
+static void write_health(struct jsonw *w, struct health *health)
+{
+    struct health_look look;
+
+    health_get(health, &look);
+    jsonw_key(w, "health");
+    jsonw_open(w, '{');
+    jsonw_key(w, "resolver_ok");
+    jsonw_bool(w, look.resolver_ok);
+    jsonw_member_text(w, "resolver", look.resolver);
+    jsonw_key(w, "parent_ok");
+    jsonw_bool(w, look.parent_ok);
+    jsonw_member_text(w, "parent", look.parent);
+    jsonw_close(w, '}');
+}
+
+static void write_totals(struct jsonw *w, const struct console_door *door, struct health *health,
                          const struct live_page *live, const struct totals *t)
 {
     struct console_state s;
@@ -52,12 +69,14 @@ static void write_totals(struct jsonw *w, const struct console_door *door,
             jsonw_member_u64(w, verdict_get_info((enum verdict)v)->name, t->flows[v]);
     jsonw_close(w, '}');
     jsonw_member_u64(w, "superseded", t->superseded);
+    write_health(w, health);
     jsonw_close(w, '}');
 }
 
 void state_get(struct request *r, struct reply *reply)
 {
     const struct console_door *door = door_of(r);
+    struct health *health = console_get_health(r->console);
     struct live_query q = {0};
     struct live_page live;
     struct reply_json j;
@@ -69,7 +88,7 @@ void state_get(struct request *r, struct reply *reply)
     }
     door->ask(door->owner, &q, &live);
     reply_json_begin(reply, &j);
-    write_totals(&j.w, door, &live, &t);
+    write_totals(&j.w, door, health, &live, &t);
     reply_json_end(reply, &j);
     totals_free(&t);
 }
@@ -213,6 +232,7 @@ void connection_delete(struct request *r, struct reply *reply)
 
 struct follower {
     const struct console_door *door;
+    struct health *health;
     bool rows; /* the page's, besides the totals */
     struct live_query query;
 };
@@ -239,7 +259,7 @@ static bool add_state(const struct follower *f, const struct live_page *page, st
     buf_init(&data, EVENTS_MAX);
     pen_init_draft(&j.pen, &data);
     j.w = (struct jsonw){.pen = &j.pen};
-    write_totals(&j.w, f->door, page, &t);
+    write_totals(&j.w, f->door, f->health, page, &t);
     ok = pen_end_draft(&j.pen, &data);
     totals_free(&t);
     return write_event(out, "state", &data) && ok;
@@ -284,6 +304,7 @@ void events_get(struct request *r, struct reply *reply)
         return;
     }
     f->door = door_of(r);
+    f->health = console_get_health(r->console);
     f->rows = rows && strcmp(rows, "1") == 0;
     if (f->rows && !read_query(r, &f->query, reply)) {
         free(f);

@@ -20,6 +20,23 @@ void check_post(struct request *r, struct reply *reply);
 void explain_post(struct request *r, struct reply *reply);
 void job_events_get(struct request *r, struct reply *reply);
 void job_delete(struct request *r, struct reply *reply);
+/* api_upstream.c */
+void upstream_get(struct request *r, struct reply *reply);
+void upstream_validate_post(struct request *r, struct reply *reply);
+void upstream_put(struct request *r, struct reply *reply);
+/* api_access.c */
+void access_get(struct request *r, struct reply *reply);
+void access_test_post(struct request *r, struct reply *reply);
+/* api_accounts.c */
+void accounts_get_all(struct request *r, struct reply *reply);
+void accounts_post(struct request *r, struct reply *reply);
+void account_put(struct request *r, struct reply *reply);
+void account_delete(struct request *r, struct reply *reply);
+/* api_configuration.c */
+void configuration_get(struct request *r, struct reply *reply);
+void configuration_version_get(struct request *r, struct reply *reply);
+void configuration_check_post(struct request *r, struct reply *reply);
+void configuration_put(struct request *r, struct reply *reply);
 /* api_live.c */
 void state_get(struct request *r, struct reply *reply);
 void connections_get(struct request *r, struct reply *reply);

@@ -16,14 +16,15 @@
 #include "base/hash.h"
 #include "base/span.h"
 
-#define PAUSE_MS 10000
+#define FRESH_NS (5 * NS_PER_S) /* a look is good that long */
 #define ANSWER_MS 3000
 
 struct health {
     struct console_door door;
     pthread_t thread;
     pthread_mutex_t lock;
-    int stop_fd;
+    int stop_fd, ask_fd; /* eventfds */
+    uint64_t looked_ns;  /* monotonic; 0: never */
     struct health_look look;
 };
 
@@ -130,17 +131,20 @@ static void *run(void *arg)
 {
     struct health *h = arg;
 
-    do {
+    while (wait_for(h, h->ask_fd, POLLIN, -1)) {
         struct config *c = h->door.config(h->door.owner);
         struct health_look look;
+        eventfd_t n;
 
+        eventfd_read(h->ask_fd, &n);
         look_at_resolver(h, c, &look);
         look_at_parent(h, c, &look);
         config_unref(c);
         pthread_mutex_lock(&h->lock);
         h->look = look;
+        h->looked_ns = clock_mono_ns();
         pthread_mutex_unlock(&h->lock);
-    } while (!wait_for(h, h->stop_fd, POLLIN, PAUSE_MS));
+    }
     return NULL;
 }
 
@@ -151,13 +155,16 @@ struct health *health_new(const struct console_door *door)
     if (!h)
         return NULL;
     h->door = *door;
-    h->look = (struct health_look){true, true, "not looked at yet", "not looked at yet"};
+    h->look = (struct health_look){false, false, "not looked at yet", "not looked at yet"};
     pthread_mutex_init(&h->lock, NULL);
     h->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (h->stop_fd >= 0 && pthread_create(&h->thread, NULL, run, h) == 0)
+    h->ask_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (h->stop_fd >= 0 && h->ask_fd >= 0 && pthread_create(&h->thread, NULL, run, h) == 0)
         return h;
     if (h->stop_fd >= 0)
         close(h->stop_fd);
+    if (h->ask_fd >= 0)
+        close(h->ask_fd);
     free(h);
     return NULL;
 }
@@ -169,6 +176,7 @@ void health_free(struct health *h)
     eventfd_write(h->stop_fd, 1);
     pthread_join(h->thread, NULL);
     close(h->stop_fd);
+    close(h->ask_fd);
     pthread_mutex_destroy(&h->lock);
     free(h);
 }
@@ -177,5 +185,7 @@ void health_get(struct health *h, struct health_look *out)
 {
     pthread_mutex_lock(&h->lock);
     *out = h->look;
+    if (!h->looked_ns || clock_mono_ns() - h->looked_ns >= FRESH_NS)
+        eventfd_write(h->ask_fd, 1);
     pthread_mutex_unlock(&h->lock);
 }

@@ -224,7 +224,8 @@ static void become(const struct job_options *o, const char *program, int in, int
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_CPU, o->seconds);
     limit(RLIMIT_NOFILE, DESCRIPTORS);
-    limit(RLIMIT_FSIZE, 0);
+    if (!o->writes)
+        limit(RLIMIT_FSIZE, 0);
     if (LIMITS_MEMORY)
         limit(RLIMIT_AS, MEMORY);
     sigemptyset(&none);
@@ -352,6 +353,25 @@ bool jobs_start(struct jobs *j, const struct job_options *o, char id[JOBS_ID_HEX
     err_set(err, "cannot start a process: %s", strerror(errno));
     drop(job);
     return false;
+}
+
+void jobs_answer(struct request *r, const struct job_options *o, struct reply *reply)
+{
+    char id[JOBS_ID_HEX + 1];
+    struct reply_json j;
+    struct err err;
+
+    if (!jobs_start(console_get_jobs(r->console), o, id, &err)) {
+        reply->retry_after_s = 10;
+        reply_problem(reply, 503, "busy", NULL, "%s", err.text);
+        return;
+    }
+    reply->status = 202;
+    reply_json_begin(reply, &j);
+    jsonw_open(&j.w, '{');
+    jsonw_member_text(&j.w, "job", id);
+    jsonw_close(&j.w, '}');
+    reply_json_end(reply, &j);
 }
 
 /* --- readers ---------------------------------------------------------------------------------- */

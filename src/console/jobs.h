@@ -23,6 +23,7 @@ struct job_options {
     int input_fd;         /* its standard input, from its begin; the caller's; -1: `input` */
     struct span input;    /* bytes for its standard input (a password); few */
     const char *language; /* "en", "ja" */
+    bool writes;          /* it may write files */
     unsigned seconds;     /* it is ended after that */
     /* At its end, on the console's thread, NULL: its exit status, or -1 when it was ended; may add
      * events for its reader. */
@@ -42,6 +43,9 @@ void jobs_free(struct jobs *j); /* ends them all */
  * more. */
 bool jobs_start(struct jobs *j, const struct job_options *o, char id[JOBS_ID_HEX + 1],
                 struct err *err);
+
+/* Starts one and answers 202 with its id, or with what keeps it. */
+void jobs_answer(struct request *r, const struct job_options *o, struct reply *reply);
 
 /* Becomes the reader of a job: false: there is none of that id, or it has a reader. */
 bool jobs_read(struct jobs *j, const char *id, struct event_stream *out);

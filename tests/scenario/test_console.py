@@ -13,7 +13,7 @@ import pytest
 from client import Client, get
 from console import Console
 from target import HttpTarget, Target, echo
-from viaduct import Proxy, wait_until
+from viaduct import Proxy, run_command, wait_until
 
 BLOCK = "console { listen 127.0.0.1:0; }"
 
@@ -252,8 +252,18 @@ def test_readiness(proxy):
     console = Console(proxy)
     assert console.get("/healthz").text == "ok\n"
     # the resolver of the tests is a port where nobody is
-    answer = wait_until(lambda: (a := console.get("/readyz")).status == 503 and a)
+    assert console.get("/readyz").status == 503  # it looks only when somebody asks
+    answer = wait_until(lambda: "yet" not in (a := console.get("/readyz")).text and a)
+    assert answer.status == 503
     assert "resolver: 127.0.0.1:9 does not answer" in answer.text and "parent: none" in answer.text
+
+
+def test_ready():
+    from dns import DnsServer
+
+    with DnsServer({}) as dns, Proxy(console=BLOCK, resolver=f"servers {dns.address};") as proxy:
+        answer = wait_until(lambda: (a := Console(proxy).get("/readyz")).status == 200 and a)
+        assert answer.text == "accepting\nresolver: ok\nparent: none\n"
 
 
 def test_draining_is_not_ready():
@@ -396,3 +406,15 @@ def test_bad_jobs(proxy):
     answer = console.ask("POST", "/api/v1/check", {"url": "-o/etc/passwd", "proxy": "direct"})
     events = read_events(console, f"/api/v1/jobs/{answer.json['job']}/events")
     assert events[-1][1]["status"] in (1, 2)  # a word in place of a URL, and no option
+
+
+def test_a_link_by_command():
+    with Proxy(console=BLOCK) as proxy:
+        env = {**os.environ, "RUNTIME_DIRECTORY": str(proxy.folder), "STATE_DIRECTORY": str(proxy.folder)}
+        done = run_command("account", "admin-link", "-c", proxy.config, env=env)
+        assert done.returncode == 0, done.stderr
+        token = re.fullmatch(rf"http://127.0.0.1:{proxy.console_port}/#setup=([0-9a-f]{{64}})\n", done.stdout).group(1)
+        body = {"token": token, "name": "other", "password": "correct horse"}
+        assert Console(proxy).ask("POST", "/api/v1/setup", body).status == 200
+    done = run_command("account", "admin-link", "-c", "/dev/null", env={**env, "RUNTIME_DIRECTORY": "/nowhere"})
+    assert done.returncode == 3 and "no proxy is running here" in done.stderr
