@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -16,7 +17,7 @@
 #define BYTES_ENOUGH (4u << 20)
 #define TALLY_NS (5 * NS_PER_S) /* tallies are that much behind at most */
 #define LOG_PAGES 1000          /* of the write-ahead log: then it goes into the file */
-#define LOG_PAGES_LEAST 64
+#define LOG_PAGES_LEAST 16
 #define LOG_BYTES_MOST (1ull << 30) /* where there is no limit */
 
 /* From the oldest reader on, the log cannot be used again: it grows as long as that one reads. */
@@ -214,6 +215,24 @@ enum fault history_commit(struct history *h, uint64_t wall_ns, struct err *err)
     if (h->log_pages >= fit_log(h))
         checkpoint(h);
     return FAULT_NONE;
+}
+
+bool history_is_settled(const struct history *h)
+{
+    return tally_is_empty(&h->tallies);
+}
+
+enum fault history_settle(struct history *h, uint64_t wall_ns, struct err *err)
+{
+    h->tallied_ns = 0;
+    return history_commit(h, wall_ns, err);
+}
+
+bool history_is_there(const struct history *h)
+{
+    struct stat st;
+
+    return stat(h->path, &st) == 0 && st.st_dev == h->device && st.st_ino == h->inode;
 }
 
 void history_set_limits(struct history *h, const struct history_limits *limits)

@@ -52,3 +52,11 @@ bool history_is_full(const struct history *h);
 /* Commits, and removes what is older or more than the limits allow; without an open transaction it
  * does the latter.  A fault voids the transaction: close. */
 enum fault history_commit(struct history *h, uint64_t wall_ns, struct err *err);
+
+/* Whether all tallies are in the file; else they will be with a commit five seconds after the last
+ * time, or with this one: for the end. */
+bool history_is_settled(const struct history *h);
+enum fault history_settle(struct history *h, uint64_t wall_ns, struct err *err);
+
+/* Whether what is written still is the file of that name, not one that was moved or removed. */
+bool history_is_there(const struct history *h);

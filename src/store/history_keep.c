@@ -258,7 +258,7 @@ static int64_t count_free(struct history *h)
 /* Pages of the file, so that it and the write-ahead log stay below the limit. */
 static int64_t fit_pages(const struct history *h)
 {
-    uint64_t pages = h->limits.max_bytes / PAGE, apart = pages / 4;
+    uint64_t pages = h->limits.max_bytes / PAGE, apart = pages / 3;
 
     return (int64_t)(pages - (apart < 4096 ? apart : 4096));
 }
@@ -290,7 +290,7 @@ static int keep_size(struct history *h)
     for (unsigned n = 0; n < BLOCKS_AT_ONCE && code == SQLITE_DONE && !done; n++) {
         if (count_pages(h) - count_free(h) <= most)
             break;
-        code = tally_is_empty(&h->tallies) ? SQLITE_DONE : history_write_tallies(h);
+        code = history_write_tallies(h);
         if (code == SQLITE_DONE)
             code = remove_something(h, &done);
     }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "store/schema.h"
@@ -80,7 +81,11 @@ static enum fault make_packer(struct history *h, struct err *err)
 static enum fault open_database(struct history *h, struct err *err)
 {
     enum fault fault = database_open(h->path, &h->db, err);
+    struct stat st = {0};
 
+    stat(h->path, &st);
+    h->device = st.st_dev;
+    h->inode = st.st_ino;
     if (fault == FAULT_NONE)
         fault = schema_prepare(h->db, err);
     if (fault == FAULT_NONE)
@@ -141,6 +146,8 @@ enum fault history_open(const char *path, const struct history_limits *limits, u
         fault = take_lock(h, said);
         if (fault == FAULT_NONE)
             fault = open_database(h, said);
+        if (fault == FAULT_NONE)
+            said->text[0] = '\0';
         if (fault == FAULT_BROKEN || fault == FAULT_NEWER)
             fault = begin_anew(h, fault, wall_ns, said);
     }

@@ -1,6 +1,8 @@
 /* store/history_private.h - the writer's state, shared by the files that make it up. */
 #pragma once
 
+#include <sys/types.h>
+
 #include "store/bits.h"
 #include "store/history.h"
 #include "store/pack.h"
@@ -26,6 +28,8 @@ struct history_pack {
 struct history {
     sqlite3 *db;
     char *path;
+    dev_t device; /* which file it was when it was opened */
+    ino_t inode;
     int lock_fd; /* held as long as this process writes the file */
     struct history_limits limits;
     struct packer *packer;

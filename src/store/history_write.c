@@ -30,11 +30,12 @@ int history_write_pack(struct history *h, bool failed)
 
 int history_write_tallies(struct history *h)
 {
-    int code = tally_is_empty(&h->tallies) ? SQLITE_DONE : tally_write(&h->tallies, &h->sql.tally);
+    int code;
 
-    if (code == SQLITE_DONE)
-        code = history_write_mark(h, "tallied", h->next - 1);
-    return code;
+    if (tally_is_empty(&h->tallies))
+        return SQLITE_DONE;
+    code = tally_write(&h->tallies, &h->sql.tally);
+    return code == SQLITE_DONE ? history_write_mark(h, "tallied", h->next - 1) : code;
 }
 
 static int write_block_row(struct history *h)
