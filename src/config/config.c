@@ -215,16 +215,8 @@ void config_unref(struct config *c)
 
 void config_warn_unserved(const struct config *c)
 {
-    const struct {
-        enum scope scope;
-        const char *name;
-        bool wanted; /* who turns it off gets what the file says */
-    } rows[] = {{SCOPE_MAIN, "console", c->console.on}, {SCOPE_LOG, "history", true}};
+    int line = values_get_line(c->values, SCOPE_MAIN, "console");
 
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        int line = values_get_line(c->values, rows[i].scope, rows[i].name);
-
-        if (line > 0 && rows[i].wanted)
-            log_warning("%s:%d: %s is not served by this version", c->path, line, rows[i].name);
-    }
+    if (line > 0 && c->console.on) /* who turns it off gets what the file says */
+        log_warning("%s:%d: console is not served by this version", c->path, line);
 }

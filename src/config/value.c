@@ -436,6 +436,10 @@ char *value_state_path(struct arena *a, const char *name)
 
 bool value_history(const struct setting *s)
 {
+    if (!s->is_default && span_equal(s->words[1].text, SPAN_LIT("off"))) {
+        s->config->history = NULL;
+        return true;
+    }
     if (!s->is_default)
         return value_path(s);
     return (s->config->history = value_state_path(arena_of(s), s->what->value)) != NULL;

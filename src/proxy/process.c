@@ -65,19 +65,25 @@ static const struct passwd *find_user(const struct config *c, struct err *err)
     return pw;
 }
 
+/* Where the nonce key lies, and the history unless the file says where. */
+static bool needs_state_folder(const struct config *c)
+{
+    return c->authentication.present || (c->history && !c->history_given);
+}
+
 bool process_drop_privileges(const struct config *c, const char *nonce_key, struct err *err)
 {
     const struct passwd *pw;
 
     if (geteuid() != 0) {
-        if (c->authentication.present)
+        if (needs_state_folder(c))
             nonce_key_make_folder(nonce_key, geteuid(), getegid());
         return true;
     }
     pw = find_user(c, err);
     if (!pw)
         return false;
-    if (c->authentication.present)
+    if (needs_state_folder(c))
         nonce_key_make_folder(nonce_key, pw->pw_uid, pw->pw_gid);
     if (initgroups(pw->pw_name, pw->pw_gid) < 0 || setgid(pw->pw_gid) < 0 ||
         setuid(pw->pw_uid) < 0) {
