@@ -1,6 +1,7 @@
 /* What is removed, and in which order: too old a flow in any case; where there is too much, the
  * oldest flows that are fine first (the tallies have counted them), then the oldest failures, then
- * tallies.  A call removes some of it, so that no commit takes long. */
+ * tallies.  An eighth of the room is for the newest that are fine, or a stream of failures would
+ * leave nothing else to be seen.  A call removes some of it, so that no commit takes long. */
 #include "base/clock.h"
 #include "store/history_private.h"
 
@@ -11,7 +12,9 @@
 #define TALLY_BYTES 64u  /* of a row of tallies, about */
 #define TALLY_PART 5     /* their part of the whole, at most: one fifth */
 #define GAPS_MOST 1000
-#define DAY_MINUTES 1440
+#define FINE_PART 8    /* of the room, for the newest flows that are fine */
+#define FLOW_BYTES 320 /* of a flow in the file, about */
+#define TALLY_STEPS 16 /* their oldest part of so many goes at once */
 
 static int run_with(struct history *h, const char *sql, int64_t a, int64_t b, int64_t c)
 {
@@ -182,8 +185,9 @@ static int remove_tallies(struct history *h, int64_t before_minute)
 static int remove_oldest_tallies(struct history *h)
 {
     int64_t oldest = database_ask(h->db, "SELECT min(minute) FROM tally WHERE kind = 'verdict'", 0);
+    int64_t newest = database_ask(h->db, "SELECT max(minute) FROM tally WHERE kind = 'verdict'", 0);
 
-    return remove_tallies(h, oldest + DAY_MINUTES);
+    return remove_tallies(h, oldest + (newest - oldest) / TALLY_STEPS + 1);
 }
 
 /* ---- age */
@@ -263,6 +267,14 @@ static int64_t fit_pages(const struct history *h)
     return (int64_t)(pages - (apart < 4096 ? apart : 4096));
 }
 
+/* Whether there are more flows that are fine than have room in any case. */
+static bool has_old_fine(struct history *h)
+{
+    int64_t fine = database_ask(h->db, "SELECT sum(fine) FROM block", 0);
+
+    return (uint64_t)fine > h->limits.max_bytes / FINE_PART / FLOW_BYTES;
+}
+
 /* One step; *done when nothing is left to be removed. */
 static int remove_something(struct history *h, bool *done)
 {
@@ -270,13 +282,14 @@ static int remove_something(struct history *h, bool *done)
 
     if (h->tallies.rows * TALLY_BYTES > h->limits.max_bytes / TALLY_PART)
         return remove_oldest_tallies(h);
-    if (find_block(h, "SELECT first, last FROM block WHERE fine > 0 ORDER BY first LIMIT 1", 0,
+    if (has_old_fine(h) &&
+        find_block(h, "SELECT first, last FROM block WHERE fine > 0 ORDER BY first LIMIT 1", 0,
                    &first, &last))
         return remove_fine(h, first, last);
-    if (h->block.flows > 0)
-        return history_write_block(h);
     if (find_block(h, "SELECT first, last FROM block ORDER BY first LIMIT 1", 0, &first, &last))
         return remove_block(h, first, last);
+    if (h->block.flows > 0)
+        return history_write_block(h);
     *done = h->tallies.rows == 0;
     return *done ? SQLITE_DONE : remove_oldest_tallies(h);
 }

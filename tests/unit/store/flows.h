@@ -134,7 +134,7 @@ static inline void commit_flows(struct history *h, uint64_t wall_ns)
     assert_int_equal(history_commit(h, wall_ns, &err), FAULT_NONE);
 }
 
-#define FOUND_MAX 20000
+#define FOUND_MAX 40000
 
 struct found_ids {
     unsigned len, most;

@@ -16,7 +16,7 @@ static void add_numbered(struct history *h, unsigned n)
 {
     char target[64], evidence[64];
 
-    snprintf(target, sizeof target, "host%u.example:443", n % 200);
+    snprintf(target, sizeof target, "host%u.example:443", n % 7);
     snprintf(evidence, sizeof evidence, "number%u x%u y%u", n, n * 7919, n * 104729);
     add_flow(h, &(struct made){.id = n + 1,
                                .verdict = n % 10 ? VERDICT_OK : VERDICT_STALLED,
@@ -120,9 +120,12 @@ static void the_file_stays_below_its_limit(void **state)
         }
         assert_int_equal(history_settle(h, WALL_NS + flows * NS_PER_S, &err), FAULT_NONE);
         find_ids(&f, &fine);
-        assert_true(f.len > 0 && f.len < 27000);
+        if (f.len == 0 || f.len >= 27000)
+            fail_msg("%u flows that are fine are left in %llu bytes", f.len,
+                     (unsigned long long)limits[i]);
         oldest_fine = (unsigned)f.ids[f.len - 1] - 1;
-        assert_int_equal(f.len, (flows - oldest_fine) * 9 / 10); /* no hole */
+        for (unsigned n = 1; n < f.len; n++) /* no hole */
+            assert_in_range(f.ids[n - 1] - f.ids[n], 1, 2);
         find_ids(&f, &failures);
         assert_true(f.ids[f.len - 1] - 1 < oldest_fine);
         for (unsigned n = 1; n < f.len; n++)
@@ -164,7 +167,7 @@ static void a_smaller_limit_makes_the_file_smaller(void **state)
     struct history *h = open_history(0, 0);
 
     (void)state;
-    for (unsigned n = 0; n < 20000; n++)
+    for (unsigned n = 0; n < 30000; n++)
         add_numbered(h, n);
     commit_flows(h, WALL_NS);
     assert_true(size_of("") + size_of("-wal") > 4 << 20);
