@@ -35,7 +35,8 @@
 #define SETTLE_NS (51 * NS_PER_S / 10) /* until tallies are written that no flow follows */
 #define TEND_NS (60 * NS_PER_S)        /* until it is looked for what is too old */
 #define BUSY_NS (200 * NS_PER_MS)
-#define RETRY_NS (10 * NS_PER_S) /* a file that could not be written is tried again */
+#define RETRY_NS (10 * NS_PER_S)    /* a file that could not be written is tried again */
+#define BROKEN_NS (3600 * NS_PER_S) /* between two files that are set aside */
 #define LOSS_REPORT_NS (5 * NS_PER_S)
 #define PATIENCE_NS (2 * NS_PER_S) /* with a locked file, at the end */
 
@@ -64,10 +65,12 @@ struct historian {
     struct buf json;
     struct err trouble;     /* why nothing is written; "" when all is well */
     bool is_locked;         /* by another program: flows wait, they are not dropped */
+    bool is_behind;         /* the ring may have more than it was emptied of */
     uint64_t retry_ns;      /* not tried before */
     uint64_t commit_ns;     /* when what came is committed; 0: nothing came */
     uint64_t tend_ns;       /* when it is looked for what is too old, or not tallied yet */
     uint64_t look_ns;       /* when it is looked whether the file is there */
+    uint64_t broken_ns;     /* when a file was found damaged last; 0: never */
     uint64_t give_up_ns;    /* end of patience; 0: there is no hurry */
     uint64_t noted;         /* of the flows that were lost, in the history itself */
     uint64_t told, tell_ns; /* of them, in the log; not told again before */
@@ -157,8 +160,12 @@ static void suspend(struct historian *h, enum fault fault, const struct err *why
     h->history = NULL;
     h->commit_ns = 0;
     tell_trouble(h, why);
-    /* what is damaged is set aside when it is opened again */
-    h->retry_ns = fault == FAULT_BROKEN ? now_ns : now_ns + RETRY_NS;
+    h->retry_ns = now_ns + RETRY_NS;
+    if (fault != FAULT_BROKEN)
+        return;
+    /* it is set aside when it is opened again; where that does not help, not over and over */
+    h->retry_ns = now_ns < h->broken_ns + BROKEN_NS && h->broken_ns ? now_ns + BROKEN_NS : now_ns;
+    h->broken_ns = now_ns;
 }
 
 static void begin_history(struct historian *h, uint64_t now_ns)
@@ -252,13 +259,15 @@ static enum fault write_flow(struct historian *h, const struct flow *f, struct e
     return fault;
 }
 
-/* Writes what the ring holds; false: there is trouble. */
+/* Writes what the ring holds, its length at most, as others may be faster; false: there is trouble.
+ */
 static bool drain(struct historian *h, uint64_t now_ns)
 {
+    unsigned left = RING_SLOTS;
     struct flow *f;
     struct err err;
 
-    while (!ring_is_empty(&h->ring)) {
+    while (left > 0 && !ring_is_empty(&h->ring)) {
         enum fault fault = history_begin(h->history, &err);
 
         if (fault == FAULT_NONE && !h->commit_ns)
@@ -267,7 +276,7 @@ static bool drain(struct historian *h, uint64_t now_ns)
             return false;
         if (!h->commit_ns)
             h->commit_ns = now_ns + COMMIT_NS;
-        while (!history_is_full(h->history) && (f = ring_pop(&h->ring))) {
+        for (; left > 0 && !history_is_full(h->history) && (f = ring_pop(&h->ring)); left--) {
             fault = write_flow(h, f, &err);
             flow_fini(f);
             free(f);
@@ -277,6 +286,7 @@ static bool drain(struct historian *h, uint64_t now_ns)
         if (history_is_full(h->history) && !commit(h, false, now_ns))
             return false;
     }
+    h->is_behind = left == 0;
     return true;
 }
 
@@ -296,10 +306,10 @@ static void write_history(struct historian *h, bool stopping)
 {
     uint64_t now_ns = clock_mono_ns();
 
-    if (h->order->path && !h->history && now_ns >= h->retry_ns)
-        begin_history(h, now_ns);
     if (h->history)
         look_for_file(h, now_ns);
+    if (h->order->path && !h->history && now_ns >= h->retry_ns)
+        begin_history(h, now_ns);
     if (!h->history) {
         if (!h->is_locked)
             drop_all(h);
@@ -363,6 +373,10 @@ static int idle_ms(const struct historian *h)
 
 static void wait_for_flows(struct historian *h)
 {
+    if (h->is_behind) {
+        h->is_behind = false;
+        return;
+    }
     if (h->commit_ns || h->is_locked) {
         wait_for_call(h, GATHER_MS);
         return;
