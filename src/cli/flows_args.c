@@ -23,14 +23,15 @@ static bool parse_local(const char *text, uint64_t *wall_ns)
     for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
         struct tm tm = {0};
         const char *end = strptime(text, forms[i], &tm);
+        int day = tm.tm_mday;
         time_t seconds;
 
         if (!end || *end)
             continue;
         tm.tm_isdst = -1;
-        seconds = mktime(&tm);
+        seconds = mktime(&tm); /* makes another day of 30 February */
         *wall_ns = (uint64_t)seconds * NS_PER_S;
-        return seconds >= 0;
+        return seconds >= 0 && tm.tm_mday == day;
     }
     return false;
 }

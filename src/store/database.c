@@ -61,6 +61,20 @@ enum fault database_fault(sqlite3 *db, int code, struct err *err)
     return FAULT_DENIED;
 }
 
+/* A log whose database went would be played into the new one.  Its index is of no use to anybody
+ * but those that have the old file open still. */
+static void put_log_away(const char *path)
+{
+    char log[PATH_LEN], away[PATH_LEN], shared[PATH_LEN];
+
+    if (snprintf(log, sizeof log, "%s-wal", path) >= (int)sizeof log ||
+        snprintf(away, sizeof away, "%s-wal.orphan", path) >= (int)sizeof away ||
+        snprintf(shared, sizeof shared, "%s-shm", path) >= (int)sizeof shared)
+        return;
+    rename(log, away); /* mostly there is neither */
+    unlink(shared);
+}
+
 /* SQLite would make it with 0644, and says less of what is wrong.  One that is there is not opened
  * here: closing it again would drop the locks that this process has of it (fcntl(2)). */
 static enum fault make_file(const char *path, struct err *err)
@@ -80,6 +94,7 @@ static enum fault make_file(const char *path, struct err *err)
         return errno == ENOSPC || errno == EDQUOT ? FAULT_FULL : FAULT_DENIED;
     }
     close(fd);
+    put_log_away(path);
     return FAULT_NONE;
 }
 
