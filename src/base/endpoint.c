@@ -63,6 +63,9 @@ size_t addr_write(const struct addr *a, char out[ENDPOINT_TEXT_MAX])
 {
     if (a->family == AF_INET)
         return (size_t)(put_ipv4(out, a->bytes) - out);
+    if (a->family == ADDR_NAMED)
+        return (size_t)snprintf(out, ENDPOINT_TEXT_MAX, "name-%u",
+                                (unsigned)a->bytes[2] << 8 | a->bytes[3]);
     if (!a->family || !inet_ntop(a->family, a->bytes, out, ENDPOINT_TEXT_MAX))
         out[0] = '\0';
     return strlen(out);

@@ -12,9 +12,13 @@
 /* Longest text: "[ffff:…:255.255.255.255%4294967295]:65535" and its terminator. */
 #define ENDPOINT_TEXT_MAX 72
 
+/* The family of an address that is only known by a name (tcpdump's text): `bytes` begin with a
+ * number that its source knows, in network order; it is compared, and printed as "name-N". */
+#define ADDR_NAMED 0xfe
+
 struct addr {
     uint8_t bytes[16]; /* network order; IPv4 uses the first four, the others are zero */
-    uint8_t family;    /* AF_INET, AF_INET6, 0: none */
+    uint8_t family;    /* AF_INET, AF_INET6, ADDR_NAMED, 0: none */
 };
 
 struct endpoint {

@@ -57,7 +57,6 @@ static int run(struct server_options *options)
         config_unref(config);
         return EXIT_USAGE;
     }
-    config_warn_unserved(config);
     console.config_path = options->config_path;
     options->company = serve_console_company(&console);
     if (server_run(options, config, &err))

@@ -213,19 +213,3 @@ void config_unref(struct config *c)
     if (c && atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) == 1)
         free_config(c);
 }
-
-void config_warn_unserved(const struct config *c)
-{
-    const struct {
-        enum scope scope;
-        const char *name;
-        bool wanted; /* who turns it off gets what the file says */
-    } rows[] = {{SCOPE_LOG, "history", true}};
-
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        int line = values_get_line(c->values, rows[i].scope, rows[i].name);
-
-        if (line > 0 && rows[i].wanted)
-            log_warning("%s:%d: %s is not served by this version", c->path, line, rows[i].name);
-    }
-}

@@ -457,6 +457,10 @@ bool value_admins(const struct setting *s)
 
 bool value_history(const struct setting *s)
 {
+    if (!s->is_default && span_equal(s->words[1].text, SPAN_LIT("off"))) {
+        s->config->history = NULL;
+        return true;
+    }
     if (!s->is_default)
         return value_path(s);
     return (s->config->history = value_state_path(arena_of(s), s->what->value)) != NULL;

@@ -41,6 +41,7 @@ enum note_kind {
     NOTE_WARNING,  /* detail of warning `index`: shown as evidence too */
     NOTE_REPORTED, /* name of a report-only rule that matched */
     NOTE_REDIRECT, /* "302 https://…": index is unused */
+    NOTE_NAME,     /* "app7:41812": shown in place of the endpoint of enum side `index` */
 };
 
 /* All texts of a flow in one allocation: {kind, index, bytes, NUL} after each other. */
