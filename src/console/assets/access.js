@@ -40,7 +40,7 @@ function columns() {
       className: 'wide',
       rowHead: true,
       text: (rule) => `${rule.name} ${rule.text}`,
-      cell: (rule) => twoLines(foreign(rule.name), rule.text ? h('code', foreign(rule.text)) : place(rule)),
+      cell: (rule) => twoLines(foreign(rule.name), rule.text ? h('code', foreign(rule.text)) : ''),
     }),
     column('place', {text: (rule) => `${rule.file}:${rule.line}`, cell: place}),
     column('hits', {className: 'number', text: (rule) => rule.hits, cell: (rule) => number(rule.hits)}),

@@ -32,6 +32,15 @@ export function hueOf(i) {
   return i < HUES.length ? HUES[i] : 'faint';
 }
 
+// The axis of sizes: steps of 1, 2, 5, 10, … 500 of a unit of 1024.
+function binaryAxis(sets, most) {
+  const top = Math.max(most, ...sets.flatMap((one) => one.data));
+  let unit = 1;
+  while (top / unit >= 1024) unit *= 1024;
+  const step = [1, 2, 5, 10, 20, 50, 100, 200, 500].find((n) => n * unit * 4 >= top) || 1000;
+  return {max: Math.ceil(top / (step * unit)) * step * unit, step: step * unit};
+}
+
 function axes(options) {
   const line = colour('line');
   const faint = colour('faint');
@@ -40,14 +49,15 @@ function axes(options) {
     x: {
       stacked: options.stacked,
       grid: {display: false, borderColor: line},
-      ticks: {color: faint, font, maxRotation: 0, autoSkipPadding: 24, maxTicksLimit: 8},
+      ticks: {color: faint, font, maxRotation: 0, autoSkipPadding: 24},
     },
     y: {
       stacked: options.stacked,
       beginAtZero: true,
       suggestedMax: options.most,
+      ...(options.binary ? {max: options.axis.max} : {}),
       grid: {color: line, drawBorder: false},
-      ticks: {color: faint, font, maxTicksLimit: 5, padding: 6, precision: 0, callback: options.value},
+      ticks: {color: faint, font, maxTicksLimit: 5, padding: 6, precision: 0, stepSize: options.axis?.step, callback: (n) => options.value(n)},
     },
   };
 }
@@ -93,6 +103,7 @@ export class ChartView {
   update(labels, sets) {
     this.options.labels = labels;
     this.options.sets = sets;
+    if (this.options.binary) this.options.axis = binaryAxis(sets, this.options.most);
     this.#draw(false);
     this.#fillTable();
   }
@@ -134,6 +145,11 @@ export class ChartView {
   #refresh() {
     const {kind, labels, sets} = this.options;
     this.chart.data.labels = labels;
+    if (this.options.binary) {
+      const {y} = this.chart.options.scales;
+      y.max = this.options.axis.max;
+      y.ticks.stepSize = this.options.axis.step;
+    }
     this.chart.data.datasets = sets.map((one, i) => {
       const known = this.chart.data.datasets[i];
       return known && known.label === plain(one.label) ? Object.assign(known, {data: one.data}) : dataset(one, kind);

@@ -3,7 +3,7 @@
 
 import {ask, get} from './api.js';
 import {askFirst, notice, openDialog, problemBox} from './dialogs.js';
-import {fill, foreign, foreignLines, h, later} from './dom.js';
+import {fill, foreign, foreignLines, h, later, plain} from './dom.js';
 import {Editor} from './editor.js';
 import {targetOf} from './flow.js';
 import * as format from './format.js';
@@ -20,10 +20,11 @@ const DENIED_SHOWN = 20;
 // "    connections 20000;  # default": the origin apart from the value.
 function effectiveLine(line) {
   const at = line.lastIndexOf('  # ');
-  if (at < 0) return [foreign(line), '\n'];
+  if (at < 0) return foreign(line);
   const origin = line.slice(at + 4);
   const kind = origin === 'default' || origin === 'built in' ? 'faint' : 'own';
-  return [h(`span.value.${kind}`, foreign(line.slice(0, at))), h(`span.origin.${kind}`, foreign(origin)), '\n'];
+  const short = origin.slice(origin.lastIndexOf('/') + 1);
+  return [h(`span.value.${kind}`, foreign(line.slice(0, at))), h(`span.origin.${kind}`, {title: plain(origin)}, foreign(short))];
 }
 
 function effective(answer) {
@@ -38,7 +39,7 @@ function effective(answer) {
 
 function diffLine(line) {
   const kind = line.startsWith('@@') ? 'place' : /^(\+\+\+|---)/.test(line) ? 'file' : line[0] === '+' ? 'more' : line[0] === '-' ? 'less' : 'same';
-  return h(`span.row.${kind}`, foreign(line), '\n');
+  return h(`span.row.${kind}`, foreign(line));
 }
 
 function diffView(text) {

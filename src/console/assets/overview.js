@@ -120,7 +120,7 @@ class Health {
 
 class Throughput {
   constructor() {
-    this.chart = new ChartView({kind: 'line', title: say('chart.throughput'), value: format.rate, most: 1024});
+    this.chart = new ChartView({kind: 'line', title: say('chart.throughput'), value: format.rate, binary: true, most: 4096});
     this.element = h(
       'section.card.throughput',
       h('div.card-head', h('h2', say('chart.throughput')), h('p.legend', h('span.key.down', say('down')), h('span.key.up', say('up')))),
