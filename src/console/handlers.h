@@ -37,6 +37,11 @@ void configuration_get(struct request *r, struct reply *reply);
 void configuration_version_get(struct request *r, struct reply *reply);
 void configuration_check_post(struct request *r, struct reply *reply);
 void configuration_put(struct request *r, struct reply *reply);
+/* api_flows.c */
+void flows_get(struct request *r, struct reply *reply);
+void flow_get(struct request *r, struct reply *reply);
+void charts_get(struct request *r, struct reply *reply);
+void top_get(struct request *r, struct reply *reply);
 /* api_live.c */
 void state_get(struct request *r, struct reply *reply);
 void connections_get(struct request *r, struct reply *reply);

@@ -93,6 +93,20 @@ const struct route routes[] = {
      "puts a text in the file's place and in force", NULL, "text\nbase: as it was when editing began", "ok"},
     {CONSOLE_GET, "/api/v1/configuration/versions/{}", RIGHT_READ, 0, false, configuration_version_get,
      "the file as it was", NULL, NULL, "text"},
+    {CONSOLE_GET, "/api/v1/flows", RIGHT_READ, 0, false, flows_get,
+     "the history of ended flows, the newest first",
+     "since: microseconds since 1970, of the end\nuntil\nverdict: one or more, with commas\nfailed: 1 for "
+     "failures only\nclient\ntarget: a host, host:port, or .domain with all below it\nuser\nrule\nended_in\n"
+     "ended_by\ntext: words\nbefore: next of the page before\nlimit: at most 200", NULL, "flows, next"},
+    {CONSOLE_GET, "/api/v1/flows/{}", RIGHT_READ, 0, false, flow_get, "one ended flow", NULL, NULL,
+     "flow; ladder (text), cause and advice in the language asked for"},
+    {CONSOLE_GET, "/api/v1/charts", RIGHT_READ, 0, false, charts_get,
+     "flows by verdict, and bytes, over the last hour or day", "span: hour or day", NULL,
+     "step_s, from_us, series: verdict, counts; bytes_up, bytes_down"},
+    {CONSOLE_GET, "/api/v1/top", RIGHT_READ, 0, false, top_get,
+     "the names with the most flows, or the most failures",
+     "by: verdict, target, client, user or rule\nspan: hour or day\nfailed: 1 for failures\nlimit: at most 100",
+     NULL, "rows: name, flows, failed, bytes_up, bytes_down"},
 };
 /* clang-format on */
 const unsigned routes_len = ARRAY_LEN(routes);

@@ -418,3 +418,48 @@ def test_a_link_by_command():
         assert Console(proxy).ask("POST", "/api/v1/setup", body).status == 200
     done = run_command("account", "admin-link", "-c", "/dev/null", env={**env, "RUNTIME_DIRECTORY": "/nowhere"})
     assert done.returncode == 3 and "no proxy is running here" in done.stderr
+
+
+def test_the_history_is_listed_filtered_and_summed():
+    with Proxy(console=BLOCK, log="history history.db;") as proxy, HttpTarget() as target:
+        console = Console(proxy).set_up(proxy)
+        for _ in range(3):
+            get(proxy, target.url())
+        get(proxy, "http://nowhere.test/")
+        flows = proxy.flows(4)
+
+        def ask(query=""):
+            return console.get("/api/v1/flows" + query).json
+
+        page = wait_until(lambda: len((p := ask())["flows"]) == 4 and p)
+        assert {f["id"] for f in page["flows"]} == {f["id"] for f in flows} and page["next"] is None
+        assert page["flows"][0]["verdict"] == "upstream-unresolved"  # the newest first
+        assert len(ask("?failed=1")["flows"]) == 1
+        assert len(ask("?verdict=ok,stalled")["flows"]) == 3
+        assert len(ask("?target=nowhere.test")["flows"]) == 1
+        assert ask("?text=nowhere")["flows"][0]["target"] == "nowhere.test:80"
+        assert ask("?client=192.0.2.1")["flows"] == []
+        first = ask("?limit=3")
+        assert len(first["flows"]) == 3 and first["next"]
+        assert len(ask(f"?limit=3&before={first['next']}")["flows"]) == 1
+        one = console.get(f"/api/v1/flows/{page['flows'][0]['id']}", fields={"Accept-Language": "ja"}).json
+        assert one["flow"] == page["flows"][0] and "upstream-unresolved in answer" in one["ladder"]
+        assert any(ord(c) > 0x3000 for c in one["advice"])
+        assert console.get("/api/v1/flows/0123456789abcdef").status == 404
+
+        def series():
+            chart = console.get("/api/v1/charts?span=hour").json
+            assert len(chart["bytes_up"]) == 60 and chart["step_s"] == 60
+            return {s["verdict"]: sum(s["counts"]) for s in chart["series"]}
+
+        wait_until(lambda: series() == {"ok": 3, "upstream-unresolved": 1}, seconds=20)
+        top = console.get("/api/v1/top?by=target&span=day").json["rows"]
+        assert [(r["flows"], r["failed"]) for r in top] == [(3, 0), (1, 1)]
+        for path in ["flows?since=x", "flows?limit=1000", "charts?span=week", "top", "top?by=moon"]:
+            assert console.get("/api/v1/" + path).status == 400, path
+
+
+def test_without_history_it_says_so():
+    with Proxy(console=BLOCK, log="history off;") as proxy:
+        answer = Console(proxy).set_up(proxy).get("/api/v1/flows")
+        assert answer.status == 409 and answer.json["error"] == "no-history"
