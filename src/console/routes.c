@@ -66,7 +66,7 @@ const struct route routes[] = {
      "judges each field of the form by itself", NULL, "all of the form, or some", "problems: field, message"},
     {CONSOLE_PUT, "/api/v1/upstream", RIGHT_CHANGE, 64 * KIB, false, upstream_put,
      "tests and saves the settings, as a job", NULL,
-     "all of the form\npassword: left out where it stays\nforce: save whatever the test says",
+     "all of the form\npassword: left out where it stays\nurl: to test with\nforce: save whatever the test says",
      "job; its events flow (of the test), saved, trouble, end"},
     {CONSOLE_GET, "/api/v1/access", RIGHT_READ, 0, false, access_get,
      "the access rules in the order in which they are tried, with what they did", NULL, NULL,

@@ -253,18 +253,19 @@ function enter(reason) {
     switches: switches(again),
     done: () => {
       token = null;
-      begin();
+      begin(true);
     },
   });
 }
 
-function begin() {
+// `focus`: one was just let in, and the form that had the focus is gone.
+function begin(focus) {
   startLive(() => {
     session.name = null;
     enter('lost');
   });
   buildFrame();
-  show();
+  show(focus);
 }
 
 async function first() {
@@ -276,7 +277,7 @@ async function first() {
     fill(app, h('main', problemBox(problem, first)));
     return;
   }
-  if (session.name && !token) begin();
+  if (session.name && !token) begin(false);
   else enter();
 }
 

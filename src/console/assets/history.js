@@ -6,7 +6,7 @@ import {fill, foreign, h, later, plain} from './dom.js';
 import {flowOfHistory, kindOf, openFlow, targetOf, verdictChip} from './flow.js';
 import * as format from './format.js';
 import {emptyPlace, loadingPlace, Table, twoLines} from './table.js';
-import {say} from './words.js';
+import {languageOf, say} from './words.js';
 
 const TEXTS = ['target', 'client', 'user', 'rule', 'text'];
 const RANGES = {hour: 3600, day: 86400, week: 7 * 86400, all: 0};
@@ -66,6 +66,7 @@ function columns(open) {
 class History {
   constructor(place, context) {
     this.context = context;
+    this.over = new AbortController();
     this.read(context.query);
     this.flows = [];
     this.table = new Table({
@@ -135,9 +136,11 @@ class History {
       details.open = false;
       summary.focus();
     });
-    details.addEventListener('focusout', (event) => {
-      if (event.relatedTarget && !details.contains(event.relatedTarget)) details.open = false;
+    // a press on a label moves the focus to what is around the list: that is not leaving it
+    details.addEventListener('focusout', ({relatedTarget: next}) => {
+      if (next && !details.contains(next) && !next.contains(details)) details.open = false;
     });
+    document.addEventListener('pointerdown', (event) => !details.contains(event.target) && (details.open = false), {signal: this.over.signal});
     this.#showVerdicts();
     return h('div.filter', h('span', {'aria-hidden': 'true'}, say('column.verdict')), details);
   }
@@ -197,19 +200,30 @@ class History {
       this.take(answer, older);
     } catch (problem) {
       if (problem.name === 'AbortError') return;
-      fill(this.trouble, problemBox(problem, () => this.load(older)));
-      if (!this.flows.length) this.empty.replaceChildren();
+      if (problem.code === 'no-history') this.#none(problem.message);
+      else this.#complain(problem, older);
     }
     this.more.disabled = false;
     this.table.element.removeAttribute('aria-busy');
   }
 
+  #complain(problem, older) {
+    fill(this.trouble, problemBox(problem, () => this.load(older)));
+    if (!this.flows.length) this.empty.replaceChildren();
+  }
+
+  // There is no history, or it cannot be read: `message` says which.
+  #none(message) {
+    this.flows = [];
+    this.trouble.replaceChildren();
+    this.table.element.hidden = true;
+    this.more.hidden = true;
+    this.count.replaceChildren();
+    fill(this.empty, emptyPlace(say('history.off'), h('span', {lang: languageOf(message)}, foreign(message)), h('p', h('a.button', {href: '/configuration?tab=edit'}, say('accounts.to_configuration')))));
+  }
+
   take(answer, older) {
     this.trouble.replaceChildren();
-    if (answer.state && answer.state !== 'ok') {
-      const off = answer.state === 'off';
-      fill(this.trouble, h(`div.trouble${off ? '.calm' : ''}`, {role: 'alert'}, h('p', off ? say('history.off') : foreign(answer.state))));
-    }
     this.flows = older ? [...this.flows, ...answer.flows] : answer.flows;
     this.cursor = answer.next;
     this.table.update(this.flows);
@@ -217,7 +231,7 @@ class History {
     this.more.hidden = !answer.next;
     fill(this.count, this.flows.length ? say('history.count', {n: this.flows.length}) : '');
     if (this.flows.length) this.empty.replaceChildren();
-    else fill(this.empty, answer.state === 'off' ? null : emptyPlace(say('history.none'), say('history.none_hint')));
+    else fill(this.empty, emptyPlace(say('history.none'), say('history.none_hint')));
   }
 
   async open(id) {
@@ -229,5 +243,10 @@ class History {
 
 export function show(place, context) {
   const page = new History(place, context);
-  return {leave: () => page.request?.abort()};
+  return {
+    leave: () => {
+      page.over.abort();
+      page.request?.abort();
+    },
+  };
 }
