@@ -4,6 +4,8 @@ With VIADUCT_SCREENSHOTS=FOLDER each page is also drawn there, for the README.""
 import os
 import pathlib
 import random
+import select
+import socket
 
 import pytest
 
@@ -211,12 +213,14 @@ def test_screenshots(browser):
         draw(tab, folder, "login")
         world.site.enter(tab, world.console)
         settle(tab, "/")
-        seen = "globalThis.Chart?.getChart(document.querySelector('.throughput canvas'))?.data.labels.length || 0"
-        for i in range(12):  # something for the chart of what passes
+        seen = "globalThis.Chart?.getChart(document.querySelector('.throughput canvas'))?.data.labels.at(-1) || ''"
+        for i in range(40):  # something for the chart of what passes
             for client in world.clients[: 1 + i % 4]:
-                client.send("y" * random.randint(1000, 60000))
+                client.send("y" * random.randint(20000, 900000 // (1 + i % 7)))
+                while client.sock.recv(1 << 20, socket.MSG_DONTWAIT) if select.select([client.sock], [], [], 0)[0] else b"":
+                    pass
             n = tab.run(seen)
-            tab.wait(f"{seen} > n", n=n)
+            tab.wait(f"({seen}) !== n", n=n)
         draw(tab, folder, "overview")
         world.open_some(12)
         tab.open(f"{world.site.site}/connections?sort=up&order=desc")
@@ -232,8 +236,9 @@ def test_screenshots(browser):
         tab.fill("URL", "http://social.example/")
         tab.click("form button.primary")
         tab.see("Done: ")
-        tab.run("document.querySelector('.run').scrollIntoView({block: 'end'})")
+        tab.size(1200, 1000)
         draw(tab, folder, "diagnose")
+        tab.size(1200, 750)
         tab.open(f"{world.site.site}/settings")
         tab.click("label", "Enabled")
         tab.fill("HTTP proxy", "127.0.0.1")

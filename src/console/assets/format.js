@@ -83,6 +83,10 @@ export function shortMoment(at) {
   return day === parts(new Date()).day ? second : `${day} ${second}`;
 }
 
+export function second(at) {
+  return parts(new Date(at)).second;
+}
+
 export function minute(at) {
   return parts(new Date(at)).minute;
 }

@@ -12,6 +12,7 @@ import {say} from './words.js';
 
 const REFRESH_MS = 5000;
 const SERIES_MAX = 8;
+const SECONDS_LEAST = 60; // of the chart of what passes
 const TOP_ROWS = 8;
 const TOPS = ['target', 'client', 'rule', 'user'];
 
@@ -130,12 +131,17 @@ class Throughput {
 
   show() {
     const {samples} = live;
-    if (samples.length < 2) return;
+    if (!samples.length) return;
+    // what was before the page is left empty, so that time keeps its scale
+    const empty = Array.from({length: Math.max(0, SECONDS_LEAST - samples.length)});
+    const first = samples[0].at_ms - empty.length * 1000;
+    const all = [...empty.map((_, i) => ({at_ms: first + i * 1000, up: null, down: null})), ...samples];
+    const whole = (n) => (n === null ? null : Math.round(n));
     this.chart.update(
-      samples.map((one) => new Date(one.at_ms).toLocaleTimeString([], {hour12: false})),
+      all.map((one) => format.second(one.at_ms)),
       [
-        {label: say('down'), hue: 'down', data: samples.map((one) => Math.round(one.down))},
-        {label: say('up'), hue: 'up', data: samples.map((one) => Math.round(one.up))},
+        {label: say('down'), hue: 'down', data: all.map((one) => whole(one.down))},
+        {label: say('up'), hue: 'up', data: all.map((one) => whole(one.up))},
       ],
     );
   }

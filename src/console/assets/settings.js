@@ -193,8 +193,8 @@ class Settings {
         title,
         kept,
         message && !result.flow && h('pre.words', {lang: languageOf(message)}, foreignLines(message)),
-        drawn,
         result.flow && h('div.actions', h('button', {type: 'button', click: back}, say('settings.keep')), h('button.danger', {type: 'button', click: () => this.save(true)}, say('settings.anyway'))),
+        drawn,
       ),
     );
     title.focus({preventScroll: false});
