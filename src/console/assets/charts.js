@@ -76,7 +76,7 @@ function dataset(one, kind) {
     pointRadius: 0,
     pointHitRadius: 12,
     fill: true,
-    tension: 0.25,
+    cubicInterpolationMode: 'monotone',
   };
 }
 
