@@ -74,28 +74,28 @@ static bool is_equal(const struct endpoint *a, const struct endpoint *b)
     return a->port == b->port && addr_is_equal(&a->addr, &b->addr);
 }
 
-static struct endpoint *find_slot(struct dialogs *d, const struct endpoint *e)
+/* Its slot, or the empty one where it would stand. */
+static size_t find_slot(const struct endpoint table[PROXIES_MAX], const struct endpoint *e)
 {
-    struct endpoint key = {.port = e->port};
-    size_t at;
+    size_t at = hash_bytes(&e->addr, sizeof e->addr) + e->port;
 
-    key.addr = e->addr;
-    at = hash_bytes(&key.addr, sizeof key.addr) + key.port;
     for (;; at++) {
-        struct endpoint *slot = &d->seen_proxies[at % PROXIES_MAX];
+        const struct endpoint *slot = &table[at % PROXIES_MAX];
 
         if (!slot->addr.family || is_equal(slot, e))
-            return slot;
+            return at % PROXIES_MAX;
     }
 }
 
 void round_learn_proxy(struct dialogs *d, const struct endpoint *e)
 {
-    struct endpoint *slot = find_slot(d, e);
+    struct endpoint host = {.addr = e->addr};
+    size_t at = find_slot(d->seen_proxies, e);
 
-    if (slot->addr.family || d->seen_len >= PROXIES_MAX / 2 || !e->addr.family)
+    if (d->seen_proxies[at].addr.family || d->seen_len >= PROXIES_MAX / 2 || !e->addr.family)
         return;
-    *slot = *e;
+    d->seen_proxies[at] = *e;
+    d->seen_hosts[find_slot(d->seen_hosts, &host)] = host;
     d->seen_len++;
 }
 
@@ -107,7 +107,17 @@ bool dialogs_is_proxy(const struct dialogs *d, const struct endpoint *e)
         if (addr_is_equal(&p->addr, &e->addr) && (p->port == 0 || p->port == e->port))
             return true;
     }
-    return find_slot((struct dialogs *)(uintptr_t)d, e)->addr.family != 0;
+    return d->seen_proxies[find_slot(d->seen_proxies, e)].addr.family != 0;
+}
+
+bool dialogs_is_proxy_host(const struct dialogs *d, const struct addr *a)
+{
+    struct endpoint host = {.addr = *a};
+
+    for (unsigned i = 0; i < d->o.proxies_len; i++)
+        if (addr_is_equal(&d->o.proxies[i].addr, a))
+            return true;
+    return d->seen_hosts[find_slot(d->seen_hosts, &host)].addr.family != 0;
 }
 
 bool round_is_proxy_port(const struct conn *c)

@@ -77,6 +77,7 @@ struct dialogs {
         char *text;    /* heap; "" where it could not be read */
     } issuers[ISSUERS_MAX];
     struct endpoint seen_proxies[PROXIES_MAX];
+    struct endpoint seen_hosts[PROXIES_MAX]; /* the same, port 0 */
     unsigned seen_len;
 };
 
