@@ -34,7 +34,6 @@ struct conn {
     uint64_t last_ns;
     uint64_t rtt_ns; /* of the handshake as seen here: SYN to SYN-ACK, SYN-ACK to ACK; 0 */
     uint32_t begin_number;
-    uint32_t last_number; /* packet of last_ns */
     uint16_t file;
     bool established; /* the handshake was seen whole, or data */
     bool mid_stream;  /* its beginning is not in the capture: the opener is a guess (see below) */

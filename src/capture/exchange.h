@@ -90,9 +90,9 @@ struct exchange {
     bool request_unfinished; /* its head was never complete */
     uint16_t status;         /* of the final answer, 0: none */
     uint16_t hello_len;      /* bytes of the ClientHello as sent, records included */
-    uint64_t hello_hash;     /* says which legs are one: of the ClientHello's first bytes (its length
-                              * and half of its random: they fit in any snaplen), or of a request's
-                              * method, authority and path; 0: none */
+    uint64_t hello_hash; /* says which legs are one: of the ClientHello's first bytes (its length
+                          * and half of its random: they fit in any snaplen), or of a request's
+                          * method, authority and path; 0: none */
     uint64_t promised, received;                 /* of the answer's body; promised 0: no length */
     uint64_t request_promised, request_received; /* of the request's body */
     struct exchange_side sides[2];               /* by enum dir */
