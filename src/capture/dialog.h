@@ -39,4 +39,7 @@ struct conn_events dialogs_get_events(struct dialogs *d);
 /* True: this address was used as a proxy (-x, or by content so far). */
 bool dialogs_is_proxy(const struct dialogs *d, const struct endpoint *e);
 
+/* The same of a host, whatever the port. */
+bool dialogs_is_proxy_host(const struct dialogs *d, const struct addr *a);
+
 uint64_t dialogs_get_memory(const struct dialogs *d);

@@ -90,6 +90,7 @@ struct exchange {
     bool request_unfinished; /* its head was never complete */
     uint16_t status;         /* of the final answer, 0: none */
     uint16_t hello_len;      /* bytes of the ClientHello as sent, records included */
+    uint32_t recent;         /* private: of capture/pair */
     uint64_t hello_hash; /* says which legs are one: of the ClientHello's first bytes (its length
                           * and half of its random: they fit in any snaplen), or of a request's
                           * method, authority and path; 0: none */
@@ -106,6 +107,7 @@ struct exchange {
     char *user;                     /* heap: from Basic or Digest, never a password; NULL */
     struct flow_tls *tls;           /* heap; NULL */
     struct inside *inside;          /* what keys opened (capture/inside.h); NULL */
+    struct pair *pair;              /* private: of capture/pair */
 };
 
 /* Notes a moment; the first time counts, of MARK_LAST and MARK_CLOSED the last. */
