@@ -104,6 +104,7 @@ struct conn_counts {
     uint64_t evicted;
     uint64_t duplicates;          /* packets that the capture has twice */
     uint64_t icmp_unmatched;      /* errors about connections that are not here */
+    uint64_t bad;                 /* packets left out: no memory, or numbers that fit nowhere */
     uint64_t memory, memory_peak; /* bytes, all that the table owns */
 };
 

@@ -207,6 +207,7 @@ static void take_known(struct said *s, struct round *t, struct span text, bool w
 {
     struct http1_head *h = &s->d->head;
 
+    dialog_request_read_part(s->d, s->g, t);
     head_read_response(text, h);
     if (is_interim(h)) {
         exchange_unmark(&t->x, MARK_ANSWER);
@@ -245,6 +246,10 @@ static size_t take_hole(struct said *s, struct round *t)
 {
     struct dialog *g = s->g;
 
+    if (g->mode[UP] == MODE_UNSEEN) {
+        dialog_unseen_begin(s, t);
+        return 0;
+    }
     exchange_mark(&t->x, MARK_ANSWER, s->p.at_ns, s->p.number);
     t->x.content_unseen = true;
     t->answer_unseen = true;
@@ -400,7 +405,8 @@ static size_t seek_head(struct said *s)
     if (t && t->next && s->at_start && head_guess_response(s->p.bytes) == PARSE_OK) {
         s->g->mode[DOWN] = MODE_HEAD;
         t->answered_all = true;
-        round_finish(s, t);
+        if (t == s->g->first)
+            round_end(s->d, s->g, CONN_END_CLOSED, s->p.at_ns, false);
         return 0;
     }
     if (t && !t->answer_unseen) {
@@ -456,16 +462,15 @@ static void end_in_head(struct dialogs *d, struct dialog *g, struct round *t)
 void dialog_answer_end(struct dialogs *d, struct dialog *g, struct round *t)
 {
     const struct body *b = g->words ? &g->words->body[DOWN] : NULL;
+    bool is_next = round_find_answering(g) == t;
 
-    if (round_find_answering(g) != t) {
-        return;
-    } else if (g->mode[DOWN] == MODE_BODY && b) {
+    if (is_next && g->mode[DOWN] == MODE_BODY && b) {
         t->x.body_unfinished = !b->done && (b->kind == BODY_LENGTH || b->kind == BODY_CHUNKED);
         if (t->x.conn->is_text && t->x.received == 0) { /* its lines show no bodies */
             t->x.content_unseen |= t->x.body_unfinished;
             t->x.body_unfinished = false;
         }
-    } else if (g->mode[DOWN] == MODE_HEAD && t->asked_head) {
+    } else if (is_next && g->mode[DOWN] == MODE_HEAD) {
         end_in_head(d, g, t);
     }
     if (t->maybe_page) { /* the field says HTML, but no page came */

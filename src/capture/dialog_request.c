@@ -93,7 +93,7 @@ static struct span find_value(const struct http1_head *h, enum field_id id)
     return SPAN_LIT("");
 }
 
-static void read_credentials(struct said *s, struct exchange *x, struct span value)
+static void read_credentials(struct exchange *x, struct span value)
 {
     struct authn_credentials c;
 
@@ -107,11 +107,11 @@ static void read_credentials(struct said *s, struct exchange *x, struct span val
 }
 
 /* A whole target; `x->method` is set. */
-static void read_target(struct said *s, struct exchange *x, const struct http1_head *h)
+static void read_target(struct exchange *x, const struct http1_head *h)
 {
     struct target t = split_target(h->target);
     struct span host = find_value(h, FIELD_HOST);
-    uint16_t port = s->c->ends[DOWN].port;
+    uint16_t port = x->conn->ends[DOWN].port;
 
     if (x->method == METHOD_CONNECT) {
         set_authority(x, h->target, 443);
@@ -127,7 +127,7 @@ static void read_target(struct said *s, struct exchange *x, const struct http1_h
 }
 
 /* Sets `asked` by as much of a request line as there is. */
-static void classify(struct said *s, struct exchange *x, const struct http1_head *h)
+static void classify(struct dialogs *d, struct exchange *x, const struct http1_head *h)
 {
     bool absolute = split_target(h->target).scheme.len > 0;
 
@@ -137,7 +137,7 @@ static void classify(struct said *s, struct exchange *x, const struct http1_head
                                            : ASKED_ORIGIN;
     if (x->asked != ASKED_ORIGIN) {
         x->proxied = true;
-        round_learn_proxy(s->d, &s->c->ends[DOWN]);
+        round_learn_proxy(d, &x->conn->ends[DOWN]);
     }
     if (h->method == METHOD_OTHER && h->method_text.len <= HTTP1_METHOD_MAX)
         flow_set_span(&x->method_text, h->method_text);
@@ -160,19 +160,32 @@ static enum mode mode_behind(struct said *s, struct round *t, bool whole)
     return w->body[UP].done ? MODE_HEAD : MODE_BODY;
 }
 
+static void read_head(struct dialogs *d, struct exchange *x, struct span text)
+{
+    struct http1_head *h = &d->head;
+
+    head_read_request(text, h);
+    classify(d, x, h);
+    if (h->has_line)
+        read_target(x, h);
+    read_credentials(x, find_value(h, FIELD_PROXY_AUTHORIZATION));
+}
+
+void dialog_request_read_part(struct dialogs *d, struct dialog *g, struct round *t)
+{
+    struct span text = round_kept(g, UP);
+
+    if (t == g->last && !t->asked_head && t->x.asked == ASKED_NOTHING &&
+        head_guess_request(text) == PARSE_OK)
+        read_head(d, &t->x, text);
+}
+
 /* The head is through, or as much of it as will ever be seen. */
 static void take_known(struct said *s, struct round *t, struct span text, bool whole)
 {
-    struct http1_head *h = &s->d->head;
-
-    head_read_request(text, h);
-    classify(s, &t->x, h);
-    if (h->has_line)
-        read_target(s, &t->x, h);
-    else
-        t->x.content_unseen = true;
-    read_credentials(s, &t->x, find_value(h, FIELD_PROXY_AUTHORIZATION));
-    t->keeps = h->keep_alive;
+    read_head(s->d, &t->x, text);
+    t->x.content_unseen |= !s->d->head.has_line;
+    t->keeps = s->d->head.keep_alive;
     exchange_mark(&t->x, MARK_REQUEST_END, s->p.at_ns, s->p.number);
     t->asked_head = true;
     s->g->mode[UP] = mode_behind(s, t, whole);

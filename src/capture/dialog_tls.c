@@ -206,6 +206,15 @@ static struct span skip_changes(struct span text)
     return text;
 }
 
+/* What was read is dropped; the hello that counts comes behind it. */
+static void consume_record(struct dialog *g)
+{
+    struct span text = round_kept(g, DOWN), rest = skip_changes(text);
+    size_t n = text.len - rest.len + RECORD_HEADER + (byte_at(rest, 3) << 8 | byte_at(rest, 4));
+
+    buf_consume(&g->words->in[DOWN], n < text.len ? n : text.len);
+}
+
 static void take_server_hello(struct said *s, struct round *t)
 {
     struct tls_hello h;
@@ -224,7 +233,7 @@ static void take_server_hello(struct said *s, struct round *t)
         t->x.is_tls13 = h.version >= TLS13;
         if (h.hello_retry) {
             t->retried = true;
-            round_forget(s->d, s->g, DOWN);
+            consume_record(s->g);
             return;
         }
         t->x.hello_whole[DOWN] = true;
@@ -354,6 +363,16 @@ static void end_flight(struct round *t)
         (uint16_t)(down->records.records < UINT16_MAX ? down->records.records : UINT16_MAX);
 }
 
+/* Once nothing more has to be kept. */
+static void free_words(struct said *s, const struct round *t)
+{
+    const struct dialog *g = s->g;
+
+    if (!g->collects[UP] && !g->collects[DOWN] && g->mode[UP] >= MODE_TLS &&
+        g->mode[DOWN] >= MODE_TLS && !t->has_head)
+        round_free_words(s->d, s->g);
+}
+
 static size_t take_records(struct said *s, struct round *t)
 {
     bool fresh = t->x.inside != NULL, ended;
@@ -366,9 +385,7 @@ static size_t take_records(struct said *s, struct round *t)
         collect(s, t, ended);
     if (fresh) /* else what was collected has been fed */
         inside_feed(t->x.inside, s->dir, &s->p);
-    if (!s->g->collects[UP] && !s->g->collects[DOWN] && s->g->mode[UP] == MODE_TLS &&
-        s->g->mode[DOWN] == MODE_TLS)
-        round_free_words(s->d, s->g);
+    free_words(s, t);
     return s->p.len;
 }
 
@@ -397,8 +414,7 @@ static size_t take_first(struct said *s, struct round *t)
         begin_tls(s, t);
     } else {
         s->g->mode[s->dir] = MODE_OPAQUE;
-        if (s->g->mode[s->dir == UP ? DOWN : UP] != MODE_TLS)
-            round_free_words(s->d, s->g);
+        free_words(s, t);
     }
     return 0;
 }
@@ -414,8 +430,6 @@ void dialog_tls_begin_direct(struct said *s, struct round *t)
         t->x.asked = ASKED_UNSEEN;
     t->asked_all = true;
     t->asked_head = !is_hello;
-    if (t->x.proxied)
-        exchange_mark(&t->x, MARK_REQUEST, s->p.at_ns, s->p.number);
     s->g->mode[UP] = s->g->mode[DOWN] = MODE_TUNNEL;
     if (!is_hello)
         round_tell(s, t);

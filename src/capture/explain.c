@@ -171,16 +171,6 @@ static uint64_t find_login(const struct explain *e, const struct exchange *x)
 
 /* ---- flows */
 
-static void note_name(const struct explain *e, struct flow *f, enum side side,
-                      const struct endpoint *end)
-{
-    const char *name =
-        end->addr.family == ADDR_NAMED ? capture_source_find_name(e->source, &end->addr) : NULL;
-
-    if (name)
-        flow_note(f, NOTE_NAME, side, "%s:%u", name, end->port);
-}
-
 /* Two that were cut alike explain each other. */
 static void settle_cuts(struct explain *e, struct flow *f)
 {
@@ -223,9 +213,6 @@ static void on_over(void *owner, struct exchange *x, enum conn_end how, uint64_t
     if (!x->number)
         x->number = ++e->number;
     endings_make(e->endings, x, how, now_ns, &f);
-    note_name(e, &f, SIDE_CLIENT, &f.client);
-    note_name(e, &f, SIDE_PROXY, &f.proxy);
-    note_name(e, &f, SIDE_TARGET, &f.address);
     if (e->o.plots && x->is_last) {
         plot = x->conn->plot;
         x->conn->plot = NULL;

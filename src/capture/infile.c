@@ -201,9 +201,15 @@ static void get_of_text(struct infile *f, struct packet *out)
     set_file(&out->about_to.addr, f->options.index);
 }
 
-static void note_link(struct infile *f)
+/* A packet could not be taken apart: because of its link type? */
+static void note_link(struct infile *f, struct packet *p)
 {
-    if (f->record.linktype == RECORD_NO_LINK || packet_knows_link(f->record.linktype))
+    if (f->record.linktype == RECORD_NO_LINK) {
+        if (f->record.bytes.len == 0)
+            p->kind = PACKET_OTHER; /* a frame without content */
+        return;
+    }
+    if (packet_knows_link(f->record.linktype))
         return;
     if (f->unknown_links++ == 0)
         f->unknown_link = f->record.linktype;
@@ -220,7 +226,7 @@ void infile_get(struct infile *f, struct packet *out)
         out->interface = f->record.interface;
         out->is_text = false;
         if (out->kind == PACKET_BAD)
-            note_link(f);
+            note_link(f, out);
     }
     out->at_ns = f->at_ns;
     out->file = f->options.index;

@@ -15,8 +15,10 @@ enum block {
     BLOCK_PACKET_SIMPLE = 3,
     BLOCK_STATISTICS = 5,
     BLOCK_PACKET = 6,
-    BLOCK_JOURNAL = 9, /* a journal's entry: to Wireshark a frame like others */
+    BLOCK_JOURNAL = 9, /* a journal's entry: to Wireshark a frame like others, without content */
     BLOCK_SECRETS = 10,
+    BLOCK_CUSTOM = 0xbad, /* a frame, too */
+    BLOCK_CUSTOM_PRIVATE = 0x40000bad,
 };
 
 enum option {
@@ -307,12 +309,6 @@ static bool read_simple(struct ngfile *f, struct span body, struct record *out)
     return set_bytes(out, body.ptr + 4, len, wire, body.len - 4);
 }
 
-static bool read_journal(struct ngfile *f, struct record *out)
-{
-    *out = (struct record){.linktype = RECORD_NO_LINK, .wall_ns = f->last_ns, .bytes = {"", 0}};
-    return true;
-}
-
 /* --- block by block -------------------------------------------------------------------------- */
 
 /* The section's header, at `p`, of which 16 bytes are there: its byte order is known from here. */
@@ -353,14 +349,17 @@ static size_t get_least(uint32_t type)
 static bool is_wanted(uint32_t type)
 {
     return type == BLOCK_SECTION || type == BLOCK_INTERFACE || type == BLOCK_STATISTICS ||
-           type == BLOCK_PACKET || type == BLOCK_PACKET_OLD || type == BLOCK_PACKET_SIMPLE ||
-           type == BLOCK_JOURNAL;
+           type == BLOCK_PACKET || type == BLOCK_PACKET_OLD || type == BLOCK_PACKET_SIMPLE;
 }
 
 static bool is_packet(uint32_t type)
 {
-    return type == BLOCK_PACKET || type == BLOCK_PACKET_OLD || type == BLOCK_PACKET_SIMPLE ||
-           type == BLOCK_JOURNAL;
+    return type == BLOCK_PACKET || type == BLOCK_PACKET_OLD || type == BLOCK_PACKET_SIMPLE;
+}
+
+static bool is_frame_without_content(uint32_t type)
+{
+    return type == BLOCK_JOURNAL || type == BLOCK_CUSTOM || type == BLOCK_CUSTOM_PRIVATE;
 }
 
 /* A whole block; RECORD_OK without bytes in *out: it was no packet. */
@@ -377,16 +376,16 @@ static enum record_next read_block(struct ngfile *f, uint32_t type, struct span 
     case BLOCK_PACKET_SIMPLE:
         ok = read_simple(f, body, out);
         break;
-    case BLOCK_JOURNAL:
-        ok = read_journal(f, out);
-        break;
     case BLOCK_INTERFACE:
         return read_interface(f, body, err) ? RECORD_OK : RECORD_BAD;
     case BLOCK_STATISTICS:
         read_statistics(f, body);
         break;
     case BLOCK_SECTION:
+    case BLOCK_JOURNAL:
     case BLOCK_SECRETS:
+    case BLOCK_CUSTOM:
+    case BLOCK_CUSTOM_PRIVATE:
         break;
     }
     if (!ok)
@@ -438,9 +437,11 @@ enum record_next ngfile_next(struct ngfile *f, struct unpack *u, struct record *
         type = get32(f, p);
         if (!is_wanted(type)) {
             got = pass_block(f, u, type, len);
-            if (got != RECORD_OK)
-                return got;
-            continue;
+            if (got == RECORD_OK && !is_frame_without_content(type))
+                continue;
+            *out = (struct record){
+                .linktype = RECORD_NO_LINK, .wall_ns = f->last_ns, .bytes = {"", 0}};
+            return got;
         }
         if (len > UNPACK_MAX) {
             err_set(err, "a block claims %u bytes", len);

@@ -256,6 +256,7 @@ static void sum_up(struct dialogs *d, struct dialog *g, struct round *t, uint64_
 {
     struct exchange *x = &t->x;
 
+    dialog_request_read_part(d, g, t);
     dialog_answer_end(d, g, t);
     dialog_tls_end(t);
     if (!x->method_text && method_name((enum http1_method)x->method))

@@ -133,6 +133,9 @@ size_t dialog_unseen_take(struct said *s);
 /* Reads what was kept of a direction, as its mode says now. */
 void dialog_replay(struct said *s, enum dir dir);
 
+/* Reads as much of a request's head as there is, where that is all that will be looked at. */
+void dialog_request_read_part(struct dialogs *d, struct dialog *g, struct round *t);
+
 /* An answer that is over, by its end or the connection's, is judged if that was put off. */
 void dialog_answer_end(struct dialogs *d, struct dialog *g, struct round *t);
 

@@ -188,12 +188,16 @@ static void put_block(uint32_t type, size_t len)
 static void other_blocks_are_stepped_over(void **state)
 {
     image_interface(&f, 1, 0, 0, 0);
-    put_block(4, 100);          /* names */
-    put_block(0x0bad, 3000000); /* custom: more than is ever held */
-    put_block(0x40000bad, 8);
+    put_block(4, 100); /* names */
     put_block(0x80001234, 0);
+    put_block(0xbad, 3000000); /* custom, a frame without content: more than is ever held */
+    put_block(0x40000bad, 8);
     image_packet(&f, 0, 0, HELLO, 5, 0);
     reader_open(f.len);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(next(), RECORD_OK);
+        assert_true(r.record.bytes.len == 0 && r.record.linktype == RECORD_NO_LINK);
+    }
     assert_int_equal(next(), RECORD_OK);
     assert_true(span_equal(r.record.bytes, HELLO));
     assert_int_equal(next(), RECORD_END);
