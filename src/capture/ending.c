@@ -18,6 +18,7 @@
 #include "capture/issuers.h"
 #include "capture/look.h"
 #include "capture/moments.h"
+#include "capture/opened.h"
 #include "capture/remarks.h"
 #include "capture/signs.h"
 #include "flow/inspectors.h"
@@ -521,6 +522,7 @@ static struct ending judge(struct endings *n, const struct look *l)
     e = judge_stream_of(l);
     refine_alert(l, &e);
     refine_issuer(n, l, &e);
+    opened_refine(l, &e);
     if (l->unseen[UP] || l->unseen[DOWN]) /* half of it is not known */
         e.certainty = CERTAINTY_INFERRED;
     return e;

@@ -56,6 +56,7 @@ struct half {
     bool in_block;  /* CONTINUATION must follow, */
     uint32_t block; /*   on this stream */
     struct head head;
+    uint32_t table;                         /* size that the SETTINGS being read ask for */
     uint32_t waiting[SETTINGS_WAITING_MAX]; /* table sizes that this side asked for, oldest first */
     uint8_t waiting_len;
 };
@@ -272,7 +273,7 @@ static void take_setting(struct half *s)
                      (uint32_t)s->front[4] << 8 | s->front[5];
 
     if (s->front[0] == 0 && s->front[1] == SETTINGS_HEADER_TABLE_SIZE)
-        s->waiting[s->waiting_len - 1] = value < TABLE_MAX ? value : TABLE_MAX;
+        s->table = value < TABLE_MAX ? value : TABLE_MAX;
 }
 
 /* This side acknowledged the other's oldest settings: from here on its heads follow them. */
@@ -289,16 +290,12 @@ static bool take_ack(struct http2 *h, enum dir dir)
            nghttp2_hd_inflate_change_table_size(h->halves[dir].inflater, size) == 0;
 }
 
-static bool begin_settings(struct http2 *h, enum dir dir)
+/* All of this side's settings were read. */
+static bool end_settings(struct half *s)
 {
-    struct half *s = &h->halves[dir];
-
-    if (s->flags & ACK)
-        return take_ack(h, dir);
-    if (s->waiting_len == SETTINGS_WAITING_MAX)
+    if (s->front_have > 0 || s->waiting_len == SETTINGS_WAITING_MAX) /* half of one; too many */
         return false;
-    s->waiting[s->waiting_len++] = NO_CHANGE;
-    s->front_len = SETTING_LEN;
+    s->waiting[s->waiting_len++] = s->table;
     return true;
 }
 
@@ -328,7 +325,9 @@ static bool begin_frame(struct http2 *h, enum dir dir)
         s->front_len = s->flags & PADDED ? 5 : 4;
         break;
     case SETTINGS:
-        return s->stream == 0 && begin_settings(h, dir);
+        s->front_len = s->flags & ACK ? 0 : SETTING_LEN;
+        s->table = NO_CHANGE;
+        return s->stream == 0;
     case RST_STREAM:
     case CONTINUATION:
         break;
@@ -397,7 +396,7 @@ static bool end_frame(struct http2 *h, enum dir dir, uint64_t at_ns, uint32_t nu
         end_stream(h, s->stream, dir == UP ? STREAM_GIVEN_UP : STREAM_REFUSED);
         return true;
     case SETTINGS:
-        return s->front_have == 0; /* no half setting */
+        return s->flags & ACK ? take_ack(h, dir) : end_settings(s);
     }
     return true;
 }
