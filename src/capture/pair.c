@@ -420,10 +420,13 @@ static void settle_lonely(struct pairs *p, struct held *h, bool force)
 {
     struct held *near = NULL;
 
-    if (!force && count_fitting(&p->connects, h, true, &near) > 0)
+    if (!force && count_fitting(&p->connects, h, true, &near) > 0) {
         h->until_ns += HOLD_NS;
-    else
+        list_remove(&h->node);
+        list_push_back(&p->lonely, &h->node);
+    } else {
         tell(p, h);
+    }
 }
 
 static uint64_t hold_time(const struct exchange *x)

@@ -50,12 +50,12 @@ struct capture_source {
 
 /* --- what is wrong --------------------------------------------------------------------------- */
 
-/* Behind what was said before, as long as there is room. */
+/* Behind what was said before, as long as there is room.  `path` NULL: `what` names it. */
 static void add_trouble(struct capture_source *s, const char *path, const char *what)
 {
     size_t len = strlen(s->seen.trouble), room = sizeof s->seen.trouble - len;
-
-    int n = snprintf(s->seen.trouble + len, room, "%s%s: %s", len ? "; " : "", path, what);
+    int n = snprintf(s->seen.trouble + len, room, "%s%s%s%s", len ? "; " : "", path ? path : "",
+                     path ? ": " : "", what);
 
     if (len > 0 && (n < 0 || (size_t)n >= room))
         s->seen.trouble[len] = '\0';
@@ -403,7 +403,8 @@ static bool wake(struct capture_source *s, unsigned i)
     in->is_waiting = false;
     if (!open_input(s, i, true, &err)) {
         close_input(in);
-        add_trouble(s, s->paths[i], err.text); /* it was there before */
+        add_trouble(s, NULL, err.text); /* it was there before, or descriptors have run out */
+        s->seen.truncated = true;
         pop(s);
         return false;
     }

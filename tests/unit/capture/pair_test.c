@@ -113,12 +113,12 @@ static const struct pair_case cases[] = {
      {{CLIENT, PROXY, ASKED_CONNECT, 5, "a.test:443", true, false, 502, 0, 10, 50, 60},
       {PROXY_OUT, "192.0.2.1:444", ASKED_NOTHING, 0, NULL, false, false, 0, 20, 0, 0, 40},
       {"10.0.0.1:50001", TARGET, ASKED_NOTHING, 0, NULL, false, false, 0, 55, 0, 0, 59}},
-     "0 1 2"},
+     "1 2 0"},
     {"an address was asked for",
      {{CLIENT, PROXY, ASKED_CONNECT, 5, "192.0.2.1:443", true, false, 502, 0, 10, 50, 60},
       {PROXY_OUT, "192.0.2.2:443", ASKED_NOTHING, 0, NULL, false, false, 0, 20, 0, 0, 40},
       {"10.0.0.1:50001", TARGET, ASKED_NOTHING, 0, NULL, false, false, 0, 21, 0, 0, 41}},
-     "0+2 1"},
+     "1 0+2"},
 };
 
 #define LEGS ARRAY_LEN(cases[0].legs)
