@@ -328,7 +328,7 @@ static void damage_is_told_with_its_place(void **state)
     f.len = 0;
     image_pcap(&f, US, 127);
     put_segment(&f, 1000000, 1, 0);
-    check_trouble(&f, 1, false, "1 packets have link type 127 (802.11), which is not known here");
+    check_trouble(&f, 1, false, "link type 127 (802.11) is not understood, packets left out: 1");
     f.len = 0;
     image_put(&f, "Dear support,\nit does not work.\n", 32);
     check_trouble(&f, 0, false, "has no line as tcpdump prints it");
