@@ -30,6 +30,8 @@ static void judge(struct exchange *x, struct outside_answer *a)
     x->notes = scratch.notes;
     if (v.verdict == VERDICT_OK)
         return;
+    if (v.verdict != VERDICT_TARGET_ERROR) /* its page belongs to the answer, nothing was moved */
+        exchange_unmark(x, MARK_BODY);
     if (!x->judged)
         x->judged = malloc(sizeof *x->judged);
     if (x->judged)
@@ -218,6 +220,8 @@ static void take_known(struct said *s, struct round *t, struct span text, bool w
         return;
     }
     t->x.status = h->status;
+    if (t->x.proxied && t->x.asked != ASKED_ORIGIN && (h->status < 400 || h->status == 407))
+        round_learn_proxy(s->d, &s->c->ends[DOWN], true);
     exchange_mark(&t->x, MARK_ANSWER_END, s->p.at_ns, s->p.number);
     if (h->status >= 300 && h->status < 400)
         note_redirect(&t->x, h);
@@ -237,7 +241,6 @@ static void take_known(struct said *s, struct round *t, struct span text, bool w
 static void take_other(struct said *s, struct round *t, struct span text)
 {
     judge_bytes(&t->x, text);
-    exchange_mark(&t->x, MARK_BODY, s->p.at_ns, s->p.number);
     round_forget(s->d, s->g, DOWN);
     s->g->mode[DOWN] = MODE_OPAQUE;
     if (s->g->mode[UP] == MODE_BEHIND)
