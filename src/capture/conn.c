@@ -154,7 +154,7 @@ static bool has_ready(const struct conn *c, enum dir dir)
     const struct conn_waiting *w = c->waiting[dir];
 
     return w && w->first && !stream_is_before(c->streams[dir].next, w->first->seq) &&
-           !is_blocked(c, dir);
+           !c->streams[dir].fin_told && !is_blocked(c, dir);
 }
 
 /* Of two parts that are ready, which was sent first: one that had seen less of the other side than
@@ -204,7 +204,7 @@ static void fill_up(struct conn_core *k, struct conn *c, enum dir dir, uint32_t 
 {
     struct stream *s = &c->streams[dir];
 
-    while (stream_is_before(s->next, to)) {
+    while (stream_is_before(s->next, to) && !s->fin_told) {
         struct waiting_part *first = c->waiting[dir] ? c->waiting[dir]->first : NULL;
         struct stream_piece hole = *proof;
 

@@ -163,7 +163,11 @@ static void count_bytes(struct said *s, const struct stream_piece *whole)
 {
     struct dialog *g = s->g;
     struct round *t = s->dir == UP ? g->last : g->first;
+    bool answers_nothing = g->only_tickets;
 
+    g->only_tickets = false;
+    if (answers_nothing)
+        return;
     g->last_ns = whole->at_ns;
     g->last_number = whole->number;
     g->last_dir = (uint8_t)s->dir;

@@ -135,10 +135,9 @@ static void classify(struct dialogs *d, struct exchange *x, const struct http1_h
     x->asked = h->method == METHOD_CONNECT ? ASKED_CONNECT
                : absolute                  ? ASKED_ABSOLUTE
                                            : ASKED_ORIGIN;
-    if (x->asked != ASKED_ORIGIN) {
-        x->proxied = true;
-        round_learn_proxy(d, &x->conn->ends[DOWN]);
-    }
+    x->proxied = x->asked != ASKED_ORIGIN || round_is_sure_proxy(d, &x->conn->ends[DOWN]);
+    if (x->asked != ASKED_ORIGIN)
+        round_learn_proxy(d, &x->conn->ends[DOWN], false);
     if (h->method == METHOD_OTHER && h->method_text.len <= HTTP1_METHOD_MAX)
         flow_set_span(&x->method_text, h->method_text);
 }
@@ -246,6 +245,7 @@ static size_t take_other(struct said *s, struct round *t, struct span text)
         dialog_tls_begin_direct(s, t);
     } else {
         take_unknown(s, t, s->c->mid_stream ? ASKED_UNSEEN : ASKED_OTHER);
+        t->x.proxied &= round_is_sure_proxy(s->d, &s->c->ends[DOWN]);
         g->mode[UP] = g->mode[DOWN] = s->c->mid_stream ? MODE_TUNNEL : MODE_OPAQUE;
         exchange_mark(&t->x, MARK_BODY, s->p.at_ns, s->p.number);
         round_tell(s, t);

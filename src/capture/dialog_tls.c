@@ -22,6 +22,7 @@ enum { MESSAGE_SERVER_HELLO = 2, MESSAGE_CERTIFICATE = 11 };
 #define HASHED_BYTES 27 /* headers, version, half of the random: no capture's snaplen is below */
 #define RANDOM_AT 11    /* of a ClientHello's bytes */
 #define TLS13 0x0304
+#define TICKET_MAX 2048
 
 static unsigned byte_at(struct span s, size_t at)
 {
@@ -272,6 +273,37 @@ static void collect(struct said *s, struct round *t, bool record_ended)
 
 /* ---- records */
 
+/* In TLS 1.3 tickets look like answers.  Two of one size in one packet, before anything else, are
+ * what most libraries send behind the handshake; an answer is hardly ever cut that way. */
+static bool is_second_ticket(const struct said *s, const struct round *t)
+{
+    const struct exchange *x = &t->x;
+
+    return x->is_tls13 && t->ticket_len > 0 && t->ticket_len <= TICKET_MAX &&
+           t->ticket_len == x->sides[DOWN].records.last_len &&
+           x->packets[MARK_INNER_ANSWER] == s->p.number;
+}
+
+static void take_inner_answer(const struct said *s, struct round *t)
+{
+    struct exchange *x = &t->x;
+    bool is_first = x->packets[MARK_INNER_ANSWER] == 0;
+
+    s->g->only_tickets = false;
+    if (x->packets[MARK_INNER] == 0)
+        return;
+    if (!is_first && is_second_ticket(s, t)) {
+        exchange_unmark(x, MARK_INNER_ANSWER);
+        exchange_unmark(x, MARK_BODY);
+        s->g->only_tickets = true;
+    } else {
+        exchange_mark(x, MARK_INNER_ANSWER, s->p.at_ns, s->p.number);
+        exchange_mark(x, MARK_BODY, s->p.at_ns, s->p.number);
+    }
+    t->ticket_len = is_first && !t->had_tickets ? x->sides[DOWN].records.last_len : 0;
+    t->had_tickets |= s->g->only_tickets;
+}
+
 static void begin_record(const struct said *s, struct round *t)
 {
     struct exchange *x = &t->x;
@@ -280,8 +312,8 @@ static void begin_record(const struct said *s, struct round *t)
     if (s->dir == DOWN) {
         if (type == TYPE_HANDSHAKE)
             exchange_mark(x, MARK_SERVER_HELLO, s->p.at_ns, s->p.number);
-        if (type == TYPE_DATA && x->packets[MARK_INNER] > 0)
-            exchange_mark(x, MARK_INNER_ANSWER, s->p.at_ns, s->p.number);
+        if (type == TYPE_DATA)
+            take_inner_answer(s, t);
         return;
     }
     if (type == TYPE_DATA && x->packets[MARK_TLS_END] > 0)
@@ -424,6 +456,7 @@ void dialog_tls_begin_direct(struct said *s, struct round *t)
     bool is_hello = byte_at(s->p.bytes, 0) == TYPE_HANDSHAKE;
 
     t->x.asked = is_hello ? ASKED_TLS : ASKED_UNSEEN;
+    t->x.proxied &= round_is_sure_proxy(s->d, &s->c->ends[DOWN]);
     if (s->c->mid_stream && round_is_proxy_port(s->c))
         t->x.proxied = true;
     if (s->c->mid_stream && t->x.proxied) /* a tunnel that was asked for before */

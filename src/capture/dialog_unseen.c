@@ -82,6 +82,7 @@ static void hear_target(struct said *s, struct exchange *x)
 
     if (x->packets[MARK_INNER] > 0) {
         mark(s, x, MARK_INNER_ANSWER);
+        mark(s, x, MARK_BODY);
     } else if (x->packets[MARK_HELLO] > 0) {
         exchange_mark(x, MARK_HELLO_END, s->g->last_ns, s->g->last_number);
         mark(s, x, MARK_SERVER_HELLO);

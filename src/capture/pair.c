@@ -35,6 +35,7 @@ struct held {
     struct exchange *x; /* its own */
     uint64_t now_ns, until_ns;
     enum conn_end how;
+    bool contested; /* a connection that more than one CONNECT could have opened */
 };
 
 struct pair {
@@ -184,7 +185,7 @@ static void join(struct pairs *p, struct exchange *near, struct exchange *far)
     pair->client = near;
     pair->upstream = far;
     near->pair = far->pair = pair;
-    far->to_parent = far->proxied;
+    far->to_parent = far->asked == ASKED_CONNECT || far->asked == ASKED_ABSOLUTE;
     if (!near->number) { /* which it had while nobody knew */
         near->number = far->number;
         far->number = 0;
@@ -352,6 +353,12 @@ static bool is_lonely(const struct pairs *p, const struct exchange *x)
     return !x->proxied && x->is_first && !x->hello_hash && is_from_proxy(p, x);
 }
 
+/* Its answer is one that a proxy gives when it has dialled, or tried to. */
+static bool has_dialled(const struct exchange *x)
+{
+    return x->status < 300 || x->status >= 500;
+}
+
 /* The port that a CONNECT asked for, and the address if it named one. */
 static bool asked_for(const struct exchange *connect, const struct endpoint *e)
 {
@@ -400,9 +407,11 @@ static void settle_connect(struct pairs *p, struct held *h)
 {
     struct held *far = NULL, *other = NULL;
 
-    if (count_fitting(&p->lonely, h, false, &far) == 1 &&
-        count_fitting(&p->connects, far, true, &other) == 1)
-        attach(h->x, let_go(p, far));
+    if (count_fitting(&p->lonely, h, false, &far) == 1) {
+        far->contested |= count_fitting(&p->connects, far, true, &other) > 1;
+        if (!far->contested)
+            attach(h->x, let_go(p, far));
+    }
     tell(p, h);
 }
 
@@ -411,10 +420,13 @@ static void settle_lonely(struct pairs *p, struct held *h, bool force)
 {
     struct held *near = NULL;
 
-    if (!force && count_fitting(&p->connects, h, true, &near) > 0)
-        list_remove(&h->node), list_push_back(&p->lonely, &h->node);
-    else
+    if (!force && count_fitting(&p->connects, h, true, &near) > 0) {
+        h->until_ns += HOLD_NS;
+        list_remove(&h->node);
+        list_push_back(&p->lonely, &h->node);
+    } else {
         tell(p, h);
+    }
 }
 
 static uint64_t hold_time(const struct exchange *x)
@@ -459,7 +471,7 @@ void pairs_end(struct pairs *p, struct exchange *x, enum conn_end how, uint64_t 
     }
     if (is_lonely(p, x))
         held = hold(p, &p->lonely, x, how, now_ns, HOLD_NS) != NULL;
-    else if (p->sees_upstream && is_bare_connect(x))
+    else if (p->sees_upstream && is_bare_connect(x) && has_dialled(x))
         held = hold(p, &p->connects, x, how, now_ns, hold_time(x)) != NULL;
     if (!held)
         p->o.over(p->o.owner, x, how, now_ns);
@@ -475,8 +487,7 @@ void pairs_tick(struct pairs *p, uint64_t now_ns)
         give_up(p, h);
     while ((h = first_of(&p->connects)) && h->until_ns <= now_ns)
         settle_connect(p, h);
-    h = first_of(&p->lonely);
-    if (h && h->until_ns <= now_ns)
+    for (unsigned n = 0; n < 8 && (h = first_of(&p->lonely)) && h->until_ns <= now_ns; n++)
         settle_lonely(p, h, false);
 }
 

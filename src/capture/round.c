@@ -87,19 +87,22 @@ static size_t find_slot(const struct endpoint table[PROXIES_MAX], const struct e
     }
 }
 
-void round_learn_proxy(struct dialogs *d, const struct endpoint *e)
+void round_learn_proxy(struct dialogs *d, const struct endpoint *e, bool answered)
 {
     struct endpoint host = {.addr = e->addr};
     size_t at = find_slot(d->seen_proxies, e);
 
-    if (d->seen_proxies[at].addr.family || d->seen_len >= PROXIES_MAX / 2 || !e->addr.family)
-        return;
-    d->seen_proxies[at] = *e;
-    d->seen_hosts[find_slot(d->seen_hosts, &host)] = host;
-    d->seen_len++;
+    if (!d->seen_proxies[at].addr.family) {
+        if (d->seen_len >= PROXIES_MAX / 2 || !e->addr.family)
+            return;
+        d->seen_proxies[at] = *e;
+        d->seen_hosts[find_slot(d->seen_hosts, &host)] = host;
+        d->seen_len++;
+    }
+    d->answered[at] |= answered;
 }
 
-bool dialogs_is_proxy(const struct dialogs *d, const struct endpoint *e)
+static bool is_told_proxy(const struct dialogs *d, const struct endpoint *e)
 {
     for (unsigned i = 0; i < d->o.proxies_len; i++) {
         const struct endpoint *p = &d->o.proxies[i];
@@ -107,7 +110,17 @@ bool dialogs_is_proxy(const struct dialogs *d, const struct endpoint *e)
         if (addr_is_equal(&p->addr, &e->addr) && (p->port == 0 || p->port == e->port))
             return true;
     }
-    return d->seen_proxies[find_slot(d->seen_proxies, e)].addr.family != 0;
+    return false;
+}
+
+bool dialogs_is_proxy(const struct dialogs *d, const struct endpoint *e)
+{
+    return is_told_proxy(d, e) || d->seen_proxies[find_slot(d->seen_proxies, e)].addr.family;
+}
+
+bool round_is_sure_proxy(const struct dialogs *d, const struct endpoint *e)
+{
+    return is_told_proxy(d, e) || d->answered[find_slot(d->seen_proxies, e)];
 }
 
 bool dialogs_is_proxy_host(const struct dialogs *d, const struct addr *a)

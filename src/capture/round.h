@@ -29,6 +29,7 @@ struct round {
     char *names;        /* heap: SNI, then ALPN, each terminated; NULL */
     const char *issuer; /* of the dialogs' cache; NULL */
     uint16_t tls_version, tls_cipher;
+    uint16_t ticket_len;   /* of what may be the first of two session tickets */
     bool asked_head : 1;   /* the request's head is through, or will never be seen */
     bool asked_all : 1;    /* and its body */
     bool answered_all : 1; /* the final answer, and its body */
@@ -39,6 +40,7 @@ struct round {
     bool is_told : 1;     /* `learnt` was called */
     bool changed_up : 1;  /* UP sent its change_cipher_spec */
     bool flight_over : 1; /* the target's first flight has ended */
+    bool had_tickets : 1; /* two session tickets came */
     bool retried : 1;     /* a HelloRetryRequest came: a second hello follows */
 };
 
@@ -57,10 +59,11 @@ struct dialog {
     uint64_t established_ns;
     uint32_t last_number, established_number;
     uint8_t last_dir;
-    uint8_t mode[2];    /* enum mode */
-    bool collects[2];   /* MODE_TLS: a hello (or certificate) is being collected */
-    bool had_round : 1; /* there was a round before */
-    bool replaying : 1; /* kept bytes are read: no second time */
+    uint8_t mode[2];       /* enum mode */
+    bool collects[2];      /* MODE_TLS: a hello (or certificate) is being collected */
+    bool had_round : 1;    /* there was a round before */
+    bool only_tickets : 1; /* what the target says here answers nothing: session tickets */
+    bool replaying : 1;    /* kept bytes are read: no second time */
 };
 
 #define ISSUERS_MAX 256
@@ -77,7 +80,8 @@ struct dialogs {
         char *text;    /* heap; "" where it could not be read */
     } issuers[ISSUERS_MAX];
     struct endpoint seen_proxies[PROXIES_MAX];
-    struct endpoint seen_hosts[PROXIES_MAX]; /* the same, port 0 */
+    bool answered[PROXIES_MAX];              /* seen_proxies: as a proxy does */
+    struct endpoint seen_hosts[PROXIES_MAX]; /* of seen_proxies, port 0 */
     unsigned seen_len;
 };
 
@@ -121,7 +125,13 @@ void round_tell_silent(struct dialogs *d, struct conn *c, const struct dialog *g
 
 /* Whether an address is a proxy's, by its port where nothing better is known. */
 bool round_is_proxy_port(const struct conn *c);
-void round_learn_proxy(struct dialogs *d, const struct endpoint *e);
+
+/* Somebody asked there as one asks a proxy; `answered`: and was answered that way. */
+void round_learn_proxy(struct dialogs *d, const struct endpoint *e, bool answered);
+
+/* Whether what is said there goes to a proxy even where it does not look like it: -x says so, or
+ * others were answered by one. */
+bool round_is_sure_proxy(const struct dialogs *d, const struct endpoint *e);
 
 /* The readers.  Each takes bytes off the front of s->p and returns how many (of p.len); 0: the mode
  * has changed, who reads that goes on. */

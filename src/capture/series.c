@@ -107,14 +107,13 @@ void series_add(struct series **s, uint64_t *budget, uint64_t since_ns, uint64_t
     p.bytes_kb = scale(*s, bytes < UINT64_MAX / 2 ? bytes : UINT64_MAX / 2);
     if ((*s)->len && p.at_us < (*s)->points[(*s)->len - 1].at_us)
         p.at_us = (*s)->points[(*s)->len - 1].at_us;
-    near = (*s)->step_us ? find_near(*s, (*s)->len, &p) : NULL;
-    if (near) {
-        join(near, &p);
-        return;
-    }
     if ((*s)->len == (*s)->cap && !grow(s, budget))
         thin_out(*s);
-    (*s)->points[(*s)->len++] = p;
+    near = (*s)->step_us ? find_near(*s, (*s)->len, &p) : NULL;
+    if (near)
+        join(near, &p);
+    else
+        (*s)->points[(*s)->len++] = p;
 }
 
 void series_free(struct series **s, uint64_t *budget)

@@ -50,12 +50,12 @@ struct capture_source {
 
 /* --- what is wrong --------------------------------------------------------------------------- */
 
-/* Behind what was said before, as long as there is room. */
+/* Behind what was said before, as long as there is room.  `path` NULL: `what` names it. */
 static void add_trouble(struct capture_source *s, const char *path, const char *what)
 {
     size_t len = strlen(s->seen.trouble), room = sizeof s->seen.trouble - len;
-
-    int n = snprintf(s->seen.trouble + len, room, "%s%s: %s", len ? "; " : "", path, what);
+    int n = snprintf(s->seen.trouble + len, room, "%s%s%s%s", len ? "; " : "", path ? path : "",
+                     path ? ": " : "", what);
 
     if (len > 0 && (n < 0 || (size_t)n >= room))
         s->seen.trouble[len] = '\0';
@@ -84,9 +84,8 @@ static void note_end(struct capture_source *s, const struct infile *f)
     if (f->trouble.text[0])
         add_trouble(s, f->path, f->trouble.text);
     if (f->unknown_links) {
-        err_set(&text, "%llu packets have link type %u%s, which is not known here",
-                (unsigned long long)f->unknown_links, f->unknown_link,
-                get_link_name(f->unknown_link));
+        err_set(&text, "link type %u%s is not understood, packets left out: %llu", f->unknown_link,
+                get_link_name(f->unknown_link), (unsigned long long)f->unknown_links);
         add_trouble(s, f->path, text.text);
     }
 }
@@ -403,7 +402,8 @@ static bool wake(struct capture_source *s, unsigned i)
     in->is_waiting = false;
     if (!open_input(s, i, true, &err)) {
         close_input(in);
-        add_trouble(s, s->paths[i], err.text); /* it was there before */
+        add_trouble(s, NULL, err.text); /* it was there before, or descriptors have run out */
+        s->seen.truncated = true;
         pop(s);
         return false;
     }

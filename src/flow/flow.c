@@ -254,8 +254,6 @@ struct sentences {
     const char *cause, *advice;
 };
 
-#define N_(msgid) msgid
-
 /* Our own answer about the way up is about the parent, where there is one; and where nobody was
  * asked on the way to the target, no proxy's administrator can help. */
 static struct sentences sentences_of(const struct flow *f)

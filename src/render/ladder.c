@@ -52,24 +52,23 @@ static void write_outside(struct ladder *l, const char *before, const char *text
     escape_text(l->pen, span_of(text));
 }
 
+static void write_side(struct ladder *l, const char *before, enum side side)
+{
+    if (!human_has_side(l->flow, side))
+        return;
+    pen_text(l->pen, before);
+    human_side(l->pen, l->flow, side);
+}
+
 static void write_header(struct ladder *l)
 {
     const struct flow *f = l->flow;
     struct pen *p = l->pen;
 
     human_request(p, f);
-    if (f->client.addr.family) {
-        pen_text(p, " from ");
-        human_endpoint(p, &f->client);
-    }
-    if (f->proxy.addr.family) {
-        pen_text(p, " through ");
-        human_endpoint(p, &f->proxy);
-    }
-    if (f->address.addr.family) {
-        pen_text(p, " to ");
-        human_endpoint(p, &f->address);
-    }
+    write_side(l, " from ", SIDE_CLIENT);
+    write_side(l, " through ", SIDE_PROXY);
+    write_side(l, " to ", SIDE_TARGET);
     write_outside(l, ", parent ", f->parent);
     write_outside(l, ", user ", f->user);
     write_outside(l, ", rule ", f->rule);

@@ -188,12 +188,13 @@ static void copies_are_not_heard(void **state)
 {
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         char line[512];
+
+        if (cases[i].is_text)
+            continue;
         struct conn_events events = heard_events(&heard);
         struct conn_table *t = conn_table_new(&(struct conn_options){0}, &events);
         uint64_t played = 0;
 
-        if (cases[i].is_text)
-            continue;
         packets = (struct packets)PACKETS_INIT;
         memset(&heard, 0, sizeof heard);
         for (const char *at = cases[i].script; *at;
@@ -213,7 +214,6 @@ static void copies_are_not_heard(void **state)
         if (strcmp(heard.text, cases[i].want) != 0)
             fail_msg("%s: \"%s\"", cases[i].name, heard.text);
         assert_int_equal(conn_table_get_counts(t)->duplicates, played);
-        assert_int_equal(stream_get_rare(&heard.conn.streams[UP])->retransmissions % 3 > 2, 0);
         conn_table_free(t);
     }
 }

@@ -153,7 +153,8 @@ struct talk_case {
 };
 
 #define CONNECT "CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n"
-#define CONNECT_AS "CONNECT a.test:443 HTTP/1.1\r\nProxy-Authorization: Basic Zm1jOnNlY3JldA==\r\n\r\n"
+#define CONNECT_AS                                                                                 \
+    "CONNECT a.test:443 HTTP/1.1\r\nProxy-Authorization: Basic Zm1jOnNlY3JldA==\r\n\r\n"
 #define GET "GET http://a.test/x HTTP/1.1\r\nHost: a.test\r\n\r\n"
 #define OPENED "HTTP/1.1 200 Connection established\r\n\r\n"
 #define LOGIN                                                                                      \
@@ -164,12 +165,22 @@ static const struct talk_case cases[] = {
     {"a tunnel of anything",
      3128,
      false,
-     {{'>', CONNECT, 0}, {'<', OPENED, 0}, {'<', "SSH-2.0-x\r\n", 0}, {'>', "SSH-2.0-y\r\n", 0}, {'f', "", 0}, {'F', "", 0}},
+     {{'>', CONNECT, 0},
+      {'<', OPENED, 0},
+      {'<', "SSH-2.0-x\r\n", 0},
+      {'>', "SSH-2.0-y\r\n", 0},
+      {'f', "", 0},
+      {'F', "", 0}},
      {"connect a.test:443 200 first last 11/11"}},
     {"the head and the first bytes behind it come in any pieces",
      3128,
      false,
-     {{'>', "CONN", 0}, {'>', "ECT a.test:443 HTTP/1.1\r\n\r", 0}, {'>', "\nab", 0}, {'<', "HT", 0}, {'<', "TP/1.0 200 ok\r\n", 0}, {'<', "\r\nxyz", 0}},
+     {{'>', "CONN", 0},
+      {'>', "ECT a.test:443 HTTP/1.1\r\n\r", 0},
+      {'>', "\nab", 0},
+      {'<', "HT", 0},
+      {'<', "TP/1.0 200 ok\r\n", 0},
+      {'<', "\r\nxyz", 0}},
      {"connect a.test:443 200 first last 2/3"}},
     {"a request on any port is told by what it says",
      81,
@@ -179,7 +190,11 @@ static const struct talk_case cases[] = {
     {"kept-alive requests are exchanges of their own",
      3128,
      false,
-     {{'>', GET, 0}, {'<', FINE, 0}, {'>', GET, 0}, {'<', FINE, 0}, {'>', "GET http://b.test/ HTTP/1.1\r\n\r\n", 0}},
+     {{'>', GET, 0},
+      {'<', FINE, 0},
+      {'>', GET, 0},
+      {'<', FINE, 0},
+      {'>', "GET http://b.test/ HTTP/1.1\r\n\r\n", 0}},
      {"absolute a.test:80 200 first complete 0/5", "absolute a.test:80 200 complete 0/5",
       "absolute b.test:80 last"}},
     {"pipelined ones, too",
@@ -201,23 +216,37 @@ static const struct talk_case cases[] = {
     {"go on, and the answer behind it",
      3128,
      false,
-     {{'>', "POST http://a.test/ HTTP/1.1\r\nContent-Length: 3\r\n\r\n", 0}, {'<', "HTTP/1.1 100 Continue\r\n\r\n", 0}, {'>', "abc", 0}, {'<', FINE, 0}},
+     {{'>', "POST http://a.test/ HTTP/1.1\r\nContent-Length: 3\r\n\r\n", 0},
+      {'<', "HTTP/1.1 100 Continue\r\n\r\n", 0},
+      {'>', "abc", 0},
+      {'<', FINE, 0}},
      {"absolute a.test:80 200 first last complete 3/5"}},
     {"chunks",
      3128,
      false,
-     {{'>', GET, 0}, {'<', "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", 0}, {'<', "0\r\n\r\n", 0}, {'>', GET, 0}, {'<', "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab", 0}},
+     {{'>', GET, 0},
+      {'<', "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", 0},
+      {'<', "0\r\n\r\n", 0},
+      {'>', GET, 0},
+      {'<', "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab", 0}},
      {"absolute a.test:80 200 first complete 0/3",
       "absolute a.test:80 200 last body-unfinished 0/2"}},
     {"a body until the end of the connection",
      3128,
      false,
-     {{'>', GET, 0}, {'<', "HTTP/1.0 200 OK\r\n\r\nabc", 0}, {'<', "def", 0}, {'F', "", 0}, {'f', "", 0}},
+     {{'>', GET, 0},
+      {'<', "HTTP/1.0 200 OK\r\n\r\nabc", 0},
+      {'<', "def", 0},
+      {'F', "", 0},
+      {'f', "", 0}},
      {"absolute a.test:80 200 first last complete 0/6"}},
     {"HEAD and 304 have no body",
      3128,
      false,
-     {{'>', "HEAD http://a.test/ HTTP/1.1\r\n\r\n", 0}, {'<', "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", 0}, {'>', GET, 0}, {'<', "HTTP/1.1 304 No\r\nContent-Length: 99\r\n\r\n", 0}},
+     {{'>', "HEAD http://a.test/ HTTP/1.1\r\n\r\n", 0},
+      {'<', "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", 0},
+      {'>', GET, 0},
+      {'<', "HTTP/1.1 304 No\r\nContent-Length: 99\r\n\r\n", 0}},
      {"absolute a.test:80 200 first complete", "absolute a.test:80 304 last complete"}},
     {"a body that stops",
      3128,
@@ -227,12 +256,17 @@ static const struct talk_case cases[] = {
     {"an upgrade is a tunnel",
      80,
      false,
-     {{'>', "GET /ws HTTP/1.1\r\nHost: a.test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", 0}, {'<', "HTTP/1.1 101 Go\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n12", 0}, {'>', "345", 0}},
+     {{'>', "GET /ws HTTP/1.1\r\nHost: a.test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+       0},
+      {'<', "HTTP/1.1 101 Go\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n12", 0},
+      {'>', "345", 0}},
      {"origin a.test:80 101 first last direct 3/2"}},
     {"a refusal is judged with its page",
      3128,
      false,
-     {{'>', CONNECT, 0}, {'<', "HTTP/1.1 403 Forbidden\r\nContent-Length: 4\r\n\r\nno", 0}, {'<', "pe", 0}},
+     {{'>', CONNECT, 0},
+      {'<', "HTTP/1.1 403 Forbidden\r\nContent-Length: 4\r\n\r\nno", 0},
+      {'<', "pe", 0}},
      {"connect a.test:443 403 acl-denied first last complete 0/4"}},
     {"a web server's page in place of a tunnel",
      80,
@@ -242,7 +276,10 @@ static const struct talk_case cases[] = {
     {"200 that calls itself HTML without a page",
      3128,
      false,
-     {{'>', CONNECT, 0}, {'<', "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n", 0}, {'>', "hi", 0}, {'<', "ho", 0}},
+     {{'>', CONNECT, 0},
+      {'<', "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n", 0},
+      {'>', "hi", 0},
+      {'<', "ho", 0}},
      {"connect a.test:443 200 first last 2/2"}},
     {"no HTTP for an answer",
      3128,
@@ -267,7 +304,9 @@ static const struct talk_case cases[] = {
     {"sloppy heads",
      3128,
      false,
-     {{'>', "CONNECT  a.test:443 HTTP/1.1\nHost : a.test\n bad\n\n", 0}, {'<', "HTTP/1.1  200\nx\n\n", 0}, {'>', "hi", 0}},
+     {{'>', "CONNECT  a.test:443 HTTP/1.1\nHost : a.test\n bad\n\n", 0},
+      {'<', "HTTP/1.1  200\nx\n\n", 0},
+      {'>', "hi", 0}},
      {"connect a.test:443 200 first last 2/0"}},
     {"a name in the URL is not told",
      3128,
@@ -277,12 +316,19 @@ static const struct talk_case cases[] = {
     {"heads that are cut: what is there is read",
      3128,
      false,
-     {{'>', "CONNECT a.test:443 HTTP/1.1\r\nHo", 40}, {'<', "HTTP/1.1 200 Conn", 30}, {'>', "", 20}, {'<', "", 20}},
+     {{'>', "CONNECT a.test:443 HTTP/1.1\r\nHo", 40},
+      {'<', "HTTP/1.1 200 Conn", 30},
+      {'>', "", 20},
+      {'<', "", 20}},
      {"connect a.test:443 200 first last content-unseen 20/20"}},
     {"a refusal that is cut",
      3128,
      false,
-     {{'>', "CONNECT a.test:443 HTTP/1.1\r\nHo", 40}, {'<', "HTTP/1.1 403 Forb", 300}, {'<', "", 200}, {'>', "CONNECT b.test:443 HTTP/1.1\r\nHo", 40}, {'<', "HTTP/1.1 200 OK", 30}},
+     {{'>', "CONNECT a.test:443 HTTP/1.1\r\nHo", 40},
+      {'<', "HTTP/1.1 403 Forb", 300},
+      {'<', "", 200},
+      {'>', "CONNECT b.test:443 HTTP/1.1\r\nHo", 40},
+      {'<', "HTTP/1.1 200 OK", 30}},
      {"connect a.test:443 403 acl-denied first 0/200", "connect b.test:443 200 last"}},
     {"only the method is there",
      3128,
@@ -292,7 +338,10 @@ static const struct talk_case cases[] = {
     {"bytes of a body that are not there",
      3128,
      false,
-     {{'>', GET, 0}, {'<', "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", 60}, {'<', "", 40}, {'>', GET, 0}},
+     {{'>', GET, 0},
+      {'<', "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", 60},
+      {'<', "", 40},
+      {'>', GET, 0}},
      {"absolute a.test:80 200 first complete 0/100", "absolute a.test:80 last"}},
     {"a hole where the answer to CONNECT was",
      3128,
@@ -327,7 +376,9 @@ static const struct talk_case cases[] = {
     {"refused in the middle of its head",
      3128,
      false,
-     {{'>', "GET http://a.test/ HTTP/1.1\r\nX: ", 0}, {'<', "HTTP/1.1 431 Too much\r\nContent-Length: 0\r\n\r\n", 0}, {'F', "", 0}},
+     {{'>', "GET http://a.test/ HTTP/1.1\r\nX: ", 0},
+      {'<', "HTTP/1.1 431 Too much\r\nContent-Length: 0\r\n\r\n", 0},
+      {'F', "", 0}},
      {"absolute a.test:80 431 target-error first last request-unfinished"}},
 };
 
@@ -498,9 +549,9 @@ static void tls_in_a_tunnel(void **state)
         {TLS1_2_VERSION, NULL, "TLSv1.2", "CN=t.test"},
     };
     static const enum mark order[] = {
-        MARK_SYN,          MARK_ESTABLISHED, MARK_REQUEST, MARK_REQUEST_END,  MARK_ANSWER,
-        MARK_ANSWER_END,   MARK_HELLO,       MARK_HELLO_END, MARK_SERVER_HELLO, MARK_TLS_END,
-        MARK_INNER,        MARK_INNER_ANSWER, MARK_LAST,    MARK_CLOSE,        MARK_CLOSED};
+        MARK_SYN,        MARK_ESTABLISHED,  MARK_REQUEST,   MARK_REQUEST_END,  MARK_ANSWER,
+        MARK_ANSWER_END, MARK_HELLO,        MARK_HELLO_END, MARK_SERVER_HELLO, MARK_TLS_END,
+        MARK_INNER,      MARK_INNER_ANSWER, MARK_LAST,      MARK_CLOSE,        MARK_CLOSED};
     static const size_t sizes[] = {1, 7, 600, 1460, 100000};
 
     (void)state;
@@ -508,7 +559,6 @@ static void tls_in_a_tunnel(void **state)
         record_session(rows[i].version, rows[i].groups);
         for (size_t k = 0; k < ARRAY_LEN(sizes); k++) {
             play(true, 3128, sizes[k], 100000, NULL);
-            print_message("row %zu size %zu: %s %s %s\n", i, sizes[k], last.version, last.cipher, last.alpn);
             assert_string_equal(last.sni, "t.test");
             assert_string_equal(last.alpn, "http/1.1");
             assert_string_equal(last.version, rows[i].name);
@@ -584,12 +634,9 @@ static void keys_open_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_said),
-        cmocka_unit_test(pieces_do_not_matter),
-        cmocka_unit_test(tls_in_a_tunnel),
-        cmocka_unit_test(the_first_flight_is_counted),
-        cmocka_unit_test(tls_without_a_proxy),
-        cmocka_unit_test(a_hello_that_is_cut_has_its_number),
+        cmocka_unit_test(what_is_said),        cmocka_unit_test(pieces_do_not_matter),
+        cmocka_unit_test(tls_in_a_tunnel),     cmocka_unit_test(the_first_flight_is_counted),
+        cmocka_unit_test(tls_without_a_proxy), cmocka_unit_test(a_hello_that_is_cut_has_its_number),
         cmocka_unit_test(keys_open_it),
     };
 

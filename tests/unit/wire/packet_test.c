@@ -126,6 +126,18 @@ static void describe(const struct packet *p, char *at, size_t cap)
     }
 }
 
+/* Whatever stood there before, the same comes out. */
+static void check_cleared(const struct sample *s, struct span bytes, const struct packet *p)
+{
+    static struct packet other;
+    size_t begin = offsetof(struct packet, from);
+    size_t end = offsetof(struct packet, fragment_len) + sizeof other.fragment_len;
+
+    memset(&other, 0, sizeof other);
+    packet_parse(s->linktype, bytes, s->wire_len ? s->wire_len : (uint32_t)bytes.len, &other);
+    assert_memory_equal((const char *)p + begin, (const char *)&other + begin, end - begin);
+}
+
 static void check(const struct sample *s)
 {
     static struct packet p;
@@ -140,6 +152,7 @@ static void check(const struct sample *s)
     packet_parse(s->linktype, (struct span){(char *)copy + 1, len},
                  s->wire_len ? s->wire_len : (uint32_t)len, &p);
     describe(&p, got, sizeof got);
+    check_cleared(s, (struct span){(char *)copy + 1, len}, &p);
     free(copy);
     if (strcmp(got, s->want) != 0)
         fail_msg("%s: got \"%s\", not \"%s\"", s->name, got, s->want);
