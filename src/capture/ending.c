@@ -163,7 +163,8 @@ static struct ending judge_closed_unanswered(const struct look *l)
     if (l->closer == DOWN && l->by_rst)
         return reset(l, "in place of an answer");
     if (l->closer == DOWN && l->x->proxied)
-        return conclude(l, VERDICT_PROXY_SILENT, SIDE_PROXY, CERTAINTY_SEEN,
+        return conclude(l, VERDICT_PROXY_SILENT, SIDE_PROXY,
+                        l->x->content_unseen ? CERTAINTY_INFERRED : CERTAINTY_SEEN,
                         "closed without a byte of an answer");
     if (l->closer == DOWN)
         return conclude(l, VERDICT_UPSTREAM_FAILED, SIDE_TARGET, CERTAINTY_SEEN,
@@ -238,7 +239,9 @@ static enum certainty proxy_certainty(const struct look *l)
     const struct stream *up = &l->c->streams[UP];
     uint64_t least = shortest_answer(l);
 
-    if (l->up || l->x->asked == ASKED_NOTHING || (!l->x->status && !look_get(l, MARK_ANSWER)))
+    bool unanswered = !l->x->status && !look_get(l, MARK_ANSWER) && !l->x->early_unseen;
+
+    if (l->up || l->x->asked == ASKED_NOTHING || unanswered)
         return CERTAINTY_SEEN;
     if (l->x->sides[UP].since_other > 0 && up->last_data_ns && least != UINT64_MAX &&
         l->close_ns - up->last_data_ns < least) {
@@ -368,6 +371,9 @@ static struct ending judge_by_silence(const struct look *l, struct symptoms *s)
         e = judge_stream(s, l->f);
     if (e.verdict == VERDICT_STALLED && !l->closed)
         e.certainty = CERTAINTY_INFERRED;
+    if (e.verdict == VERDICT_OK && l->by_rst && signs_is_fin_unseen(l))
+        return conclude(l, VERDICT_OPEN, SIDE_NOBODY, CERTAINTY_INFERRED,
+                        "whether all was through before the RST is not in the capture");
     return e;
 }
 
@@ -523,9 +529,22 @@ static struct ending judge(struct endings *n, const struct look *l)
     refine_alert(l, &e);
     refine_issuer(n, l, &e);
     opened_refine(l, &e);
-    if (l->unseen[UP] || l->unseen[DOWN]) /* half of it is not known */
-        e.certainty = CERTAINTY_INFERRED;
     return e;
+}
+
+/* What is not in the capture may have been otherwise: a record's end, a last chunk, all of one
+ * side. A text never has more than its lines. */
+static void doubt(const struct look *l, struct ending *e)
+{
+    bool half = l->c->established && (l->unseen[UP] || l->unseen[DOWN]);
+
+    if (half && e->verdict == VERDICT_OK && !l->x->status && l->x->sides[DOWN].bytes == 0 &&
+        l->unseen[UP])
+        *e = conclude(l, VERDICT_OPEN, SIDE_NOBODY, CERTAINTY_INFERRED,
+                      "nothing of the client is in the capture");
+    if (half || (e->verdict == VERDICT_OK && !l->c->is_text &&
+                 (l->x->content_unseen || l->x->early_unseen)))
+        e->certainty = CERTAINTY_INFERRED;
 }
 
 /* ---- the record */
@@ -653,6 +672,7 @@ void endings_make(struct endings *n, const struct exchange *x, enum conn_end how
     look_init(&l, x, how, now_ns, n->options.source, n->options.silence_ns, out);
     copy_record(&l);
     e = judge(n, &l);
+    doubt(&l, &e);
     remarks_write_evidence(&l, &e);
     moments_write(&l, e.verdict);
     remarks_write_warnings(&l, &e);
