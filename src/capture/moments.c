@@ -38,6 +38,7 @@ static bool is_skipped(const struct look *l, enum phase p)
 {
     const struct exchange *x = l->x;
     bool plain = x->asked == ASKED_ABSOLUTE || x->asked == ASKED_ORIGIN;
+    bool opaque = !x->is_tls && !look_get(l, MARK_HELLO) && look_get(l, MARK_BODY);
 
     switch (p) {
     case PHASE_CONNECT:
@@ -49,8 +50,7 @@ static bool is_skipped(const struct look *l, enum phase p)
         return !has_request(l) && !is_hidden(l) && !x->proxied;
     case PHASE_TLS:
     case PHASE_EXCHANGE:
-        return plain || x->asked == ASKED_OTHER ||
-               (!x->is_tls && !look_get(l, MARK_HELLO) && look_get(l, MARK_BODY));
+        return plain || opaque || x->asked == ASKED_OTHER;
     case PHASE_RESOLVE:
     case PHASE_TRANSFER:
     case PHASE_CLOSE:
