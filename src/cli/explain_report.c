@@ -55,7 +55,7 @@ static void write_span_of_time(struct pen *p, const struct capture_seen *seen)
     if (!seen->packets)
         return;
     say_label(p, N_("time"), LABEL_WIDTH);
-    date_write_rfc3339(p, seen->first_ns);
+    date_write_moment(p, seen->first_ns);
     pen_text(p, ", ");
     human_duration(p, seen->last_ns > seen->first_ns ? seen->last_ns - seen->first_ns : 0);
     pen_char(p, '\n');
@@ -190,7 +190,7 @@ static void write_who(struct pen *p, const struct flow *f)
     } sides[] = {{" from ", SIDE_CLIENT}, {" through ", SIDE_PROXY}, {" to ", SIDE_TARGET}};
 
     pen_text(p, "   ");
-    human_request(p, f);
+    human_asked(p, f);
     for (size_t i = 0; i < ARRAY_LEN(sides); i++) {
         if (!human_has_side(f, sides[i].side))
             continue;
@@ -198,7 +198,7 @@ static void write_who(struct pen *p, const struct flow *f)
         human_side(p, f, sides[i].side);
     }
     pen_text(p, "\n   ");
-    date_write_rfc3339(p, f->start_ns);
+    date_write_moment(p, f->start_ns);
     pen_text(p, ", ");
     human_duration(p, f->duration_ns);
     pen_text(p, ", up ");
