@@ -90,8 +90,10 @@ struct packet {
 bool packet_knows_link(uint32_t linktype);
 
 /* Takes a packet apart.  `wire_len` is its length on the wire, `bytes` what was captured (never
- * more).  Sets all of *out but the fields that the reader says.  VLAN and QinQ tags, IPv6 extension
- * headers and IPv4 options are stepped over; of a "cooked" packet the direction is not looked at.
+ * more).  Where IP says more than `wire_len`, IP is believed: then the capture was cut and does not
+ * say so.  A link type that is not known makes PACKET_BAD.  Sets all of *out but the fields that
+ * the reader says.  VLAN and QinQ tags, IPv6 extension headers and IPv4 options are stepped over;
+ * of a "cooked" packet the direction is not looked at.
  */
 void packet_parse(uint32_t linktype, struct span bytes, uint32_t wire_len, struct packet *out);
 
