@@ -58,7 +58,7 @@ struct packet {
     /* TCP */
     uint8_t flags; /* PACKET_FIN … */
     uint32_t seq, ack;
-    uint16_t window;      /* not scaled */
+    uint16_t window;      /* not scaled; 65535 where it is not in the capture */
     uint32_t payload_len; /* bytes on the wire */
     struct span payload;  /* as many of them as were captured; borrows from the bytes */
     bool options_cut;     /* the options are not (all) in the capture */
