@@ -42,6 +42,7 @@ struct text_capture {
     struct textseq *seq;
     struct buf line;     /* a packet's, joined */
     struct buf work;     /* characters below it */
+    struct buf lined;    /* lines of HTTP below it */
     struct buf hex;      /* bytes below it */
     struct buf head;     /* a head that is being read */
     struct buf contents; /* of the queue */
@@ -71,6 +72,7 @@ struct text_capture *text_new(text_line_fn line, void *owner)
     textclock_init(&t->clock);
     buf_init(&t->line, 128 * 1024);
     buf_init(&t->work, 2 * TEXTBYTES_MAX + 1024);
+    buf_init(&t->lined, 2 * TEXTBYTES_MAX + 1024);
     buf_init(&t->hex, TEXTBYTES_MAX);
     buf_init(&t->head, HEAD_MAX);
     buf_init(&t->contents, TEXTBYTES_MAX + (HELD_MAX + 1) * HEAD_MAX);
@@ -87,6 +89,7 @@ void text_free(struct text_capture *t)
     textseq_free(t->seq);
     buf_fini(&t->line);
     buf_fini(&t->work);
+    buf_fini(&t->lined);
     buf_fini(&t->hex);
     buf_fini(&t->head);
     buf_fini(&t->contents);
@@ -443,7 +446,9 @@ static struct span take_content(struct text_capture *t, struct textseq_conn *c, 
     struct span content = {"", 0};
     struct packet p;
 
-    if (d->length > 0 && attach_head(t, c, dir, d))
+    if (d->is_http && textbytes_take_lines(&t->lines, d->length, &t->work, &t->lined))
+        content = buf_span(&t->lined);
+    else if (d->length > 0 && attach_head(t, c, dir, d))
         content = buf_span(&t->head);
     else if (read_http_line(t, d))
         content = buf_span(&t->head);
@@ -560,21 +565,28 @@ static bool may_join(struct span next, const struct dumptext *d)
     return d->kind == DUMPTEXT_BEGUN && other.time_form == DUMPTEXT_TIME_NONE && !other.is_keyed;
 }
 
-/* "HTTP: CONNECT t.example:443" and the version on the next line. */
-static bool misses_version(const struct dumptext *d, struct span next)
+/* A line that says all but what it was of HTTP: "length 117: HTTP, length:", "length 117: HTTP:",
+ * or "HTTP: CONNECT t.example:443", and the rest on the next line. */
+static bool misses_http(const struct dumptext *d, struct span line, struct span next)
 {
     struct span first = d->http;
+    struct dumptext other;
 
+    if (d->kind != DUMPTEXT_TCP || line.len < WRAPPED_LEN || texthead_is_blank(next) ||
+        dumptext_parse(next, &other))
+        return false;
+    if (line.ptr[line.len - 1] == ':' || line.ptr[line.len - 1] == ',')
+        return true;
     next = span_trim(skip_quotes(next));
-    return d->is_http && first.len > 0 && texthead_parse_first(&first) == TEXTHEAD_NONE &&
-           next.len == 8 && memcmp(next.ptr, "HTTP/1.", 7) == 0;
+    return first.len > 0 && texthead_parse_first(&first) == TEXTHEAD_NONE && next.len == 8 &&
+           memcmp(next.ptr, "HTTP/1.", 7) == 0;
 }
 
 static bool is_joinable(const struct dumptext *d, struct span line)
 {
     if (d->kind == DUMPTEXT_BEGUN)
         return true;
-    return d->kind != DUMPTEXT_PACKET && !d->is_whole &&
+    return !d->is_whole &&
            (line.len >= WRAPPED_LEN || (line.len > 0 && line.ptr[line.len - 1] == ','));
 }
 
@@ -592,14 +604,18 @@ static unsigned read_line(struct text_capture *t, unsigned at, struct dumptext *
         return 0;
     whole_len = t->line.len;
     while (n < JOINED_LINES && textlines_peek(&t->lines, at + n, &next)) {
-        if (!(is_joinable(d, buf_span(&t->line)) && may_join(next, d)) && !misses_version(d, next))
+        enum dumptext_kind before = d->kind;
+
+        if (!(is_joinable(d, buf_span(&t->line)) && may_join(next, d)) &&
+            !misses_http(d, buf_span(&t->line), next))
             break;
         next = span_trim(skip_quotes(next));
         if (!buf_append(&t->line, " ", 1) || !buf_append(&t->line, next.ptr, next.len) ||
             !dumptext_parse(buf_span(&t->line), d))
             break;
         n++;
-        if (d->is_whole || d->kind == DUMPTEXT_PACKET) {
+        if (d->is_whole || (before == DUMPTEXT_BEGUN && d->kind != DUMPTEXT_BEGUN) ||
+            (before == DUMPTEXT_PACKET && d->kind != DUMPTEXT_PACKET)) {
             whole = n;
             whole_len = t->line.len;
         }
@@ -625,6 +641,8 @@ static bool take_quoted(struct text_capture *t, struct dumptext *d)
     n = read_line(t, 0, d);
     textlines_skip(&t->lines, n);
     t->used += n;
+    if (d->is_http) /* what it quotes was sent before */
+        textbytes_take_lines(&t->lines, length_of(d), &t->work, &t->lined);
     return d->kind == DUMPTEXT_TCP;
 }
 

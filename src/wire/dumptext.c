@@ -92,9 +92,13 @@ static bool is_host(struct span s)
 {
     if (s.len == 0 || s.len > NAME_MAX_LEN)
         return false;
-    for (size_t i = 0; i < s.len; i++)
-        if ((unsigned char)s.ptr[i] <= ' ' || memchr(",;\"()>{}", s.ptr[i], 9))
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+
+        if ((unsigned char)c <= ' ' || c == ',' || c == ';' || c == '"' || c == '(' || c == ')' ||
+            c == '>' || c == '{' || c == '}')
             return false;
+    }
     return true;
 }
 
@@ -332,6 +336,12 @@ static bool take_link(struct span *rest, struct dumptext *out)
     return true;
 }
 
+/* With -e the packet that an ICMP error quotes has no "IP" in front of its header. */
+static bool is_verbose(struct span s)
+{
+    return dumptext_begins(s, SPAN_LIT("(tos 0x")) || dumptext_begins(s, SPAN_LIT("(flowlabel 0x"));
+}
+
 /* What stands between the time and the addresses: the interface, the link header, "IP".  False: the
  * line is none of tcpdump's. */
 static bool take_key(struct span *rest, struct dumptext *out)
@@ -352,6 +362,8 @@ static bool take_key(struct span *rest, struct dumptext *out)
             word = dumptext_take_word(&after);
         }
     }
+    if (is_verbose(*rest))
+        return out->is_keyed = true;
     if (is_word(word, SPAN_LIT("IP")) || is_word(word, SPAN_LIT("IP6"))) {
         out->is_v6 = word.len == 3;
         out->is_keyed = true;
@@ -543,7 +555,7 @@ bool dumptext_parse(struct span line, struct dumptext *out)
 
         if (s.ptr[0] == '#' || before > PREFIX_MAX)
             break;
-        if (s.ptr[0] == '(' || s.ptr[0] == '[') { /* a remark, and not more than that */
+        if ((s.ptr[0] == '(' && !is_verbose(s)) || s.ptr[0] == '[') { /* no more than a remark */
             size_t n = dumptext_bracket_len(s);
 
             if (s.ptr[n - 1] != (s.ptr[0] == '(' ? ')' : ']'))
