@@ -163,10 +163,11 @@ bool text_attach_held(struct text_capture *t, struct textseq_conn *c, int dir,
             drop_first_held(t);
             return true;
         }
-        text_push_head(t, c, head, t->held_numbers[0]);
         if (is_its)
-            text_push_held(t, c); /* it is not the content of lines: none of them is */
+            break; /* it is not the content of lines: none of them is */
+        text_push_head(t, c, head, t->held_numbers[0]);
     }
+    text_push_held(t, c);
     return false;
 }
 

@@ -178,6 +178,15 @@ static void heads_belong_to_the_connection_above(void **state)
          "6 0.002000 c:40000>p:3128 . 1 ack 1\n"
          "1 1.000000 c:40000>p:3128 P. 1+55 ack 1 \"" CONNECT "\"\n"
          "7 1.000000 p:3128>c:40000 P. 1+300 ack 56\n"},
+        {"above packets that they do not fit",
+         "CONNECT t.example:443 HTTP/1.1\n\nHTTP/1.1 403 Forbidden\n\n" OPEN
+         "14:00:01 IP c.40000 > p.3128: Flags [P.], length 10\n",
+         "5 0.000000 c:40000>p:3128 S 0 mss 1460\n"
+         "6 0.001000 p:3128>c:40000 S. 0 ack 1\n"
+         "7 0.002000 c:40000>p:3128 . 1 ack 1\n"
+         "1 1.000000 c:40000>p:3128 P. 1+34 ack 1 \"CONNECT t.example:443 HTTP/1.1\\r\\n\\r\\n\"\n"
+         "3 1.000000 p:3128>c:40000 P. 1+26 ack 35 \"HTTP/1.1 403 Forbidden\\r\\n\\r\\n\"\n"
+         "8 1.000000 c:40000>p:3128 P. 35+10 ack 27\n"},
         {"above a handshake without more", "CONNECT t.example:443 HTTP/1.1\n\n" OPEN,
          "3 0.000000 c:40000>p:3128 S 0 mss 1460\n"
          "4 0.001000 p:3128>c:40000 S. 0 ack 1\n"
