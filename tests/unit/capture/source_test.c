@@ -163,6 +163,34 @@ static void several_files_are_put_in_order(void **state)
     check_merged(40, 10, true);
 }
 
+/* A file that is closed until its time comes, and is another one then. */
+static void a_file_that_changes_is_put_in_order_again(void **state)
+{
+    static const uint32_t later = 2000000000;
+    struct image images[20];
+    const char *paths[20];
+    struct capture_source *s;
+    struct packet p;
+
+    for (unsigned i = 0; i < 20; i++) {
+        image_init(&images[i], false);
+        image_pcap(&images[i], US, RAW);
+        put_segment(&images[i], 5000000 + i, i, 0);
+        paths[i] = image_path(&images[i]);
+    }
+    s = open_paths(paths, 20);
+    assert_non_null(s);
+    assert_int_equal(pwrite(images[7].fd, &later, 4, 24), 4);
+    for (unsigned i = 0; i < 20; i++) {
+        assert_int_equal(capture_source_next(s, &p), 1);
+        assert_int_equal(p.seq, i < 7 ? i : i < 19 ? i + 1 : 7);
+    }
+    assert_int_equal(capture_source_next(s, &p), 0);
+    capture_source_free(s);
+    for (unsigned i = 0; i < 20; i++)
+        image_fini(&images[i]);
+}
+
 static void take_secrets(void *owner, struct span lines)
 {
     struct span *got = owner;
@@ -236,6 +264,52 @@ static void clocks_that_run_back_are_counted(void **state)
     image_fini(&f);
 }
 
+/* Two texts: the names of one are not the other's, whatever numbers they have. */
+static void texts_are_read_and_their_names_found(void **state)
+{
+    static const char *const texts[] = {
+        "\xef\xbb\xbf"
+        "12:00:01.000000 IP client.40001 > proxy-a.3128: Flags [S], seq 1, win 64240, length 0\n"
+        "a remark\n"
+        "12:00:03.000000 IP proxy-a.3128 > client.40001: Flags [S.], seq 1, ack 2, win 64240, "
+        "length 0\n",
+        "12:00:02.000000 IP desk.40002 > proxy-b.3128: Flags [S], seq 1, win 64240, length 0\n"};
+    static const struct {
+        unsigned file, number;
+        const char *from, *to;
+    } want[] = {
+        {0, 1, "client", "proxy-a"}, {1, 1, "desk", "proxy-b"}, {0, 3, "proxy-a", "client"}};
+    struct image images[2];
+    const char *paths[2];
+    struct capture_source *s;
+    struct packet p;
+
+    for (int i = 0; i < 2; i++) {
+        image_init(&images[i], false);
+        image_put(&images[i], texts[i], strlen(texts[i]));
+        paths[i] = image_path(&images[i]);
+    }
+    s = open_paths(paths, 2);
+    assert_non_null(s);
+    for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+        assert_int_equal(capture_source_next(s, &p), 1);
+        assert_true(p.kind == PACKET_TCP && p.is_text && p.from.addr.family == ADDR_NAMED);
+        assert_int_equal(p.file, want[i].file);
+        assert_int_equal(p.number, want[i].number);
+        assert_string_equal(capture_source_find_name(s, &p.from.addr), want[i].from);
+        assert_string_equal(capture_source_find_name(s, &p.to.addr), want[i].to);
+    }
+    assert_int_equal(capture_source_next(s, &p), 0);
+    assert_string_equal(capture_source_find_name(s, &p.to.addr), "client"); /* still */
+    assert_null(capture_source_find_name(s, &(struct addr){.family = ADDR_NAMED, .bytes = {9}}));
+    assert_null(capture_source_find_name(s, &(struct addr){.family = AF_INET}));
+    assert_true(capture_source_get_seen(s)->is_text);
+    assert_string_equal(capture_source_get_seen(s)->trouble, "");
+    capture_source_free(s);
+    image_fini(&images[0]);
+    image_fini(&images[1]);
+}
+
 /* --- what is wrong --- */
 
 static void check_trouble(struct image *f, unsigned packets, bool truncated, const char *want)
@@ -282,7 +356,10 @@ static void damage_is_told_with_its_place(void **state)
     f.len = 0;
     image_pcap(&f, US, 127);
     put_segment(&f, 1000000, 1, 0);
-    check_trouble(&f, 1, false, "1 packets have link type 127 (802.11), which is not known here");
+    check_trouble(&f, 1, false, "link type 127 (802.11) is not understood, packets left out: 1");
+    f.len = 0;
+    image_put(&f, "Dear support,\nit does not work.\n", 32);
+    check_trouble(&f, 0, false, "has no line as tcpdump prints it");
     image_fini(&f);
 }
 
@@ -402,8 +479,10 @@ int main(void)
         cmocka_unit_test(every_packet_counts),
         cmocka_unit_test(fragments_become_one_packet),
         cmocka_unit_test(several_files_are_put_in_order),
+        cmocka_unit_test(a_file_that_changes_is_put_in_order_again),
         cmocka_unit_test(secrets_come_once_and_before_the_packets),
         cmocka_unit_test(clocks_that_run_back_are_counted),
+        cmocka_unit_test(texts_are_read_and_their_names_found),
         cmocka_unit_test(damage_is_told_with_its_place),
         cmocka_unit_test(what_is_no_capture_is_refused),
         cmocka_unit_test(a_file_is_given_once),
