@@ -443,11 +443,50 @@ static bool is_prose_word(struct span word)
     return true;
 }
 
+size_t dumptext_remark_len(struct span s, bool *closed)
+{
+    static const struct {
+        struct span open, close;
+    } wide[] = {
+        {SPAN_INIT("\xef\xbc\x88"), SPAN_INIT("\xef\xbc\x89")}, /* full-width parentheses */
+        {SPAN_INIT("\xef\xbc\xbb"), SPAN_INIT("\xef\xbc\xbd")}, /* full-width square brackets */
+        {SPAN_INIT("\xe3\x80\x90"), SPAN_INIT("\xe3\x80\x91")}, /* black lenticular brackets */
+        {SPAN_INIT("\xe3\x80\x8c"), SPAN_INIT("\xe3\x80\x8d")}, /* corner brackets */
+    };
+    static const struct span signs[] = {SPAN_INIT("#"), SPAN_INIT("//"),
+                                        SPAN_INIT("\xef\xbc\x83"),  /* full-width number sign */
+                                        SPAN_INIT("\xe2\x80\xbb")}; /* reference mark */
+    bool unused;
+
+    if (!closed)
+        closed = &unused;
+    *closed = false;
+    for (size_t i = 0; i < ARRAY_LEN(signs); i++)
+        if (dumptext_begins(s, signs[i]))
+            return s.len;
+    if (s.len > 0 && (s.ptr[0] == '(' || s.ptr[0] == '[')) {
+        size_t n = dumptext_bracket_len(s);
+
+        *closed = n > 1 && s.ptr[n - 1] == (s.ptr[0] == '(' ? ')' : ']');
+        return n;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(wide); i++) {
+        const char *end;
+
+        if (!dumptext_begins(s, wide[i].open))
+            continue;
+        end = memmem(s.ptr, s.len, wide[i].close.ptr, wide[i].close.len);
+        *closed = end != NULL;
+        return end ? (size_t)(end - s.ptr) + wide[i].close.len : s.len;
+    }
+    return 0;
+}
+
 bool dumptext_parse(struct span line, struct dumptext *out)
 {
     struct span s = line;
     unsigned prose = 0, signs = 0;
-    bool is_bare = true;
+    bool is_bare = true, closed = false;
 
     while (s.len > 0 && is_quote(s.ptr[0]))
         s = dumptext_after(s, 1);
@@ -455,14 +494,12 @@ bool dumptext_parse(struct span line, struct dumptext *out)
         size_t before = line.len - s.len;
         enum dumptext_kind kind;
 
-        if (s.ptr[0] == '#' || before > PREFIX_MAX)
-            break;
-        if ((s.ptr[0] == '(' && !is_verbose(s)) || s.ptr[0] == '[') { /* no more than a remark */
-            size_t n = dumptext_bracket_len(s);
+        size_t remark = is_verbose(s) ? 0 : dumptext_remark_len(s, &closed);
 
-            if (s.ptr[n - 1] != (s.ptr[0] == '(' ? ')' : ']'))
-                break;
-            s = dumptext_skip_blanks(dumptext_after(s, n));
+        if (before > PREFIX_MAX || (remark > 0 && !closed))
+            break;
+        if (remark > 0) {
+            s = dumptext_skip_blanks(dumptext_after(s, remark));
             signs++;
             is_bare = false;
             continue;
