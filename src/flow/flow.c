@@ -53,6 +53,12 @@ void flow_phase(struct flow *f, enum phase next, uint64_t at_ns)
     f->phase_open = true;
 }
 
+void flow_leave(struct flow *f, enum outcome outcome, uint64_t at_ns)
+{
+    assert(!f->ended);
+    close_phase(f, outcome, at_ns);
+}
+
 void flow_skip(struct flow *f, enum phase phase, enum outcome outcome)
 {
     assert(phase < PHASE_COUNT);
@@ -129,6 +135,16 @@ void flow_note(struct flow *f, enum note_kind kind, unsigned index, const char *
     va_start(ap, fmt);
     note(f, kind, index, fmt, ap);
     va_end(ap);
+}
+
+void flow_add_notes(struct flow *f, const struct notes *more)
+{
+    char *room = more->len ? notes_reserve(&f->notes, more->len) : NULL;
+
+    if (!room)
+        return;
+    memcpy(room, more->bytes, more->len);
+    f->notes.len += more->len;
 }
 
 void flow_warn(struct flow *f, enum warning w, const char *fmt, ...)
@@ -237,8 +253,6 @@ const char *flow_find_note(const struct flow *f, enum note_kind kind, unsigned i
 struct sentences {
     const char *cause, *advice;
 };
-
-#define N_(msgid) msgid
 
 /* Our own answer about the way up is about the parent, where there is one; and where nobody was
  * asked on the way to the target, no proxy's administrator can help. */

@@ -293,9 +293,51 @@ static void names_are_the_published_ones(void **state)
     assert_string_equal(flow_source_name(SOURCE_EXPLAIN), "explain");
 }
 
+/* A phase that is over before the next one begins: the time between is nobody's. */
+static void a_phase_may_be_left_before_the_next(void **state)
+{
+    struct flow f = {0};
+
+    (void)state;
+    flow_begin(&f, SOURCE_EXPLAIN, 1, 1000, 0);
+    flow_phase(&f, PHASE_CONNECT, 1000);
+    flow_leave(&f, OUTCOME_OK, 1200);
+    flow_phase(&f, PHASE_REQUEST, 5000);
+    flow_leave(&f, OUTCOME_FAILED, 6000);
+    flow_end(&f, VERDICT_STALLED, SIDE_PROXY, CERTAINTY_SEEN, 9000);
+    assert_int_equal(f.phases[PHASE_CONNECT].duration_ns, 200);
+    assert_int_equal(f.outcomes[PHASE_CONNECT], OUTCOME_OK);
+    assert_int_equal(f.phases[PHASE_REQUEST].start_ns, 4000);
+    assert_int_equal(f.phases[PHASE_REQUEST].duration_ns, 1000);
+    assert_int_equal(f.outcomes[PHASE_REQUEST], OUTCOME_FAILED);
+    assert_int_equal(f.ended_in, PHASE_REQUEST);
+    assert_int_equal(f.duration_ns, 8000);
+    flow_fini(&f);
+}
+
+static void notes_made_apart_are_added(void **state)
+{
+    struct flow a = {0}, b = {0};
+    uint32_t at = 0;
+
+    (void)state;
+    flow_evidence(&a, "first");
+    flow_warn(&a, WARNING_REDIRECT, "elsewhere");
+    flow_evidence(&b, "before");
+    flow_add_notes(&b, &a.notes);
+    flow_add_notes(&b, &(struct notes){0});
+    assert_string_equal(flow_next_note(&b, NOTE_EVIDENCE, NULL, &at), "before");
+    assert_string_equal(flow_next_note(&b, NOTE_EVIDENCE, NULL, &at), "first");
+    assert_string_equal(flow_find_note(&b, NOTE_WARNING, WARNING_REDIRECT), "elsewhere");
+    flow_fini(&a);
+    flow_fini(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_phase_may_be_left_before_the_next),
+        cmocka_unit_test(notes_made_apart_are_added),
         cmocka_unit_test(begins_open),
         cmocka_unit_test(phases_follow_each_other),
         cmocka_unit_test(success_leaves_the_last_phase_ok),

@@ -1,0 +1,511 @@
+/* What is said in a tunnel, or behind a ClientHello: records, read without keys.
+ *
+ * Records are followed as they come.  Beside that a hello is collected, and of the target's side
+ * its certificate where it is readable (before TLS 1.3).  The client's last record of the handshake
+ * is its Finished: the first one behind its change_cipher_spec. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "capture/inside.h"
+#include "capture/round.h"
+#include "capture/secrets.h"
+#include "wire/cert.h"
+
+enum { TYPE_CHANGE = 20, TYPE_ALERT, TYPE_HANDSHAKE, TYPE_DATA };
+enum { MESSAGE_SERVER_HELLO = 2, MESSAGE_CERTIFICATE = 11 };
+
+#define RECORD_HEADER 5
+#define RECORD_MAX (16384 + 2048)
+#define HASHED_BYTES 27 /* headers, version, half of the random: no capture's snaplen is below */
+#define RANDOM_AT 11    /* of a ClientHello's bytes */
+#define TLS13 0x0304
+#define TICKET_MAX 2048
+
+static unsigned byte_at(struct span s, size_t at)
+{
+    return (unsigned char)s.ptr[at];
+}
+
+bool dialog_tls_is_record(struct span b)
+{
+    if (b.len == 0 || byte_at(b, 0) < TYPE_CHANGE || byte_at(b, 0) > TYPE_DATA)
+        return false;
+    if (b.len > 1 && byte_at(b, 1) != 3)
+        return false;
+    return b.len < RECORD_HEADER || (byte_at(b, 3) << 8 | byte_at(b, 4)) <= RECORD_MAX;
+}
+
+static struct round *find_round(const struct said *s)
+{
+    return s->dir == UP ? s->g->last : round_find_answering(s->g);
+}
+
+/* ---- hellos */
+
+static void stop_collecting(struct said *s)
+{
+    s->g->collects[s->dir] = false;
+    round_forget(s->d, s->g, s->dir);
+}
+
+static void set_target(struct said *s, struct exchange *x, struct span sni)
+{
+    char text[300];
+
+    if (x->target || sni.len == 0 || x->asked != ASKED_TLS)
+        return;
+    snprintf(text, sizeof text, "%.*s:%u", (int)sni.len, sni.ptr, s->c->ends[DOWN].port);
+    flow_set_text(&x->target, text);
+    x->by_name = true;
+}
+
+/* Secrets have to be there by now: who writes them into a capture puts them in front. */
+static void open_inside(struct said *s, struct exchange *x, struct span text)
+{
+    struct stream_piece p = s->p;
+
+    if (!s->d->o.secrets || x->inside || text.len < RANDOM_AT + 32 ||
+        !secrets_find(s->d->o.secrets, (const uint8_t *)text.ptr + RANDOM_AT))
+        return;
+    x->inside = inside_new(s->d->o.secrets);
+    if (!x->inside)
+        return;
+    p.bytes = text;
+    p.len = (uint32_t)text.len;
+    inside_feed(x->inside, UP, &p);
+}
+
+static void keep_names(struct round *t, const struct tls_hello *h)
+{
+    size_t len = h->sni.len + h->alpn.len + 2;
+
+    free(t->names);
+    t->names = calloc(1, len);
+    if (!t->names)
+        return;
+    memcpy(t->names, h->sni.ptr, h->sni.len);
+    memcpy(t->names + h->sni.len + 1, h->alpn.ptr, h->alpn.len);
+}
+
+/* Which legs carry the same hello is told by its beginning. */
+static void hash_hello(struct exchange *x, struct span text)
+{
+    if (text.len >= RECORD_HEADER)
+        x->hello_len = (uint16_t)(RECORD_HEADER + (byte_at(text, 3) << 8 | byte_at(text, 4)));
+    if (text.len >= HASHED_BYTES)
+        x->hello_hash = hash_bytes(text.ptr, HASHED_BYTES);
+}
+
+static void take_client_hello(struct said *s, struct round *t)
+{
+    struct span text = round_kept(s->g, UP);
+    struct tls_hello h;
+    enum parse got = tlsrec_parse_client_hello(text, &h);
+
+    if (got == PARSE_MORE)
+        return;
+    if (got == PARSE_OK) {
+        hash_hello(&t->x, text);
+        if (t->x.hello_len < text.len && t->x.sides[UP].records.records > 1)
+            t->x.hello_len = (uint16_t)(text.len < UINT16_MAX ? text.len : UINT16_MAX);
+        t->x.hello_whole[UP] = true;
+        t->tls_version = t->tls_version ? t->tls_version : h.version;
+        keep_names(t, &h);
+        set_target(s, &t->x, h.sni);
+        exchange_mark(&t->x, MARK_HELLO_END, s->p.at_ns, s->p.number);
+        open_inside(s, &t->x, text);
+        t->asked_head = true;
+        round_tell(s, t);
+    }
+    stop_collecting(s);
+}
+
+/* ---- the target's side: ServerHello, and the certificate where it is readable */
+
+static const char *find_issuer(struct dialogs *d, struct span der)
+{
+    uint64_t hash = hash_bytes(der.ptr, der.len);
+    struct issuer *i = &d->issuers[hash % ISSUERS_MAX];
+    struct cert cert;
+
+    if (!i->text || i->hash != hash) {
+        if (i->text) /* a live round may show it */
+            return NULL;
+        i->text = strdup(cert_read(der, NULL, &cert) ? cert.issuer : "");
+        i->hash = hash;
+    }
+    return i->text;
+}
+
+/* A certificate list (RFC 5246 7.4.2): the first is the target's own. */
+static void read_certificate(struct dialogs *d, struct round *t, struct span body)
+{
+    size_t len;
+
+    if (body.len < 6)
+        return;
+    len = byte_at(body, 3) << 16 | byte_at(body, 4) << 8 | byte_at(body, 5);
+    if (len > 0 && len <= body.len - 6)
+        t->issuer = find_issuer(d, (struct span){body.ptr + 6, len});
+}
+
+/* The handshake's messages, without the records around them.  Heap; *len of it; NULL: none. */
+static char *join_messages(struct span text, size_t *len, bool *ended)
+{
+    char *out = malloc(text.len + 1);
+    size_t at = 0;
+
+    *len = 0;
+    *ended = false;
+    while (out && at + RECORD_HEADER <= text.len) {
+        size_t n = byte_at(text, at + 3) << 8 | byte_at(text, at + 4);
+
+        *ended = byte_at(text, at) != TYPE_HANDSHAKE;
+        if (*ended || at + RECORD_HEADER + n > text.len)
+            break;
+        memcpy(out + *len, text.ptr + at + RECORD_HEADER, n);
+        *len += n;
+        at += RECORD_HEADER + n;
+    }
+    return out;
+}
+
+/* False: there is nothing more to wait for. */
+static bool look_for_certificate(struct said *s, struct round *t)
+{
+    bool ended, found = false;
+    size_t len, at = 0;
+    char *all = join_messages(round_kept(s->g, DOWN), &len, &ended);
+
+    while (all && at + 4 <= len && !found) {
+        struct span m = {all + at, len - at};
+        size_t n = byte_at(m, 1) << 16 | byte_at(m, 2) << 8 | byte_at(m, 3);
+
+        if (n > m.len - 4)
+            break;
+        found = byte_at(m, 0) == MESSAGE_CERTIFICATE;
+        if (found)
+            read_certificate(s->d, t, (struct span){m.ptr + 4, n});
+        at += 4 + n;
+    }
+    free(all);
+    return all && !found && !ended;
+}
+
+/* change_cipher_spec stands between a HelloRetryRequest and the hello behind it (RFC 8446 D.4). */
+static struct span skip_changes(struct span text)
+{
+    while (text.len > RECORD_HEADER && byte_at(text, 0) == TYPE_CHANGE &&
+           text.len >= RECORD_HEADER + (byte_at(text, 3) << 8 | byte_at(text, 4))) {
+        size_t n = RECORD_HEADER + (byte_at(text, 3) << 8 | byte_at(text, 4));
+
+        text = (struct span){text.ptr + n, text.len - n};
+    }
+    return text;
+}
+
+/* What was read is dropped; the hello that counts comes behind it. */
+static void consume_record(struct dialog *g)
+{
+    struct span text = round_kept(g, DOWN), rest = skip_changes(text);
+    size_t n = text.len - rest.len + RECORD_HEADER + (byte_at(rest, 3) << 8 | byte_at(rest, 4));
+
+    buf_consume(&g->words->in[DOWN], n < text.len ? n : text.len);
+}
+
+static void take_server_hello(struct said *s, struct round *t)
+{
+    struct tls_hello h;
+    enum parse got;
+
+    if (!t->x.hello_whole[DOWN]) {
+        got = tlsrec_parse_server_hello(skip_changes(round_kept(s->g, DOWN)), &h);
+        if (got == PARSE_MORE)
+            return;
+        if (got == PARSE_BAD) {
+            stop_collecting(s);
+            return;
+        }
+        t->tls_version = h.version;
+        t->tls_cipher = h.cipher;
+        t->x.is_tls13 = h.version >= TLS13;
+        if (h.hello_retry) {
+            t->retried = true;
+            consume_record(s->g);
+            return;
+        }
+        t->x.hello_whole[DOWN] = true;
+    }
+    if (t->x.is_tls13 || !look_for_certificate(s, t))
+        stop_collecting(s);
+}
+
+/* The rest of it is not in the capture. */
+static void collect_no_more(struct said *s, struct round *t)
+{
+    struct span text = round_kept(s->g, s->dir);
+
+    t->x.content_unseen |= !t->x.hello_whole[s->dir];
+    if (s->dir == UP && !t->x.hello_hash && text.len >= HASHED_BYTES) {
+        hash_hello(&t->x, text);
+        open_inside(s, &t->x, text);
+        round_tell(s, t);
+    }
+    stop_collecting(s);
+}
+
+static void collect(struct said *s, struct round *t, bool record_ended)
+{
+    if (!round_keep(s->d, s->g, s->dir, s->p.bytes)) {
+        collect_no_more(s, t);
+        return;
+    }
+    if (record_ended && s->dir == UP)
+        take_client_hello(s, t);
+    else if (record_ended)
+        take_server_hello(s, t);
+    if (s->g->collects[s->dir] && s->p.len > s->p.bytes.len)
+        collect_no_more(s, t);
+}
+
+/* ---- records */
+
+/* In TLS 1.3 tickets look like answers.  Two of one size in one packet, before anything else, are
+ * what most libraries send behind the handshake; an answer is hardly ever cut that way. */
+static bool is_second_ticket(const struct said *s, const struct round *t)
+{
+    const struct exchange *x = &t->x;
+
+    return x->is_tls13 && t->ticket_len > 0 && t->ticket_len <= TICKET_MAX &&
+           t->ticket_len == x->sides[DOWN].records.last_len &&
+           x->packets[MARK_INNER_ANSWER] == s->p.number;
+}
+
+static void take_inner_answer(const struct said *s, struct round *t)
+{
+    struct exchange *x = &t->x;
+    bool is_first = x->packets[MARK_INNER_ANSWER] == 0;
+
+    s->g->only_tickets = false;
+    if (x->packets[MARK_INNER] == 0)
+        return;
+    if (!is_first && is_second_ticket(s, t)) {
+        exchange_unmark(x, MARK_INNER_ANSWER);
+        exchange_unmark(x, MARK_BODY);
+        s->g->only_tickets = true;
+    } else {
+        exchange_mark(x, MARK_INNER_ANSWER, s->p.at_ns, s->p.number);
+        exchange_mark(x, MARK_BODY, s->p.at_ns, s->p.number);
+    }
+    t->ticket_len = is_first && !t->had_tickets ? x->sides[DOWN].records.last_len : 0;
+    t->had_tickets |= s->g->only_tickets;
+}
+
+static void begin_record(const struct said *s, struct round *t)
+{
+    struct exchange *x = &t->x;
+    unsigned type = x->sides[s->dir].records.last_type;
+
+    if (s->dir == DOWN) {
+        if (type == TYPE_HANDSHAKE)
+            exchange_mark(x, MARK_SERVER_HELLO, s->p.at_ns, s->p.number);
+        if (type == TYPE_DATA)
+            take_inner_answer(s, t);
+        return;
+    }
+    if (type == TYPE_DATA && x->packets[MARK_TLS_END] > 0)
+        exchange_mark(x, MARK_INNER, s->p.at_ns, s->p.number);
+}
+
+/* The client's Finished; behind a HelloRetryRequest its second hello comes after the change. */
+static bool is_finished(const struct round *t, unsigned type)
+{
+    if (t->x.is_tls13)
+        return type == TYPE_DATA && t->x.packets[MARK_SERVER_HELLO] > 0;
+    return t->changed_up && (type == TYPE_DATA || (type == TYPE_HANDSHAKE && !t->retried));
+}
+
+static void end_record(const struct said *s, struct round *t)
+{
+    struct exchange *x = &t->x;
+    unsigned type = x->sides[s->dir].records.last_type;
+
+    if (s->dir == DOWN)
+        return;
+    if (type == TYPE_HANDSHAKE && x->sides[UP].records.records == 1)
+        exchange_mark(x, MARK_HELLO_END, s->p.at_ns, s->p.number);
+    if (is_finished(t, type))
+        exchange_mark(x, MARK_TLS_END, s->p.at_ns, s->p.number);
+    t->changed_up |= type == TYPE_CHANGE;
+}
+
+/* A record's header, or what is there of it, or of its payload. */
+static void step(const struct said *s, struct round *t, struct span *rest)
+{
+    struct tlsrec *r = &t->x.sides[s->dir].records;
+    uint32_t records = r->records;
+    bool in_header = r->left == 0;
+    size_t n = in_header ? (size_t)(RECORD_HEADER - r->have) : r->left;
+
+    if (n > rest->len)
+        n = rest->len;
+    tlsrec_follow(r, (struct span){rest->ptr, n});
+    *rest = (struct span){rest->ptr + n, rest->len - n};
+    if (in_header && r->have == 0 && !r->lost)
+        begin_record(s, t);
+    if (r->records > records)
+        end_record(s, t);
+}
+
+/* True: a record ended among these bytes. */
+static bool follow(const struct said *s, struct round *t)
+{
+    struct tlsrec *r = &t->x.sides[s->dir].records;
+    uint32_t records = r->records;
+    struct span rest = s->p.bytes;
+
+    if (r->lost && s->at_start && rest.len >= RECORD_HEADER && dialog_tls_is_record(rest)) {
+        r->lost = r->have = 0; /* packets often begin with a record: there it goes on */
+        r->left = 0;
+    }
+    while (rest.len > 0 && !r->lost)
+        step(s, t, &rest);
+    if (s->p.len > s->p.bytes.len) {
+        uint32_t before = r->records;
+
+        tlsrec_skip(r, s->p.len - s->p.bytes.len);
+        if (r->records > before)
+            end_record(s, t);
+    }
+    return r->records > records;
+}
+
+/* What the target said in one go ends where the client speaks again. */
+static void end_flight(struct round *t)
+{
+    struct exchange_side *down = &t->x.sides[DOWN];
+
+    if (t->flight_over || down->records.records == 0 || (t->retried && !t->x.hello_whole[DOWN]))
+        return;
+    t->flight_over = true;
+    down->first_flight_records =
+        (uint16_t)(down->records.records < UINT16_MAX ? down->records.records : UINT16_MAX);
+}
+
+/* Once nothing more has to be kept. */
+static void free_words(struct said *s, const struct round *t)
+{
+    const struct dialog *g = s->g;
+
+    if (!g->collects[UP] && !g->collects[DOWN] && g->mode[UP] >= MODE_TLS &&
+        g->mode[DOWN] >= MODE_TLS && !t->has_head)
+        round_free_words(s->d, s->g);
+}
+
+static size_t take_records(struct said *s, struct round *t)
+{
+    bool fresh = t->x.inside != NULL, ended;
+
+    t->x.sides[s->dir].bytes += s->p.len;
+    if (s->dir == UP)
+        end_flight(t);
+    ended = follow(s, t);
+    if (s->g->collects[s->dir])
+        collect(s, t, ended);
+    if (fresh) /* else what was collected has been fed */
+        inside_feed(t->x.inside, s->dir, &s->p);
+    free_words(s, t);
+    return s->p.len;
+}
+
+/* ---- the first bytes */
+
+static void begin_tls(struct said *s, struct round *t)
+{
+    bool is_hello = byte_at(s->p.bytes, 0) == TYPE_HANDSHAKE;
+    bool to_proxy = t->x.asked == ASKED_TLS && t->x.proxied;
+
+    t->x.is_tls = true;
+    if (s->dir == UP && is_hello)
+        exchange_mark(&t->x, to_proxy ? MARK_PROXY_HELLO : MARK_HELLO, s->p.at_ns, s->p.number);
+    round_forget(s->d, s->g, s->dir);
+    s->g->mode[s->dir] = MODE_TLS;
+    s->g->collects[s->dir] = is_hello;
+}
+
+static size_t take_first(struct said *s, struct round *t)
+{
+    if (s->p.bytes.len == 0) {
+        dialog_unseen_begin(s, t);
+    } else if (s->dir == DOWN && dialog_answer_is_page(s, t)) {
+        s->g->mode[UP] = s->g->mode[DOWN] = MODE_OPAQUE;
+    } else if (dialog_tls_is_record(s->p.bytes)) {
+        begin_tls(s, t);
+    } else {
+        s->g->mode[s->dir] = MODE_OPAQUE;
+        free_words(s, t);
+    }
+    return 0;
+}
+
+void dialog_tls_begin_direct(struct said *s, struct round *t)
+{
+    bool is_hello = byte_at(s->p.bytes, 0) == TYPE_HANDSHAKE;
+
+    t->x.asked = is_hello ? ASKED_TLS : ASKED_UNSEEN;
+    t->x.proxied &= round_is_sure_proxy(s->d, &s->c->ends[DOWN]);
+    if (s->c->mid_stream && round_is_proxy_port(s->c))
+        t->x.proxied = true;
+    if (s->c->mid_stream && t->x.proxied) /* a tunnel that was asked for before */
+        t->x.asked = ASKED_UNSEEN;
+    t->asked_all = true;
+    t->asked_head = !is_hello;
+    s->g->mode[UP] = s->g->mode[DOWN] = MODE_TUNNEL;
+    if (!is_hello)
+        round_tell(s, t);
+}
+
+size_t dialog_tls_take(struct said *s)
+{
+    struct round *t = find_round(s);
+
+    if (!t)
+        return s->p.len;
+    if (s->g->mode[s->dir] == MODE_TUNNEL)
+        return take_first(s, t);
+    if (s->g->mode[s->dir] == MODE_TLS)
+        return take_records(s, t);
+    exchange_mark(&t->x, MARK_BODY, s->p.at_ns, s->p.number);
+    t->x.sides[s->dir].bytes += s->p.len;
+    return s->p.len;
+}
+
+/* ---- the end */
+
+void dialog_tls_end(struct round *t)
+{
+    struct exchange *x = &t->x;
+    size_t sni = t->names ? strlen(t->names) : 0;
+
+    if (!x->is_tls)
+        return;
+    end_flight(t);
+    if (!t->names && !t->tls_version)
+        return;
+    x->tls = calloc(1, sizeof *x->tls);
+    if (!x->tls)
+        return;
+    if (sni > 0)
+        flow_set_text(&x->tls->sni, t->names);
+    if (t->names && t->names[sni + 1])
+        flow_set_text(&x->tls->alpn, t->names + sni + 1);
+    if (*tlsrec_version_name(t->tls_version) && x->hello_whole[DOWN])
+        flow_set_text(&x->tls->version, tlsrec_version_name(t->tls_version));
+    if (*tlsrec_cipher_name(t->tls_cipher))
+        flow_set_text(&x->tls->cipher, tlsrec_cipher_name(t->tls_cipher));
+    if (t->issuer && *t->issuer)
+        flow_set_text(&x->tls->issuer, t->issuer);
+}

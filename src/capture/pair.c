@@ -1,0 +1,516 @@
+/* Exchanges that were learnt of lately stand in a ring and in chains by hash.  Two that fit make a
+ * pair, which lives until both are over; the one that is over first is taken out of its dialog.
+ * Those that have no hash to go by wait in two lists, of CONNECTs and of connections that a proxy
+ * opened, until it is sure how many fit. */
+#include "capture/pair.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/num.h"
+#include "base/util.h"
+
+#define RECENT_MAX 4096 /* a power of two, as is the next */
+#define CHAINS 4096
+#define HELD_MAX 1024
+#define HELLO_NS (10 * NS_PER_S)  /* a ClientHello is passed on within */
+#define REQUEST_NS NS_PER_S       /* and a request */
+#define EARLY_NS (10 * NS_PER_MS) /* a far leg's packet may be captured before the near one's */
+#define HOLD_NS (10 * NS_PER_S)   /* who waits for another leg */
+#define HOLD_LONG_NS                                                                               \
+    (150 * NS_PER_S) /*   that may never be answered: until its SYNs are given up */
+
+struct recent {
+    struct exchange *x; /* NULL: it is over */
+    uint64_t hash, at_ns;
+    uint32_t next; /* in its chain, + 1; 0: the last */
+    uint32_t same; /* the one before of the same exchange, + 1; 0: none */
+};
+
+/* One of the two that is over, the other is not. */
+struct held {
+    struct list node;
+    struct exchange *x; /* its own */
+    uint64_t now_ns, until_ns;
+    enum conn_end how;
+    bool contested; /* a connection that more than one CONNECT could have opened */
+};
+
+struct pair {
+    struct exchange *client, *upstream; /* upstream NULL: gone; client NULL: told already */
+    struct held *held;                  /* the client's, which waits; NULL */
+    bool upstream_over;                 /* `upstream` is the pair's own */
+};
+
+struct pairs {
+    struct pairs_options o;
+    struct recent recent[RECENT_MAX];
+    uint32_t chains[CHAINS]; /* + 1 */
+    uint32_t next;           /* slot of `recent` to be used next */
+    bool sees_upstream;      /* a proxy opened a connection: this capture has its far side */
+    struct list waiting;     /* of struct held: near legs of pairs */
+    struct list connects;    /* CONNECTs behind which nothing was said */
+    struct list lonely;      /* connections that a proxy opened, with nothing to know them by */
+    unsigned held_len;
+    uint64_t memory;
+};
+
+struct pairs *pairs_new(const struct pairs_options *o)
+{
+    struct pairs *p = calloc(1, sizeof *p);
+
+    if (!p)
+        return NULL;
+    p->o = *o;
+    list_init(&p->waiting);
+    list_init(&p->connects);
+    list_init(&p->lonely);
+    p->memory = sizeof *p;
+    return p;
+}
+
+uint64_t pairs_get_memory(const struct pairs *p)
+{
+    return p->memory;
+}
+
+/* ---- recent ones */
+
+static void unchain(struct pairs *p, uint32_t slot)
+{
+    struct recent *r = &p->recent[slot];
+    uint32_t *at = &p->chains[r->hash % CHAINS];
+
+    while (*at && *at != slot + 1)
+        at = &p->recent[*at - 1].next;
+    if (*at)
+        *at = r->next;
+    *r = (struct recent){0};
+}
+
+/* Takes all slots of an exchange away; `x` goes, or is paired. */
+static void forget_recent(struct pairs *p, struct exchange *x)
+{
+    while (x->recent) {
+        uint32_t slot = x->recent - 1;
+
+        x->recent = p->recent[slot].same;
+        unchain(p, slot);
+    }
+}
+
+static void add_recent(struct pairs *p, struct exchange *x, uint64_t now_ns)
+{
+    uint32_t slot = p->next++ % RECENT_MAX;
+    struct recent *r = &p->recent[slot];
+    uint32_t *chain = &p->chains[x->hello_hash % CHAINS];
+
+    if (r->x)
+        forget_recent(p, r->x);
+    *r = (struct recent){
+        .x = x, .hash = x->hello_hash, .at_ns = now_ns, .next = *chain, .same = x->recent};
+    *chain = x->recent = slot + 1;
+}
+
+/* ---- who fits */
+
+static bool is_same_end(const struct endpoint *a, const struct endpoint *b)
+{
+    return a->port == b->port && addr_is_equal(&a->addr, &b->addr);
+}
+
+static bool is_request(const struct exchange *x)
+{
+    return !x->is_tls &&
+           (x->asked == ASKED_CONNECT || x->asked == ASKED_ABSOLUTE || x->asked == ASKED_ORIGIN);
+}
+
+/* `near` was asked by a client, at a proxy; `far` by that proxy, or by one that cannot be known for
+ * another: then it is not the client's host. */
+static bool can_follow(const struct exchange *near, const struct exchange *far)
+{
+    const struct conn *n = near->conn, *f = far->conn;
+
+    if (!near->proxied || n == f || is_same_end(&n->ends[DOWN], &f->ends[DOWN]))
+        return false;
+    return addr_is_equal(&f->ends[UP].addr, &n->ends[DOWN].addr) ||
+           !addr_is_equal(&f->ends[UP].addr, &n->ends[UP].addr);
+}
+
+static bool fits(const struct exchange *near, uint64_t near_ns, const struct exchange *far,
+                 uint64_t far_ns)
+{
+    uint64_t most = is_request(far) ? REQUEST_NS : HELLO_NS;
+
+    if (near->pair || far->pair || !can_follow(near, far))
+        return false;
+    if (is_request(near) != is_request(far))
+        return false;
+    if (is_request(near) && (near->status > 0 || near->method != far->method))
+        return false;
+    return far_ns + EARLY_NS >= near_ns && far_ns <= near_ns + most;
+}
+
+/* The oldest that fits: requests are passed on in their order. */
+static struct exchange *find_mate(const struct pairs *p, const struct exchange *x, uint64_t now_ns,
+                                  bool *x_is_far)
+{
+    struct exchange *found = NULL;
+
+    for (uint32_t at = p->chains[x->hello_hash % CHAINS]; at; at = p->recent[at - 1].next) {
+        const struct recent *r = &p->recent[at - 1];
+
+        if (r->hash != x->hello_hash || r->x == x || !r->x)
+            continue;
+        if (fits(r->x, r->at_ns, x, now_ns)) {
+            *x_is_far = true;
+            found = r->x;
+        } else if (fits(x, now_ns, r->x, r->at_ns)) {
+            *x_is_far = false;
+            found = r->x;
+        }
+    }
+    return found;
+}
+
+static void join(struct pairs *p, struct exchange *near, struct exchange *far)
+{
+    struct pair *pair = calloc(1, sizeof *pair);
+
+    if (!pair)
+        return;
+    p->memory += sizeof *pair;
+    pair->client = near;
+    pair->upstream = far;
+    near->pair = far->pair = pair;
+    far->to_parent = far->asked == ASKED_CONNECT || far->asked == ASKED_ABSOLUTE;
+    if (!near->number) { /* which it had while nobody knew */
+        near->number = far->number;
+        far->number = 0;
+    }
+}
+
+static bool is_from_proxy(const struct pairs *p, const struct exchange *x)
+{
+    return dialogs_is_proxy_host(p->o.dialogs, &x->conn->ends[UP].addr);
+}
+
+void pairs_learn(struct pairs *p, struct exchange *x, uint64_t now_ns)
+{
+    struct exchange *mate;
+    bool x_is_far = false;
+
+    p->sees_upstream |= is_from_proxy(p, x);
+    if (x->pair || !x->hello_hash)
+        return;
+    mate = find_mate(p, x, now_ns, &x_is_far);
+    if (!mate) {
+        add_recent(p, x, now_ns);
+        return;
+    }
+    join(p, x_is_far ? mate : x, x_is_far ? x : mate);
+    forget_recent(p, x);
+    forget_recent(p, mate);
+}
+
+bool pairs_is_upstream(const struct exchange *x)
+{
+    return x->pair && x->pair->upstream == x;
+}
+
+/* ---- waiting */
+
+static struct held *hold(struct pairs *p, struct list *where, struct exchange *x, enum conn_end how,
+                         uint64_t now_ns, uint64_t for_ns)
+{
+    struct held *h = calloc(1, sizeof *h);
+
+    if (!h)
+        return NULL;
+    h->x = exchange_take(x);
+    if (!h->x) {
+        free(h);
+        return NULL;
+    }
+    h->now_ns = now_ns;
+    h->until_ns = now_ns + for_ns;
+    h->how = how;
+    list_push_back(where, &h->node);
+    p->held_len++;
+    p->memory += sizeof *h + sizeof *h->x + sizeof *h->x->conn;
+    return h;
+}
+
+/* Takes it out of its list; the exchange is the caller's. */
+static struct exchange *let_go(struct pairs *p, struct held *h)
+{
+    struct exchange *x = h->x;
+
+    p->memory -= sizeof *h + sizeof *x + sizeof *x->conn;
+    p->held_len--;
+    list_remove(&h->node);
+    free(h);
+    return x;
+}
+
+static void drop(struct exchange *x)
+{
+    exchange_fini(x);
+    free(x);
+}
+
+static void tell(struct pairs *p, struct held *h)
+{
+    enum conn_end how = h->how;
+    uint64_t now_ns = h->now_ns;
+    struct exchange *x = let_go(p, h);
+
+    p->o.over(p->o.owner, x, how, now_ns);
+    drop(x);
+}
+
+/* ---- pairs end */
+
+static void free_pair(struct pairs *p, struct pair *pair)
+{
+    p->memory -= sizeof *pair;
+    free(pair);
+}
+
+static void attach(struct exchange *near, struct exchange *far)
+{
+    far->pair = NULL;
+    near->pair = NULL;
+    near->upstream = far;
+}
+
+static void end_upstream(struct pairs *p, struct exchange *x)
+{
+    struct pair *pair = x->pair;
+    struct exchange *own;
+
+    x->pair = NULL;
+    pair->upstream = NULL;
+    if (!pair->client) { /* it was told without */
+        free_pair(p, pair);
+        return;
+    }
+    own = exchange_take(x);
+    if (pair->held) {
+        if (own)
+            attach(pair->held->x, own);
+        pair->held->x->pair = NULL;
+        tell(p, pair->held);
+        free_pair(p, pair);
+        return;
+    }
+    pair->upstream = own;
+    pair->upstream_over = own != NULL;
+    if (!own) {
+        pair->client->pair = NULL;
+        free_pair(p, pair);
+    }
+}
+
+static void end_client(struct pairs *p, struct exchange *x, enum conn_end how, uint64_t now_ns)
+{
+    struct pair *pair = x->pair;
+
+    if (pair->upstream_over) {
+        attach(x, pair->upstream);
+        free_pair(p, pair);
+        p->o.over(p->o.owner, x, how, now_ns);
+        return;
+    }
+    pair->held = hold(p, &p->waiting, x, how, now_ns, HOLD_NS);
+    pair->client = pair->held ? pair->held->x : NULL;
+    if (!pair->held) {
+        x->pair = NULL;
+        p->o.over(p->o.owner, x, how, now_ns);
+    }
+}
+
+/* It waited long enough: the other leg goes on, and stays untold. */
+static void give_up(struct pairs *p, struct held *h)
+{
+    h->x->pair->client = NULL;
+    h->x->pair->held = NULL;
+    h->x->pair = NULL;
+    tell(p, h);
+}
+
+/* ---- CONNECTs that nothing was said behind */
+
+static bool is_bare_connect(const struct exchange *x)
+{
+    return x->asked == ASKED_CONNECT && !x->is_tls && x->target && !x->upstream;
+}
+
+static bool is_lonely(const struct pairs *p, const struct exchange *x)
+{
+    return !x->proxied && x->is_first && !x->hello_hash && is_from_proxy(p, x);
+}
+
+/* Its answer is one that a proxy gives when it has dialled, or tried to. */
+static bool has_dialled(const struct exchange *x)
+{
+    return x->status < 300 || x->status >= 500;
+}
+
+/* The port that a CONNECT asked for, and the address if it named one. */
+static bool asked_for(const struct exchange *connect, const struct endpoint *e)
+{
+    const char *colon = strrchr(connect->target, ':');
+    struct endpoint want;
+    uint64_t port;
+
+    if (endpoint_parse(span_of(connect->target), &want))
+        return is_same_end(&want, e);
+    return colon && num_parse_u64(span_of(colon + 1), UINT16_MAX, &port) && port == e->port;
+}
+
+static bool is_opened_for(const struct exchange *connect, uint64_t over_ns,
+                          const struct exchange *far)
+{
+    uint64_t begin = exchange_get_ns(connect, MARK_REQUEST_END);
+    uint64_t end = exchange_get_ns(connect, MARK_ANSWER);
+    const struct conn *f = far->conn;
+
+    if (!end)
+        end = over_ns;
+    return addr_is_equal(&f->ends[UP].addr, &connect->conn->ends[DOWN].addr) &&
+           f->begin_ns + EARLY_NS >= begin && f->begin_ns <= end &&
+           asked_for(connect, &f->ends[DOWN]);
+}
+
+static unsigned count_fitting(struct list *list, const struct held *one, bool one_is_far,
+                              struct held **last)
+{
+    unsigned n = 0;
+
+    for (struct list *at = list->next; at != list; at = at->next) {
+        struct held *h = CONTAINER_OF(at, struct held, node);
+        const struct held *near = one_is_far ? h : one, *far = one_is_far ? one : h;
+
+        if (!is_opened_for(near->x, near->now_ns, far->x))
+            continue;
+        *last = h;
+        n++;
+    }
+    return n;
+}
+
+/* Its time is over: joined to the only one that fits, if that fits no other. */
+static void settle_connect(struct pairs *p, struct held *h)
+{
+    struct held *far = NULL, *other = NULL;
+
+    if (count_fitting(&p->lonely, h, false, &far) == 1) {
+        far->contested |= count_fitting(&p->connects, far, true, &other) > 1;
+        if (!far->contested)
+            attach(h->x, let_go(p, far));
+    }
+    tell(p, h);
+}
+
+/* As long as a CONNECT waits for it, it waits, too. */
+static void settle_lonely(struct pairs *p, struct held *h, bool force)
+{
+    struct held *near = NULL;
+
+    if (!force && count_fitting(&p->connects, h, true, &near) > 0) {
+        h->until_ns += HOLD_NS;
+        list_remove(&h->node);
+        list_push_back(&p->lonely, &h->node);
+    } else {
+        tell(p, h);
+    }
+}
+
+static uint64_t hold_time(const struct exchange *x)
+{
+    return x->status == 0 || x->status >= 500 ? HOLD_LONG_NS : HOLD_NS;
+}
+
+/* ---- ends */
+
+static struct held *first_of(const struct list *list)
+{
+    return list_is_empty(list) ? NULL : CONTAINER_OF(list->next, struct held, node);
+}
+
+/* Too many wait: the oldest goes. */
+static void make_room(struct pairs *p)
+{
+    if (p->held_len < HELD_MAX)
+        return;
+    if (first_of(&p->connects))
+        settle_connect(p, first_of(&p->connects));
+    else if (first_of(&p->lonely))
+        settle_lonely(p, first_of(&p->lonely), true);
+    else if (first_of(&p->waiting))
+        give_up(p, first_of(&p->waiting));
+}
+
+void pairs_end(struct pairs *p, struct exchange *x, enum conn_end how, uint64_t now_ns)
+{
+    bool held = false;
+
+    forget_recent(p, x);
+    make_room(p);
+    p->sees_upstream |= is_from_proxy(p, x);
+    if (pairs_is_upstream(x)) {
+        end_upstream(p, x);
+        return;
+    }
+    if (x->pair) {
+        end_client(p, x, how, now_ns);
+        return;
+    }
+    if (is_lonely(p, x))
+        held = hold(p, &p->lonely, x, how, now_ns, HOLD_NS) != NULL;
+    else if (p->sees_upstream && is_bare_connect(x) && has_dialled(x))
+        held = hold(p, &p->connects, x, how, now_ns, hold_time(x)) != NULL;
+    if (!held)
+        p->o.over(p->o.owner, x, how, now_ns);
+}
+
+/* The lists are nearly in the order of their times; who is behind one that waits longer waits on.
+ */
+void pairs_tick(struct pairs *p, uint64_t now_ns)
+{
+    struct held *h;
+
+    while ((h = first_of(&p->waiting)) && h->until_ns <= now_ns)
+        give_up(p, h);
+    while ((h = first_of(&p->connects)) && h->until_ns <= now_ns)
+        settle_connect(p, h);
+    for (unsigned n = 0; n < 8 && (h = first_of(&p->lonely)) && h->until_ns <= now_ns; n++)
+        settle_lonely(p, h, false);
+}
+
+void pairs_finish(struct pairs *p)
+{
+    struct held *h;
+
+    while ((h = first_of(&p->waiting)))
+        give_up(p, h);
+    while ((h = first_of(&p->connects)))
+        settle_connect(p, h);
+    while ((h = first_of(&p->lonely)))
+        settle_lonely(p, h, true);
+}
+
+/* Exchanges that a dialog still has are the dialog's. */
+void pairs_free(struct pairs *p)
+{
+    struct list *lists[] = {&p->waiting, &p->connects, &p->lonely};
+    struct held *h;
+
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        while ((h = first_of(lists[i])))
+            drop(let_go(p, h));
+    free(p);
+}

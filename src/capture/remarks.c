@@ -1,0 +1,507 @@
+#include "capture/remarks.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/util.h"
+#include "capture/inside.h"
+#include "capture/signs.h"
+
+#define SMALL_MSS 1200            /* below it a segment is unusually small */
+#define SLOW_NS (5 * NS_PER_S)    /* an answer that begins later earns a warning */
+#define INSPECTED_MIN (64 * 1024) /* bytes: a smaller body says nothing about inspection */
+#define INSPECTED_TIMES 10        /* as long was the silence as the burst behind it */
+#define SOON_NS NS_PER_S          /* an RST that follows a packet at once */
+
+static double seconds(uint64_t ns)
+{
+    return (double)ns / 1e9;
+}
+
+/* ---- evidence */
+
+/* The segment that nobody acknowledged. */
+static void note_stuck(const struct look *l, const struct conn *c, enum dir dir, const char *whose)
+{
+    const struct stream_stuck *s = &c->streams[dir].stuck;
+    char first[LOOK_TEXT_MAX], last[LOOK_TEXT_MAX];
+
+    if (!s->len || s->sends < 2)
+        return;
+    look_name_packet(l, s->first_number, s->first_ns, first);
+    look_name_packet(l, s->last_number, s->last_ns, last);
+    flow_evidence(l->f, "%s: %u bytes of the %s, never acknowledged, sent %u times, the last in %s",
+                  first, s->len, whose, s->sends, last);
+}
+
+static void note_hole(const struct look *l, const struct conn *c, enum dir dir, const char *whose)
+{
+    const struct stream_rare *r = stream_get_rare(&c->streams[dir]);
+    char where[LOOK_TEXT_MAX];
+
+    if (!r->hole_ns)
+        return;
+    flow_evidence(l->f, "%s shows the hole in the bytes of the %s, %" PRIu32 " bytes behind it",
+                  look_name_packet(l, r->hole_number, r->hole_ns, where), whose, r->hole_behind);
+}
+
+static void note_icmp(const struct look *l, const struct conn *c)
+{
+    const struct conn_icmp *i = c->icmp;
+    char where[LOOK_TEXT_MAX], from[ENDPOINT_TEXT_MAX], mtu[32] = "";
+    static const char *const names[] = {
+        [0] = "network unreachable",  [1] = "host unreachable",
+        [2] = "protocol unreachable", [3] = "port unreachable",
+        [4] = "fragmentation needed", [9] = "network prohibited",
+        [10] = "host prohibited",     [13] = "administratively prohibited"};
+    static const char *const names_v6[] = {[0] = "no route",
+                                           [1] = "administratively prohibited",
+                                           [3] = "address unreachable",
+                                           [4] = "port unreachable"};
+    const char *name = NULL;
+
+    if (!i || !i->number)
+        return;
+    if (i->is_v6)
+        name = i->type == 2                                    ? "packet too big"
+               : i->type == 1 && i->code < ARRAY_LEN(names_v6) ? names_v6[i->code]
+                                                               : NULL;
+    else if (i->type == 3 && i->code < ARRAY_LEN(names))
+        name = names[i->code];
+    if (i->mtu)
+        snprintf(mtu, sizeof mtu, ", MTU %u", i->mtu);
+    addr_write(&i->from, from);
+    look_name_packet(l, i->number, 0, where);
+    if (name)
+        flow_evidence(l->f, "%s: ICMP%s %s%s, from %s", where, i->is_v6 ? "v6" : "", name, mtu,
+                      from);
+    else
+        flow_evidence(l->f, "%s: ICMP%s type %u code %u%s, from %s", where, i->is_v6 ? "v6" : "",
+                      i->type, i->code, mtu, from);
+}
+
+static void note_path(const struct look *l, const struct conn *c, enum side far)
+{
+    note_stuck(l, c, UP, c == l->c ? "client" : "proxy");
+    note_stuck(l, c, DOWN, verdict_side_name(far));
+    note_hole(l, c, UP, c == l->c ? "client" : "proxy");
+    note_hole(l, c, DOWN, verdict_side_name(far));
+}
+
+static void note_close(const struct look *l)
+{
+    char where[LOOK_TEXT_MAX];
+    unsigned timer = l->quiet_ns >= l->patience_ns ? look_find_timer(l->quiet_ns) : 0;
+
+    if (!l->closed)
+        return;
+    look_name_packet(l, l->close_number, l->close_ns, where);
+    if (timer)
+        flow_evidence(l->f,
+                      "%s: %s from the %s, after %.1f s of silence: looks like a timer of %u s",
+                      where, l->by_rst ? "RST" : "FIN", verdict_side_name(look_side(l, l->closer)),
+                      seconds(l->quiet_ns), timer);
+    else
+        flow_evidence(l->f, "%s: %s from the %s", where, l->by_rst ? "RST" : "FIN",
+                      verdict_side_name(look_side(l, l->closer)));
+}
+
+static void note_last(const struct look *l, enum verdict v)
+{
+    char where[LOOK_TEXT_MAX];
+
+    if (!look_get(l, MARK_LAST) || v == VERDICT_MTU_BLACKHOLE) /* it goes on, in vain */
+        return;
+    look_name_packet(l, l->x->packets[MARK_LAST], look_get(l, MARK_LAST), where);
+    if (l->quiet_ns >= l->patience_ns)
+        flow_evidence(l->f, "%s has the last bytes, then nothing for %.1f s", where,
+                      seconds(l->quiet_ns));
+    else if (l->c->is_text && !l->closed)
+        flow_evidence(l->f, "%s has the last bytes: the text shows nothing behind them", where);
+}
+
+static void note_window(const struct look *l)
+{
+    char where[LOOK_TEXT_MAX];
+
+    for (unsigned d = UP; d <= DOWN; d++) {
+        const struct stream_rare *r = stream_get_rare(&l->c->streams[d]);
+
+        if (r->closed_ns)
+            flow_evidence(l->f, "%s closes the window of the %s",
+                          look_name_packet(l, r->closed_number, r->closed_ns, where),
+                          verdict_side_name(look_side(l, (enum dir)d)));
+    }
+}
+
+/* The probe that would know the largest segment. */
+static void note_check(const struct look *l)
+{
+    static const char *const said = "to find the largest segment that passes: viaduct check --mtu";
+    const struct endpoint *e = &l->c->ends[DOWN];
+    const char *scheme =
+        l->x->asked == ASKED_ABSOLUTE || l->x->asked == ASKED_ORIGIN ? "http" : "https";
+    const char *target = l->x->target;
+    char host[LOOK_TEXT_MAX], named[LOOK_TEXT_MAX + 8];
+
+    look_name_host(l, e, host);
+    snprintf(named, sizeof named, e->addr.family == AF_INET6 ? "[%s]:%u" : "%s:%u", host, e->port);
+    if (l->x->proxied)
+        flow_evidence(l->f, "%s -x http://%s %s://%s/", said, named, scheme,
+                      target ? target : "TARGET");
+    else
+        flow_evidence(l->f, "%s -x direct %s://%s/", said, scheme, target ? target : named);
+}
+
+/* Who sees a packet larger than the MSS in a text suspects it. */
+static void note_offload(const struct look *l)
+{
+    const struct stream *const s = l->c->streams;
+    unsigned mss = s[UP].giant ? s[DOWN].mss : s[UP].mss;
+
+    if (l->c->is_text && (s[UP].giant || s[DOWN].giant) && mss)
+        flow_evidence(l->f,
+                      "packets with more bytes than the MSS (%u) are offload on the machine that "
+                      "captured, and no fault",
+                      mss);
+}
+
+/* A request that is sent again and again is often taken for too large. */
+static void note_size(const struct look *l, enum verdict v)
+{
+    const struct stream_stuck *s = &l->c->streams[UP].stuck;
+
+    if (v != VERDICT_PROXY_SILENT || s->sends < 2)
+        return;
+    if (s->len < JUDGE_FULL_BYTES)
+        flow_evidence(l->f, "%u bytes fit through everywhere: it is no question of size", s->len);
+    else
+        flow_evidence(l->f,
+                      "nothing smaller was taken either, so nothing shows that it is a question "
+                      "of size");
+}
+
+/* An RST right behind a large packet is often taken for a question of its size. */
+static void note_large(const struct look *l)
+{
+    const struct stream *up = &l->c->streams[UP];
+    uint64_t after = l->close_ns > up->last_data_ns ? l->close_ns - up->last_data_ns : 0;
+
+    if (!l->closed || !l->by_rst || l->closer != DOWN || up->largest < JUDGE_FULL_BYTES ||
+        !up->last_data_ns || after > SOON_NS || l->x->sides[UP].since_other < JUDGE_FULL_BYTES)
+        return;
+    flow_evidence(l->f,
+                  "the RST came %.1f ms after a large packet: that says nothing about an MTU, as a "
+                  "packet that is too large is lost without a word",
+                  (double)after / 1e6);
+    note_check(l);
+}
+
+/* How long the proxy took to say no: a timer of its own names what it waited for. */
+static void note_answer(const struct look *l)
+{
+    uint64_t asked_ns = look_get(l, MARK_REQUEST_END), at_ns = look_get(l, MARK_ANSWER);
+    char where[LOOK_TEXT_MAX];
+    unsigned timer;
+
+    if (!at_ns || !asked_ns || at_ns < asked_ns || (l->c->is_text && at_ns == asked_ns))
+        return; /* a head that stands in a text has no time */
+    look_name_packet(l, l->x->packets[MARK_ANSWER], at_ns, where);
+    timer = look_find_timer(at_ns - asked_ns);
+    if (timer)
+        flow_evidence(l->f, "%s: the answer, %.1f s after the request: looks like a timer of %u s",
+                      where, seconds(at_ns - asked_ns), timer);
+    else
+        flow_evidence(l->f, "%s: the answer, %.3f s after the request", where,
+                      seconds(at_ns - asked_ns));
+}
+
+/* Whether more could be told where the other leg can be seen. */
+static bool is_for_the_other_leg(const struct look *l, const struct ending *e)
+{
+    return l->x->proxied && !l->up &&
+           ((e->verdict == VERDICT_STALLED && e->by == SIDE_PROXY) ||
+            (e->verdict == VERDICT_RESET_BY_PROXY && e->certainty == CERTAINTY_INFERRED) ||
+            (e->verdict == VERDICT_INCOMPLETE && e->by == SIDE_PROXY));
+}
+
+static void note_other_leg(const struct look *l)
+{
+    const char *port = l->x->target ? strrchr(l->x->target, ':') : NULL;
+
+    flow_evidence(l->f,
+                  "whether it was the target shows the proxy's own leg, on the proxy's host: "
+                  "tcpdump -i any -s 0 -w viaduct.pcap 'tcp port %u or tcp port %s'",
+                  l->c->ends[DOWN].port, port ? port + 1 : "443");
+}
+
+void remarks_write_evidence(const struct look *l, const struct ending *e)
+{
+    if (verdict_is_success(e->verdict))
+        return;
+    if (l->x->judged && l->x->judged->verdict != VERDICT_OK) {
+        note_answer(l);
+        return;
+    }
+    note_icmp(l, l->c);
+    if (l->up)
+        note_icmp(l, l->up);
+    if (e->verdict == VERDICT_MTU_BLACKHOLE || e->verdict == VERDICT_STALLED ||
+        e->verdict == VERDICT_PROXY_SILENT) {
+        note_path(l, l->c, l->far);
+        if (l->up)
+            note_path(l, l->up, l->beyond);
+    }
+    if (e->verdict == VERDICT_STALLED)
+        note_window(l);
+    note_size(l, e->verdict);
+    note_offload(l);
+    note_last(l, e->verdict);
+    note_close(l);
+    note_large(l);
+    if (is_for_the_other_leg(l, e))
+        note_other_leg(l);
+}
+
+/* ---- warnings */
+
+static void warn_retransmissions(const struct look *l)
+{
+    const struct conn *const legs[] = {l->c, l->up};
+    uint32_t n[3] = {0};
+    uint32_t number = 0;
+    char where[LOOK_TEXT_MAX];
+
+    for (size_t i = 0; i < ARRAY_LEN(legs); i++) {
+        for (unsigned d = UP; legs[i] && d <= DOWN; d++) {
+            const struct stream_rare *r = stream_get_rare(&legs[i]->streams[d]);
+
+            n[i == 0 ? d : 2] += r->retransmissions;
+            if (r->retransmissions && (!number || r->repeated_number < number))
+                number = r->repeated_number;
+        }
+    }
+    if (n[UP] + n[DOWN] + n[2] == 0)
+        return;
+    look_name_packet(l, number, 0, where);
+    if (l->up)
+        flow_warn(l->f, WARNING_RETRANSMISSIONS,
+                  "%" PRIu32 " segments from the client, %" PRIu32 " to it, %" PRIu32
+                  " on the proxy's own leg; first %s",
+                  n[UP], n[DOWN], n[2], where);
+    else
+        flow_warn(l->f, WARNING_RETRANSMISSIONS,
+                  "%" PRIu32 " segments from the client, %" PRIu32 " to it; first %s", n[UP],
+                  n[DOWN], where);
+}
+
+static void warn_window(const struct look *l)
+{
+    for (unsigned d = UP; d <= DOWN; d++) {
+        const struct stream_rare *r = stream_get_rare(&l->c->streams[d]);
+        uint64_t total = r->closed_total_ns;
+        char where[LOOK_TEXT_MAX];
+
+        if (!r->closures)
+            continue;
+        if (r->closed_ns && l->until_ns > r->closed_ns)
+            total += l->until_ns - r->closed_ns;
+        flow_warn(l->f, WARNING_ZERO_WINDOW, "of the %s, %" PRIu32 " times, %.1f s in all; last %s",
+                  verdict_side_name(look_side(l, (enum dir)d)), r->closures, seconds(total),
+                  look_name_packet(l, r->closed_number, 0, where));
+    }
+}
+
+static void warn_sizes(const struct look *l)
+{
+    for (unsigned d = UP; d <= DOWN; d++) {
+        unsigned mss = l->c->streams[d].mss;
+
+        if (mss && mss < SMALL_MSS)
+            flow_warn(l->f, WARNING_SMALL_MSS, "%u bytes, says the %s", mss,
+                      verdict_side_name(look_side(l, (enum dir)d)));
+    }
+    if (l->c->fragmented || (l->up && l->up->fragmented))
+        flow_warn(l->f, WARNING_FRAGMENTED, "IP packets of this flow came in fragments");
+}
+
+/* From the request to the first byte of what the target says to it. */
+static void warn_slow(const struct look *l)
+{
+    static const struct {
+        enum mark from, to;
+        const char *what, *behind;
+    } rows[] = {{MARK_REQUEST_END, MARK_ANSWER, "the answer", "the request"},
+                {MARK_HELLO_END, MARK_SERVER_HELLO, "the ServerHello", "the ClientHello"},
+                {MARK_INNER, MARK_INNER_ANSWER, "the answer inside", "the request"}};
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        uint64_t from = look_get(l, rows[i].from), to = look_get(l, rows[i].to);
+        char where[LOOK_TEXT_MAX];
+
+        if (!from || to <= from + SLOW_NS || l->c->clock_jumped)
+            continue;
+        look_name_packet(l, l->x->packets[rows[i].to], 0, where);
+        flow_warn(l->f, WARNING_SLOW_TARGET, "%s began %.1f s after %s, in %s", rows[i].what,
+                  seconds(to - from), rows[i].behind, where);
+        return;
+    }
+}
+
+/* The whole request was taken, then a long silence, then all at once. */
+static void warn_inspection(const struct look *l)
+{
+    const struct exchange_silence *s = &l->x->silence;
+    uint64_t end_ns = s->begin_ns + s->length_ns, last_ns = look_get(l, MARK_LAST);
+    uint64_t down = l->x->sides[DOWN].bytes;
+    char before[LOOK_TEXT_MAX], after[LOOK_TEXT_MAX];
+
+    if (!l->x->proxied || !s->after || s->last_dir != UP || s->length_ns < SLOW_NS ||
+        l->c->clock_jumped || down < INSPECTED_MIN || last_ns < end_ns ||
+        (last_ns - end_ns) * INSPECTED_TIMES > s->length_ns)
+        return;
+    flow_warn(l->f, WARNING_INSPECTION_DELAY,
+              "%.1f s of silence between %s and %s, then %" PRIu64 " bytes in %.1f s",
+              seconds(s->length_ns), look_name_packet(l, s->before, 0, before),
+              look_name_packet(l, s->after, 0, after), down, seconds(last_ns - end_ns));
+}
+
+/* A quiet flow that a timer closed. */
+static void warn_idle(const struct look *l, const struct ending *e)
+{
+    unsigned timer = look_find_timer(l->quiet_ns);
+
+    if (e->verdict == VERDICT_OK && l->closed && timer)
+        flow_warn(l->f, WARNING_IDLE_CLOSED,
+                  "by the %s after %.1f s without a byte: looks like a timer of %u s",
+                  verdict_side_name(look_side(l, l->closer)), seconds(l->quiet_ns), timer);
+}
+
+static void warn_redirects(const struct look *l)
+{
+    const struct inside_sight *s = l->x->inside ? inside_get(l->x->inside) : NULL;
+    const char *location = flow_find_note(l->f, NOTE_REDIRECT, 0);
+    char where[LOOK_TEXT_MAX];
+
+    if (*location)
+        flow_warn(l->f, WARNING_REDIRECT, "%s: %s",
+                  look_name_packet(l, l->x->packets[MARK_ANSWER], 0, where), location);
+    for (unsigned i = 0; s && i < s->answers_len; i++) {
+        const struct inside_answer *a = &s->answers[i];
+
+        if (!a->location || a->status < 300 || a->status > 399)
+            continue;
+        flow_note(l->f, NOTE_REDIRECT, 0, "%u %s", a->status, a->location);
+        flow_warn(l->f, WARNING_REDIRECT, "inside the tunnel, %s",
+                  look_name_packet(l, a->number, 0, where));
+    }
+}
+
+static void warn_login(const struct look *l)
+{
+    if (l->x->is_basic && l->x->credentials_sent && !look_get(l, MARK_PROXY_HELLO))
+        flow_warn(l->f, WARNING_WEAK_AUTH, "the password can be read in the capture");
+}
+
+/* ---- what the capture lacks */
+
+void remarks_write_command(const struct look *l, char *out, size_t room)
+{
+    char host[LOOK_TEXT_MAX];
+
+    snprintf(out, room, "tcpdump -i any -s 0 -w viaduct.pcap 'host %s and tcp port %u'",
+             look_name_host(l, &l->c->ends[DOWN], host), l->c->ends[DOWN].port);
+}
+
+/* Reasons, one after the other, in a text of limited length. */
+struct reasons {
+    char text[320];
+    size_t len;
+};
+
+__attribute__((format(printf, 2, 3))) static void add_reason(struct reasons *r, const char *fmt,
+                                                             ...)
+{
+    va_list ap;
+    int n;
+
+    if (r->len + 3 > sizeof r->text)
+        return;
+    if (r->len > 0) {
+        memcpy(r->text + r->len, ", ", 3);
+        r->len += 2;
+    }
+    va_start(ap, fmt);
+    n = vsnprintf(r->text + r->len, sizeof r->text - r->len, fmt, ap);
+    va_end(ap);
+    r->len += n > 0 ? (size_t)n : 0;
+    if (r->len >= sizeof r->text)
+        r->len = sizeof r->text - 1;
+}
+
+static bool is_cut(const struct look *l)
+{
+    return l->source && capture_source_get_seen(l->source)->snaplen > 0;
+}
+
+/* A text has only what somebody pasted: it is told where nothing can be concluded. */
+static void gather_reasons(const struct look *l, const struct ending *e, struct reasons *r)
+{
+    const struct exchange *x = l->x;
+    const struct conn *c = l->c;
+    uint64_t missing =
+        stream_get_rare(&c->streams[UP])->missing + stream_get_rare(&c->streams[DOWN])->missing;
+
+    if (c->is_text) {
+        if (!l->closed && e->certainty == CERTAINTY_INFERRED && e->verdict != VERDICT_MTU_BLACKHOLE)
+            add_reason(r, "the text ends here");
+        return;
+    }
+    if (l->unseen[UP] || l->unseen[DOWN])
+        add_reason(r, "no packet of the %s is here",
+                   verdict_side_name(look_side(l, l->unseen[UP] ? UP : DOWN)));
+    if (x->early_unseen)
+        add_reason(r, "its beginning is not here");
+    if (x->content_unseen && is_cut(l))
+        add_reason(r, "packets are cut after %" PRIu32 " bytes",
+                   capture_source_get_seen(l->source)->snaplen);
+    else if (missing > 0)
+        add_reason(r, "%" PRIu64 " bytes were sent and are not here", missing);
+    else if (x->content_unseen && !l->unseen[UP] && !l->unseen[DOWN] && !x->early_unseen)
+        add_reason(r, "what was said is not all here");
+    if (c->overflowed)
+        add_reason(r, "too many bytes waited for one that is missing");
+    if (c->clock_jumped)
+        add_reason(r, "the clock of the capture jumps: silences are not told");
+    if (l->how == CONN_END_EVICTED)
+        add_reason(r, "it was given up, as too many connections were open");
+}
+
+static void warn_incomplete(const struct look *l, const struct ending *e)
+{
+    struct reasons r = {.len = 0};
+    char command[LOOK_TEXT_MAX + 80];
+
+    gather_reasons(l, e, &r);
+    if (r.len == 0)
+        return;
+    remarks_write_command(l, command, sizeof command);
+    flow_warn(l->f, WARNING_CAPTURE_INCOMPLETE, "%s; to see more: %s", r.text, command);
+}
+
+void remarks_write_warnings(const struct look *l, const struct ending *e)
+{
+    l->f->warnings |= l->x->warnings;
+    warn_retransmissions(l);
+    warn_window(l);
+    warn_sizes(l);
+    warn_slow(l);
+    warn_inspection(l);
+    warn_idle(l, e);
+    warn_redirects(l);
+    warn_login(l);
+    warn_incomplete(l, e);
+}

@@ -1,0 +1,610 @@
+/* A line, from the left: what people put in front (quotes, prompts, prefixes of logs), the time,
+ * the interface of "-i any" or the link header of -e, "IP", the header of -v in parentheses, both
+ * ends, and what the packet is.  Where it begins is found by trying word after word. */
+#include "wire/dumptext.h"
+
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/num.h"
+#include "base/util.h"
+#include "wire/dumptext_private.h"
+
+enum { PREFIX_MAX = 160, PREFIX_WORDS_MAX = 16, NAME_MAX_LEN = 255 };
+
+struct span dumptext_take_word(struct span *rest)
+{
+    struct span word = {rest->ptr, 0};
+
+    while (word.len < rest->len && rest->ptr[word.len] != ' ' && rest->ptr[word.len] != '\t')
+        word.len++;
+    *rest = dumptext_skip_blanks(dumptext_after(*rest, word.len));
+    return word;
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static size_t digits_len(struct span s)
+{
+    size_t n = 0;
+
+    while (n < s.len && is_digit(s.ptr[n]))
+        n++;
+    return n;
+}
+
+bool dumptext_take_number(struct span *rest, uint64_t max, uint64_t *out)
+{
+    size_t n = digits_len(*rest);
+
+    if (!num_parse_u64((struct span){rest->ptr, n}, max, out))
+        return false;
+    *rest = dumptext_after(*rest, n);
+    return true;
+}
+
+size_t dumptext_bracket_len(struct span s)
+{
+    char open = s.ptr[0], close = open == '(' ? ')' : open == '[' ? ']' : open == '{' ? '}' : '>';
+    unsigned depth = 0;
+
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] == open)
+            depth++;
+        else if (s.ptr[i] == close && --depth == 0)
+            return i + 1;
+    }
+    return s.len;
+}
+
+/* --- ports and ends --- */
+
+uint16_t dumptext_find_service(struct span name)
+{
+    static const struct {
+        struct span name;
+        uint16_t port;
+    } services[] = {
+        {SPAN_INIT("http"), 80},          {SPAN_INIT("www"), 80},
+        {SPAN_INIT("https"), 443},        {SPAN_INIT("http-alt"), 8080},
+        {SPAN_INIT("webcache"), 8080},    {SPAN_INIT("http-proxy"), 8080},
+        {SPAN_INIT("squid"), 3128},       {SPAN_INIT("squid-http"), 3128},
+        {SPAN_INIT("ndl-aas"), 3128},     {SPAN_INIT("tproxy"), 8081},
+        {SPAN_INIT("https-alt"), 8443},   {SPAN_INIT("pcsync-https"), 8443},
+        {SPAN_INIT("ddi-tcp-1"), 8888},   {SPAN_INIT("privoxy"), 8118},
+        {SPAN_INIT("socks"), 1080},       {SPAN_INIT("domain"), 53},
+        {SPAN_INIT("ssh"), 22},           {SPAN_INIT("irdmi"), 8000},
+        {SPAN_INIT("vcom-tunnel"), 8001}, {SPAN_INIT("sunwebadmin"), 8800},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(services); i++)
+        if (span_equal_nocase(name, services[i].name))
+            return services[i].port;
+    return 0;
+}
+
+/* What may stand in an address or a name, also in one that was made unreadable ("x.x.x.7", "***").
+ */
+static bool is_host(struct span s)
+{
+    if (s.len == 0 || s.len > NAME_MAX_LEN)
+        return false;
+    for (size_t i = 0; i < s.len; i++)
+        if ((unsigned char)s.ptr[i] <= ' ' || memchr(",;\"()>{}", s.ptr[i], 9))
+            return false;
+    return true;
+}
+
+static void set_host(struct span host, struct dumptext_end *out)
+{
+    struct span inside = host;
+
+    if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
+        inside = (struct span){host.ptr + 1, host.len - 2};
+    if (!addr_parse(inside, &out->at.addr))
+        out->name = host;
+}
+
+static void set_port(struct span port, struct dumptext_end *out)
+{
+    uint64_t n;
+
+    if (num_parse_u64(port, UINT16_MAX, &n))
+        out->at.port = (uint16_t)n;
+    else if (!(out->at.port = dumptext_find_service(port)))
+        out->service = port;
+}
+
+bool dumptext_parse_end(struct span text, bool with_port, struct dumptext_end *out)
+{
+    size_t cut = text.len;
+
+    *out = (struct dumptext_end){0};
+    if (!is_host(text))
+        return false;
+    if (!with_port || addr_parse(text, &out->at.addr)) {
+        set_host(text, out);
+        return true;
+    }
+    while (cut > 0 && text.ptr[cut - 1] != '.' && text.ptr[cut - 1] != ']')
+        cut--;
+    if (cut > 1 && text.ptr[cut - 1] == '.' && span_find(dumptext_after(text, cut), ':') < 0) {
+        set_host((struct span){text.ptr, cut - 1}, out);
+        set_port(dumptext_after(text, cut), out);
+        return out->at.port || out->service.len > 0 || cut == text.len - 1;
+    }
+    /* not as tcpdump writes it: "[2001:db8::1]:443", "client:40000", or a name alone */
+    cut = text.len;
+    while (cut > 0 && is_digit(text.ptr[cut - 1]))
+        cut--;
+    if (cut < text.len && cut > 1 && text.ptr[cut - 1] == ':') {
+        set_port(dumptext_after(text, cut), out);
+        text.len = cut - 1;
+    }
+    set_host(text, out);
+    return true;
+}
+
+/* --- times --- */
+
+/* "hh:mm:ss" and a fraction of any length; to *ns. */
+static bool take_clock(struct span *rest, uint64_t *ns)
+{
+    uint64_t part[3];
+    uint64_t unit = NS_PER_S;
+    struct span s = *rest;
+
+    for (unsigned i = 0; i < 3; i++) {
+        if (digits_len(s) != 2 || !dumptext_take_number(&s, i ? 60 : 23, &part[i]))
+            return false;
+        if (i < 2) {
+            if (s.len == 0 || s.ptr[0] != ':')
+                return false;
+            s = dumptext_after(s, 1);
+        }
+    }
+    *ns = (part[0] * 3600 + part[1] * 60 + part[2]) * NS_PER_S;
+    if (s.len > 1 && s.ptr[0] == '.' && is_digit(s.ptr[1])) {
+        s = dumptext_after(s, 1);
+        for (; s.len > 0 && is_digit(s.ptr[0]); s = dumptext_after(s, 1))
+            *ns += (unsigned)(s.ptr[0] - '0') * (unit /= 10);
+    }
+    *rest = s;
+    return true;
+}
+
+/* Days since 1970 of a civil date (Gregorian, years from 1970 on). */
+static uint64_t days_of(uint64_t year, uint64_t month, uint64_t day)
+{
+    uint64_t y = month <= 2 ? year - 1 : year, m = (month + 9) % 12;
+    uint64_t era_day = y * 365 + y / 4 - y / 100 + y / 400 + (m * 153 + 2) / 5 + day - 1;
+
+    return era_day - 719468;
+}
+
+/* "2024-02-29 " or with a T, in front of a clock. */
+static bool take_date(struct span *rest, uint64_t *ns)
+{
+    uint64_t year, month, day;
+    struct span s = *rest;
+
+    if (digits_len(s) != 4 || !dumptext_take_number(&s, 2400, &year) || year < 1970)
+        return false;
+    if (s.len < 7 || s.ptr[0] != '-' || s.ptr[3] != '-' || (s.ptr[6] != ' ' && s.ptr[6] != 'T'))
+        return false;
+    if (!num_parse_u64((struct span){s.ptr + 1, 2}, 12, &month) || month == 0 ||
+        !num_parse_u64((struct span){s.ptr + 4, 2}, 31, &day) || day == 0)
+        return false;
+    *ns = days_of(year, month, day) * 86400 * NS_PER_S;
+    *rest = dumptext_skip_blanks(dumptext_after(s, 7));
+    return true;
+}
+
+/* "1795667064.184202" */
+static bool take_epoch(struct span *rest, uint64_t *ns)
+{
+    uint64_t seconds, unit = NS_PER_S;
+    struct span s = *rest;
+
+    if (digits_len(s) < 9 || !dumptext_take_number(&s, UINT32_MAX, &seconds))
+        return false;
+    if (s.len < 2 || s.ptr[0] != '.' || !is_digit(s.ptr[1]))
+        return false;
+    *ns = seconds * NS_PER_S;
+    for (s = dumptext_after(s, 1); s.len > 0 && is_digit(s.ptr[0]); s = dumptext_after(s, 1))
+        *ns += (unsigned)(s.ptr[0] - '0') * (unit /= 10);
+    *rest = s;
+    return true;
+}
+
+/* A time and the blank behind it, if that is what stands here. */
+static void take_time(struct span *rest, struct dumptext *out)
+{
+    struct span s = *rest;
+    uint64_t date_ns = 0, n;
+    enum dumptext_time form = DUMPTEXT_TIME_CLOCK;
+
+    out->is_negative = s.len > 0 && s.ptr[0] == '-';
+    if (out->is_negative)
+        s = dumptext_after(s, 1);
+    if (take_epoch(&s, &out->time_ns)) {
+        form = DUMPTEXT_TIME_EPOCH;
+    } else if (digits_len(s) == 6 && dumptext_take_number(&s, 999999, &n)) {
+        form = DUMPTEXT_TIME_DELTA;
+        out->time_ns = n * NS_PER_US;
+    } else {
+        bool dated = take_date(&s, &date_ns);
+
+        if (!take_clock(&s, &out->time_ns))
+            return;
+        out->time_ns += date_ns;
+        form = dated              ? DUMPTEXT_TIME_EPOCH
+               : out->is_negative ? DUMPTEXT_TIME_DELTA
+                                  : DUMPTEXT_TIME_CLOCK;
+    }
+    if (s.len > 0 && s.ptr[0] != ' ' && s.ptr[0] != '\t')
+        return;
+    out->time_form = form;
+    *rest = dumptext_skip_blanks(s);
+}
+
+/* --- the link layer --- */
+
+static bool is_word(struct span word, struct span want)
+{
+    return span_equal(word, want);
+}
+
+static bool is_mac(struct span s)
+{
+    if (s.len < 17)
+        return false;
+    for (unsigned i = 0; i < 17; i++) {
+        uint64_t n;
+
+        if (i % 3 == 2 ? s.ptr[i] != ':' : !num_parse_hex((struct span){s.ptr + i, 1}, 15, &n))
+            return false;
+    }
+    return true;
+}
+
+static bool is_direction(struct span word)
+{
+    static const struct span names[] = {SPAN_INIT("In"),    SPAN_INIT("Out"), SPAN_INIT("B"),
+                                        SPAN_INIT("M"),     SPAN_INIT("P"),   SPAN_INIT("Bcast"),
+                                        SPAN_INIT("Mcast"), SPAN_INIT("?")};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (is_word(word, names[i]))
+            return true;
+    return false;
+}
+
+/* The end of the last "ethertype " in a link header, 0: none (before "Flags" or a verbose header).
+ */
+static size_t find_ethertype(struct span s)
+{
+    static const struct span mark = SPAN_INIT("ethertype ");
+    size_t found = 0;
+
+    for (size_t i = 0; i + mark.len < s.len && i < 300; i++) {
+        if (s.ptr[i] == '[')
+            break;
+        if (dumptext_begins(dumptext_after(s, i), mark))
+            found = i + mark.len;
+    }
+    return found;
+}
+
+/* Steps over -e's header: "MAC > MAC, ethertype IPv4 (0x0800), length 74: ", also with tags of
+ * VLANs in it, and that of a cooked capture.  False: there is none. */
+static bool take_link(struct span *rest, struct dumptext *out)
+{
+    struct span s = *rest;
+    size_t at;
+    uint64_t n;
+
+    if (!is_mac(s) && !dumptext_begins(s, SPAN_LIT("ifindex ")) &&
+        !dumptext_begins(s, SPAN_LIT("ethertype ")))
+        return false;
+    at = find_ethertype(s);
+    if (at == 0)
+        return false;
+    s = dumptext_after(s, at);
+    if (!dumptext_begins(s, SPAN_LIT("IPv4")) && !dumptext_begins(s, SPAN_LIT("IPv6"))) {
+        *rest = (struct span){s.ptr, 0}; /* ARP and the like */
+        return true;
+    }
+    out->is_v6 = s.ptr[3] == '6';
+    s = dumptext_after(s, 4);
+    if (dumptext_begins(s, SPAN_LIT(" (0x")))
+        s = dumptext_after(s, 1 + dumptext_bracket_len(dumptext_after(s, 1)));
+    if (dumptext_begins(s, SPAN_LIT(", length "))) {
+        s = dumptext_after(s, 9);
+        dumptext_take_number(&s, UINT32_MAX, &n);
+    }
+    if (s.len > 0 && (s.ptr[0] == ':' || s.ptr[0] == ','))
+        s = dumptext_after(s, 1);
+    *rest = dumptext_skip_blanks(s);
+    return true;
+}
+
+/* What stands between the time and the addresses: the interface, the link header, "IP".  False: the
+ * line is none of tcpdump's. */
+static bool take_key(struct span *rest, struct dumptext *out)
+{
+    struct span after = *rest, word = dumptext_take_word(&after);
+
+    if (is_direction(word) && is_mac(after)) { /* -e of an old "-i any" */
+        *rest = after = dumptext_after(after, 17);
+        *rest = dumptext_skip_blanks(*rest);
+        return out->is_keyed = take_link(rest, out);
+    }
+    if (word.len > 0 && word.len < 16) {
+        struct span behind = after;
+
+        if (is_direction(dumptext_take_word(&behind))) {
+            out->interface = word;
+            *rest = after = behind;
+            word = dumptext_take_word(&after);
+        }
+    }
+    if (is_word(word, SPAN_LIT("IP")) || is_word(word, SPAN_LIT("IP6"))) {
+        out->is_v6 = word.len == 3;
+        out->is_keyed = true;
+        *rest = after;
+        return true;
+    }
+    if (take_link(rest, out))
+        return out->is_keyed = true;
+    return out->interface.len == 0;
+}
+
+/* --- the network layer --- */
+
+static bool take_label(struct span *s, struct span label)
+{
+    if (!dumptext_begins(*s, label))
+        return false;
+    *s = dumptext_after(*s, label.len);
+    return true;
+}
+
+/* "(tos 0x0, ttl 64, id 64041, offset 0, flags [DF], proto TCP (6), length 60)" or IPv6's. */
+static void read_verbose(struct span in, struct dumptext *out)
+{
+    uint64_t n;
+
+    while (in.len > 0) {
+        if (take_label(&in, SPAN_LIT("ttl ")) || take_label(&in, SPAN_LIT("hlim "))) {
+            if (dumptext_take_number(&in, UINT8_MAX, &n))
+                out->ttl = (uint8_t)n;
+        } else if (take_label(&in, SPAN_LIT("id "))) {
+            if (dumptext_take_number(&in, UINT16_MAX, &n)) {
+                out->has_ip_id = true;
+                out->ip_id = (uint16_t)n;
+            }
+        } else if (take_label(&in, SPAN_LIT("payload length: "))) {
+            if (dumptext_take_number(&in, UINT16_MAX, &n))
+                out->ip_len = (uint32_t)n + 40;
+        } else if (take_label(&in, SPAN_LIT("length "))) {
+            if (dumptext_take_number(&in, UINT16_MAX, &n))
+                out->ip_len = (uint32_t)n;
+        } else {
+            in = dumptext_after(in, 1);
+        }
+    }
+}
+
+/* The header of -v, if it is there.  False: it does not end on this line. */
+static bool take_verbose(struct span *rest, struct dumptext *out)
+{
+    size_t n;
+
+    if (rest->len == 0 || rest->ptr[0] != '(')
+        return true;
+    n = dumptext_bracket_len(*rest);
+    if (rest->ptr[n - 1] != ')')
+        return false;
+    out->is_verbose = true;
+    read_verbose((struct span){rest->ptr + 1, n - 2}, out);
+    *rest = dumptext_skip_blanks(dumptext_after(*rest, n));
+    return true;
+}
+
+/* "truncated-ip - 20 bytes missing! " stands before the addresses of a packet that was cut. */
+static void skip_truncated(struct span *rest)
+{
+    long at;
+
+    if (!dumptext_begins(*rest, SPAN_LIT("truncated-ip")))
+        return;
+    at = span_find(*rest, '!');
+    if (at > 0)
+        *rest = dumptext_skip_blanks(dumptext_after(*rest, (size_t)at + 1));
+}
+
+/* Both ends, up to the colon.  1: here they are; 0: the line ends before; -1: no. */
+static int take_ends(struct span *rest, struct dumptext *out, struct span ends[2])
+{
+    ends[0] = dumptext_take_word(rest);
+    if (ends[0].len == 0 || rest->len == 0)
+        return is_host(ends[0]) || ends[0].len == 0 ? 0 : -1;
+    if (!is_word(dumptext_take_word(rest), SPAN_LIT(">")))
+        return -1;
+    if (rest->len == 0)
+        return is_host(ends[0]) ? 0 : -1;
+    ends[1] = dumptext_take_word(rest);
+    if (ends[1].len < 2 || ends[1].ptr[ends[1].len - 1] != ':')
+        return -1;
+    ends[1].len--;
+    return is_host(ends[0]) && is_host(ends[1]) ? 1 : -1;
+}
+
+static bool parse_ends(struct span ends[2], bool with_port, struct dumptext *out)
+{
+    return dumptext_parse_end(ends[0], with_port, &out->from) &&
+           dumptext_parse_end(ends[1], with_port, &out->to);
+}
+
+/* A line whose rest does not stand on it: only what surely began counts. */
+static enum dumptext_kind begun(const struct dumptext *out)
+{
+    bool sure = out->is_keyed &&
+                (out->time_form != DUMPTEXT_TIME_NONE || out->is_verbose || out->interface.len > 0);
+
+    return sure ? DUMPTEXT_BEGUN : DUMPTEXT_OTHER;
+}
+
+static enum dumptext_kind parse_network(struct span rest, struct dumptext *out)
+{
+    struct span ends[2];
+
+    if (!take_verbose(&rest, out)) {
+        out->is_verbose = true;
+        return begun(out);
+    }
+    skip_truncated(&rest);
+    switch (take_ends(&rest, out, ends)) {
+    case 1:
+        break;
+    case 0:
+        return begun(out);
+    default:
+        return DUMPTEXT_OTHER;
+    }
+    if (rest.len == 0)
+        return begun(out);
+    if (dumptext_parse_icmp(rest, out))
+        return parse_ends(ends, false, out) ? out->kind : DUMPTEXT_OTHER;
+    if (dumptext_parse_tcp(rest, out) && parse_ends(ends, true, out))
+        return DUMPTEXT_TCP;
+    return out->is_keyed ? DUMPTEXT_PACKET : DUMPTEXT_OTHER;
+}
+
+/* Reads a line that begins at `s`.  `is_bare`: nothing but blanks and quotes stood before. */
+static enum dumptext_kind parse_at(struct span s, bool is_bare, struct dumptext *out)
+{
+    enum dumptext_kind kind;
+    bool has_time;
+
+    *out = (struct dumptext){0};
+    take_time(&s, out);
+    has_time = out->time_form != DUMPTEXT_TIME_NONE;
+    if (has_time && dumptext_begins(s, SPAN_LIT("ARP,")))
+        return DUMPTEXT_PACKET;
+    if (!take_key(&s, out))
+        return DUMPTEXT_OTHER;
+    if (out->is_keyed && s.len == 0)
+        return has_time ? DUMPTEXT_PACKET : DUMPTEXT_OTHER;
+    kind = parse_network(s, out);
+    if (!has_time && !is_bare && kind != DUMPTEXT_TCP && kind != DUMPTEXT_ICMP)
+        return DUMPTEXT_OTHER; /* prose */
+    if (!has_time && !is_bare && !out->is_keyed)
+        return DUMPTEXT_OTHER;
+    if (kind == DUMPTEXT_PACKET && !has_time && !out->is_verbose && out->interface.len == 0)
+        return DUMPTEXT_OTHER; /* "IP a > b: …" alone is not enough */
+    return kind;
+}
+
+/* --- what stands in front --- */
+
+static bool is_quote(char c)
+{
+    return c == '>' || c == '|' || c == ' ' || c == '\t';
+}
+
+/* A word of letters alone is a word of a sentence; prefixes of logs have digits and signs. */
+static bool is_prose_word(struct span word)
+{
+    for (size_t i = 0; i < word.len; i++) {
+        unsigned char c = (unsigned char)word.ptr[i];
+
+        if (c < 0x80 && !((c | 0x20) >= 'a' && (c | 0x20) <= 'z'))
+            return false;
+    }
+    return true;
+}
+
+bool dumptext_parse(struct span line, struct dumptext *out)
+{
+    struct span s = line;
+    unsigned prose = 0, signs = 0;
+    bool is_bare = true;
+
+    while (s.len > 0 && is_quote(s.ptr[0]))
+        s = dumptext_after(s, 1);
+    for (unsigned words = 0; words < PREFIX_WORDS_MAX && s.len > 0; words++) {
+        size_t before = line.len - s.len;
+        enum dumptext_kind kind;
+
+        if (s.ptr[0] == '#' || before > PREFIX_MAX)
+            break;
+        if (s.ptr[0] == '(' || s.ptr[0] == '[') { /* a remark, and not more than that */
+            size_t n = dumptext_bracket_len(s);
+
+            if (s.ptr[n - 1] != (s.ptr[0] == '(' ? ')' : ']'))
+                break;
+            s = dumptext_skip_blanks(dumptext_after(s, n));
+            signs++;
+            is_bare = false;
+            continue;
+        }
+        kind = prose > signs ? DUMPTEXT_OTHER : parse_at(s, is_bare, out);
+        if (kind != DUMPTEXT_OTHER) {
+            out->kind = kind;
+            out->prefix_len = (unsigned)before;
+            return true;
+        }
+        if (is_prose_word(dumptext_take_word(&s)))
+            prose++;
+        else
+            signs++;
+        is_bare = false;
+    }
+    *out = (struct dumptext){0};
+    return false;
+}
+
+/* --- bytes --- */
+
+unsigned dumptext_parse_hex(struct span line, uint32_t *offset, uint8_t out[16])
+{
+    struct span s = line;
+    size_t digits = 0;
+    uint64_t n, unused;
+    unsigned len = 0;
+
+    while (s.len > 2 && !(s.ptr[0] == '0' && s.ptr[1] == 'x')) {
+        if (line.len - s.len > PREFIX_MAX || s.ptr[0] == '#')
+            return 0;
+        s = dumptext_after(s, 1);
+    }
+    if (s.len < 3)
+        return 0;
+    s = dumptext_after(s, 2);
+    while (digits < s.len && digits < 8 && num_parse_hex((struct span){s.ptr + digits, 1}, 15, &n))
+        digits++;
+    if (digits < 4 || digits >= s.len || s.ptr[digits] != ':' ||
+        !num_parse_hex((struct span){s.ptr, digits}, UINT32_MAX, &n))
+        return 0;
+    *offset = (uint32_t)n;
+    s = dumptext_skip_blanks(dumptext_after(s, digits + 1));
+    while (len < 16 && s.len >= 2 && num_parse_hex((struct span){s.ptr, 2}, UINT8_MAX, &n)) {
+        if (s.len > 2 && s.ptr[2] != ' ' && s.ptr[2] != '\t' &&
+            (len % 2 == 1 || s.len < 4 ||
+             !num_parse_hex((struct span){s.ptr + 2, 2}, UINT8_MAX, &unused)))
+            break; /* a word of the column of characters */
+        out[len++] = (uint8_t)n;
+        s = dumptext_after(s, 2);
+        if (len % 2 == 1)
+            continue; /* the other half of a group, or none */
+        if (s.len < 2 || (s.ptr[0] == ' ' && s.ptr[1] == ' '))
+            break;
+        s = dumptext_after(s, 1);
+    }
+    return len;
+}

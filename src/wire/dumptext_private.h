@@ -1,0 +1,41 @@
+/* wire/dumptext_private.h - what the files of wire/dumptext share; nobody else includes it. */
+#pragma once
+
+#include "wire/dumptext.h"
+
+/* Blanks off the front. */
+static inline struct span dumptext_skip_blanks(struct span s)
+{
+    while (s.len > 0 && (s.ptr[0] == ' ' || s.ptr[0] == '\t'))
+        s.ptr++, s.len--;
+    return s;
+}
+
+/* Takes `n` bytes off the front. */
+static inline struct span dumptext_after(struct span s, size_t n)
+{
+    return (struct span){s.ptr + n, s.len - n};
+}
+
+static inline bool dumptext_begins(struct span s, struct span head)
+{
+    return s.len >= head.len && memcmp(s.ptr, head.ptr, head.len) == 0;
+}
+
+/* The next word, up to a blank; *rest goes behind it and the blanks. */
+struct span dumptext_take_word(struct span *rest);
+
+/* Decimal digits off the front, at most `max`.  False: none, or too large; *rest stays. */
+bool dumptext_take_number(struct span *rest, uint64_t max, uint64_t *out);
+
+/* Length of the bracket that opens at s.ptr[0], its end included; s.len where it never closes. */
+size_t dumptext_bracket_len(struct span s);
+
+/* Splits "host.port" as printed.  False: nothing that a host may look like. */
+bool dumptext_parse_end(struct span text, bool with_port, struct dumptext_end *out);
+
+/* What stands behind "from > to: ".  False: no TCP. */
+bool dumptext_parse_tcp(struct span rest, struct dumptext *out);
+
+/* The same for an ICMP error; false: none, or not an error. */
+bool dumptext_parse_icmp(struct span rest, struct dumptext *out);
