@@ -216,8 +216,8 @@ static bool is_end(const struct endpoint *a, const struct endpoint *b)
     return a->port == b->port && addr_is_equal(&a->addr, &b->addr);
 }
 
-/* Asks for all of a connection at once, and for its neighbours in line: they are hardly ever in the
- * cache, and would be waited for one by one. */
+/* Asks for all of a connection at once, and for what hangs on it: it is hardly ever in the cache,
+ * and would be waited for bit by bit. */
 static void fetch(const struct conn *c)
 {
     for (size_t i = 64; i < sizeof *c; i += 64)
@@ -226,6 +226,7 @@ static void fetch(const struct conn *c)
 
 static void fetch_neighbours(const struct conn *c)
 {
+    __builtin_prefetch(c->dialog, 1);
     if (c->older)
         __builtin_prefetch(&c->older->younger, 1);
     if (c->younger)

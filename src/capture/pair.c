@@ -28,6 +28,7 @@ struct recent {
     struct exchange *x; /* NULL: it is over */
     uint64_t hash, at_ns;
     uint32_t next; /* in its chain, + 1; 0: the last */
+    uint32_t prev; /*   and back; 0: the first */
     uint32_t same; /* the one before of the same exchange, + 1; 0: none */
 };
 
@@ -83,12 +84,13 @@ uint64_t pairs_get_memory(const struct pairs *p)
 static void unchain(struct pairs *p, uint32_t slot)
 {
     struct recent *r = &p->recent[slot];
-    uint32_t *at = &p->chains[r->hash % CHAINS];
 
-    while (*at && *at != slot + 1)
-        at = &p->recent[*at - 1].next;
-    if (*at)
-        *at = r->next;
+    if (r->prev)
+        p->recent[r->prev - 1].next = r->next;
+    else
+        p->chains[r->hash % CHAINS] = r->next;
+    if (r->next)
+        p->recent[r->next - 1].prev = r->prev;
     *r = (struct recent){0};
 }
 
@@ -113,6 +115,8 @@ static void add_recent(struct pairs *p, struct exchange *x, uint64_t now_ns)
         forget_recent(p, r->x);
     *r = (struct recent){
         .x = x, .hash = x->hello_hash, .at_ns = now_ns, .next = *chain, .same = x->recent};
+    if (*chain)
+        p->recent[*chain - 1].prev = slot + 1;
     *chain = x->recent = slot + 1;
 }
 
