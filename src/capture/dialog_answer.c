@@ -235,8 +235,14 @@ static void take_known(struct said *s, struct round *t, struct span text, bool w
 
 /* ---- what is no answer */
 
+/* Not HTTP: no proxy's answer.  Where nobody saw what was asked, it is whatever it looks like. */
 static void take_other(struct said *s, struct round *t, struct span text)
 {
+    if (t->x.asked == ASKED_UNSEEN) {
+        exchange_unmark(&t->x, MARK_ANSWER);
+        s->g->mode[DOWN] = MODE_TUNNEL;
+        return;
+    }
     judge_bytes(&t->x, text);
     round_forget(s->d, s->g, DOWN);
     s->g->mode[DOWN] = MODE_OPAQUE;
@@ -475,6 +481,8 @@ void dialog_answer_end(struct dialogs *d, struct dialog *g, struct round *t)
         }
     } else if (is_next && g->mode[DOWN] == MODE_HEAD) {
         end_in_head(d, g, t);
+    } else if (is_next && g->mode[DOWN] == MODE_SEEK) {
+        t->x.content_unseen = true;
     }
     if (t->maybe_page) { /* the field says HTML, but no page came */
         t->maybe_page = t->has_head = false;

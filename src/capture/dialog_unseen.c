@@ -100,6 +100,10 @@ size_t dialog_unseen_take(struct said *s)
 
     if (!t)
         return s->p.len;
+    if (s->dir == UP && t->answered_all) { /* that was another request */
+        s->g->mode[UP] = MODE_HEAD;
+        return 0;
+    }
     if (s->dir == UP)
         hear_client(s, &t->x);
     else
