@@ -33,8 +33,6 @@ void dialog_unseen_begin(struct said *s, struct round *t)
     }
     round_forget(s->d, s->g, s->dir);
     s->g->mode[s->dir] = MODE_UNSEEN;
-    if (s->dir == UP && s->g->mode[DOWN] == MODE_TUNNEL)
-        s->g->mode[DOWN] = MODE_UNSEEN;
     if (!t->is_told)
         round_tell(s, t);
 }
