@@ -59,6 +59,8 @@ struct conn_turn {
 /* Zeroed and counted; NULL: out of memory. */
 void *conn_core_alloc(struct conn_core *k, size_t len);
 void conn_core_free(struct conn_core *k, void *ptr, size_t len);
+/* Memory that came from elsewhere. */
+void conn_core_count(struct conn_core *k, size_t len);
 
 /* conn.c */
 
@@ -72,7 +74,7 @@ void conn_take(struct conn_core *k, struct conn *c, enum dir dir, const struct p
 void conn_establish(struct conn_core *k, struct conn *c);
 
 /* Hands on what can be, whatever else might come: nothing will. */
-void conn_flush(struct conn_core *k, struct conn *c);
+void conn_hand_on(struct conn_core *k, struct conn *c);
 
 /* Frees what hangs on it, but not itself; the listener's part is the listener's. */
 void conn_fini(struct conn_core *k, struct conn *c);

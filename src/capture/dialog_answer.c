@@ -11,20 +11,13 @@
 
 /* ---- judging */
 
-/* Of a request that nobody saw its answer has to tell: some only targets give. */
-static enum outside_asked guess_asked(unsigned status)
-{
-    return status < 400 || status == 401 || status == 404 || status == 410 ? OUTSIDE_ABSOLUTE
-                                                                           : OUTSIDE_CONNECT;
-}
-
-static enum outside_asked asked_of(const struct exchange *x, unsigned status)
+static enum outside_asked asked_of(const struct exchange *x)
 {
     if (!x->proxied || x->asked == ASKED_ORIGIN)
         return OUTSIDE_DIRECT;
-    if (x->asked == ASKED_UNSEEN)
-        return guess_asked(status);
-    return x->asked == ASKED_ABSOLUTE ? OUTSIDE_ABSOLUTE : OUTSIDE_CONNECT;
+    /* of a request that is not here, it may have been either: then only what is signed counts */
+    return x->asked == ASKED_CONNECT || x->asked == ASKED_OTHER ? OUTSIDE_CONNECT
+                                                                : OUTSIDE_ABSOLUTE;
 }
 
 static void judge(struct exchange *x, struct outside_answer *a)
@@ -32,7 +25,7 @@ static void judge(struct exchange *x, struct outside_answer *a)
     struct flow scratch = {.notes = x->notes};
     struct outside_verdict v;
 
-    a->asked = asked_of(x, a->status);
+    a->asked = asked_of(x);
     a->by_name = x->by_name;
     a->credentials_sent = x->credentials_sent;
     v = outside_judge(a, &scratch);
@@ -196,6 +189,7 @@ static void begin_body(struct said *s, struct round *t, struct span head, bool w
         round_forget(s->d, s->g, DOWN);
     t->keeps = t->keeps && h->keep_alive;
     if (!whole || !w) {
+        t->x.content_unseen |= h->status < 300; /* where its body ends stood there, maybe */
         s->g->mode[DOWN] = MODE_SEEK;
         return;
     }
@@ -350,6 +344,10 @@ static size_t take_head(struct said *s)
         return take_hole(s, t);
     exchange_mark(&t->x, MARK_ANSWER, s->p.at_ns, s->p.number);
     guess = head_guess_response(text);
+    if (guess == PARSE_BAD && t->x.asked == ASKED_UNSEEN) { /* who knows what was asked */
+        s->g->mode[DOWN] = MODE_TUNNEL;
+        return 0;
+    }
     if (guess == PARSE_BAD) {
         take_other(s, t, text);
         return 0;
@@ -374,6 +372,7 @@ static size_t skip_body(struct said *s, struct body *b)
 
     if (b->kind == BODY_CHUNKED) {
         s->g->mode[DOWN] = MODE_SEEK;
+        round_find_answering(s->g)->x.content_unseen = true;
         return s->p.len;
     }
     if (b->kind == BODY_LENGTH && n > b->left)

@@ -20,6 +20,7 @@
 #define RECENT_MAX 8192 /* a power of two, as is the next */
 #define CHAINS 8192
 #define ALIASES_MAX 16
+#define LOOKS_MAX 256 /* at exchanges that began alike */
 #define HELD_MAX 1024
 #define HELLO_NS (10 * NS_PER_S)      /* a ClientHello is passed on within */
 #define REQUEST_NS NS_PER_S           /* and a request */
@@ -231,12 +232,15 @@ static struct exchange *find_mate(struct pairs *p, const struct exchange *x, enu
     uint64_t key = key_of_mate(p, x, role);
     struct exchange *found = NULL;
     uint32_t at = p->chains[key % CHAINS];
+    unsigned looks = 0;
 
     for (struct recent *r; (r = get_recent(p, at)); at = r->older) {
         if (r->at_ns + HELLO_NS < now_ns)
             break; /* and all behind it are older */
         if (r->key != key || r->x == x)
             continue;
+        if (++looks > LOOKS_MAX)
+            break;
         if (role != NEAR && fits(r->x, r->at_ns, x, now_ns)) {
             *x_is_far = true;
             found = r->x;
