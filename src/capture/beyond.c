@@ -80,7 +80,9 @@ static struct ending judge_by_silence(const struct look *l, struct symptoms *s)
     }
     if (e.verdict == VERDICT_OPEN)
         e = judge_stream(s, l->f);
-    if (e.verdict == VERDICT_STALLED && !l->closed)
+    /* of a far side only silence is seen; a closed window is its own word */
+    if (e.verdict == VERDICT_STALLED && (!l->closed || (e.by != SIDE_CLIENT && e.by != SIDE_NETWORK &&
+                                                        !s->closed_target_ns)))
         e.certainty = CERTAINTY_INFERRED;
     if (e.verdict == VERDICT_OK && l->by_rst && signs_is_fin_unseen(l))
         return look_conclude(l, VERDICT_OPEN, SIDE_NOBODY, CERTAINTY_INFERRED,
