@@ -520,7 +520,7 @@ void conn_take(struct conn_core *k, struct conn *c, enum dir dir, const struct p
     }
 }
 
-void conn_flush(struct conn_core *k, struct conn *c)
+void conn_hand_on(struct conn_core *k, struct conn *c)
 {
     static const enum dir dirs[] = {UP, DOWN};
 

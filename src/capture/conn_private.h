@@ -72,7 +72,7 @@ void conn_take(struct conn_core *k, struct conn *c, enum dir dir, const struct p
 void conn_establish(struct conn_core *k, struct conn *c);
 
 /* Hands on what can be, whatever else might come: nothing will. */
-void conn_flush(struct conn_core *k, struct conn *c);
+void conn_hand_on(struct conn_core *k, struct conn *c);
 
 /* Frees what hangs on it, but not itself; the listener's part is the listener's. */
 void conn_fini(struct conn_core *k, struct conn *c);

@@ -207,7 +207,7 @@ static void end(struct conn_table *t, struct conn *c, enum conn_end how, uint64_
 {
     uint64_t hash = conn_hash(&c->ends[UP], &c->ends[DOWN]);
 
-    conn_flush(&t->core, c);
+    conn_hand_on(&t->core, c);
     take_out(t, c);
     c->one_sided = !c->streams[UP].begun || !c->streams[DOWN].begun;
     t->core.counts.connections += !c->established;

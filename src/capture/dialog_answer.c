@@ -181,7 +181,7 @@ static void begin_body(struct said *s, struct round *t, struct span head, bool w
         round_forget(s->d, s->g, DOWN);
     t->keeps = t->keeps && h->keep_alive;
     if (!whole || !w) {
-        t->x.content_unseen = true;
+        t->x.content_unseen |= h->status < 300; /* where its body ends stood there, maybe */
         s->g->mode[DOWN] = MODE_SEEK;
         return;
     }

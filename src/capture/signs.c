@@ -198,7 +198,7 @@ static void read_unacked(const struct look *l, struct symptoms *s)
 {
     const struct conn *c = l->c;
 
-    if (c->one_sided)
+    if (c->one_sided || c->is_text) /* which leaves out most acknowledgements */
         return;
     s->unacked_client = stream_unacked(&c->streams[DOWN]);
     s->unacked_target = stream_unacked(&c->streams[UP]);

@@ -148,7 +148,7 @@ static void write_facts(struct pen *p, const struct html_page *page)
     pen_text(p, "</dd>\n");
     if (page->packets) {
         begin_fact(p, N_("time"));
-        date_write_rfc3339(p, page->first_ns);
+        date_write_moment(p, page->first_ns);
         pen_text(p, ", ");
         human_duration(p, page->last_ns > page->first_ns ? page->last_ns - page->first_ns : 0);
         pen_text(p, "</dd>\n");
@@ -304,7 +304,7 @@ static void write_summary(struct pen *p, const struct flow *f)
     pen_text(p, "\">");
     pen_text(p, verdict_get_info((enum verdict)f->verdict)->name);
     pen_text(p, "</span></strong> <span class=\"what\">");
-    write_human(p, f, human_request);
+    write_human(p, f, human_asked);
     pen_text(p, ", ");
     human_duration(p, f->duration_ns);
     pen_text(p, "</span></summary>\n");
@@ -423,13 +423,13 @@ static void write_values(struct pen *p, const struct flow *f)
 {
     pen_text(p, "<dl>\n");
     begin_value(p, N_("request"));
-    write_human(p, f, human_request);
+    write_human(p, f, human_asked);
     pen_text(p, "</dd>\n");
     begin_value(p, N_("way"));
     write_human(p, f, write_route);
     pen_text(p, "</dd>\n");
     begin_value(p, N_("begun"));
-    date_write_rfc3339(p, f->start_ns);
+    date_write_moment(p, f->start_ns);
     pen_text(p, "</dd>\n");
     if (f->status) {
         begin_value(p, N_("status"));

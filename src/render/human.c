@@ -88,6 +88,14 @@ void human_request(struct pen *p, const struct flow *f)
     escape_text(p, what ? span_of(what) : SPAN_LIT("-"));
 }
 
+void human_asked(struct pen *p, const struct flow *f)
+{
+    if (f->method || f->url || f->target)
+        human_request(p, f);
+    else
+        pen_text(p, "no request seen");
+}
+
 void human_ending(struct pen *p, const struct flow *f)
 {
     pen_text(p, verdict_get_info(f->verdict)->name);

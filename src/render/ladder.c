@@ -65,7 +65,7 @@ static void write_header(struct ladder *l)
     const struct flow *f = l->flow;
     struct pen *p = l->pen;
 
-    human_request(p, f);
+    human_asked(p, f);
     write_side(l, " from ", SIDE_CLIENT);
     write_side(l, " through ", SIDE_PROXY);
     write_side(l, " to ", SIDE_TARGET);
@@ -91,7 +91,7 @@ static void write_time(struct ladder *l, uint64_t ns)
 static void write_moment(struct ladder *l)
 {
     ink(l, INK_FAINT);
-    date_write_rfc3339(l->pen, l->flow->start_ns);
+    date_write_moment(l->pen, l->flow->start_ns);
     pen_text(l->pen, ", ");
     pen_milli(l->pen, l->flow->duration_ns / l->unit_ns, 0);
     pen_text(l->pen, l->unit);

@@ -249,7 +249,8 @@ static void find_moments(struct drawing *d)
 static void write_moments(struct drawing *d, unsigned bottom)
 {
     for (unsigned i = 0; i < d->moments_len; i++)
-        svg_draw_upright(d->pen, "v-moment", d->moments[i].x, 0, bottom);
+        if (d->moments[i].x > 0.5 && d->moments[i].x < 99.5) /* at the edges it says nothing */
+            svg_draw_upright(d->pen, "v-moment", d->moments[i].x, 0, bottom);
 }
 
 static bool is_crowded(const struct drawing *d, unsigned i)
@@ -263,10 +264,12 @@ static bool is_crowded(const struct drawing *d, unsigned i)
 static void write_moment_numbers(struct drawing *d, unsigned bottom)
 {
     for (unsigned i = 0; i < d->moments_len; i++) {
+        double x = d->moments[i].x;
+
         if (is_crowded(d, i))
             continue;
         pen_text(d->pen, "<text class=\"v-number\" x=\"");
-        svg_draw_percent(d->pen, d->moments[i].x);
+        svg_draw_percent(d->pen, x < 1 ? 1 : x > 99 ? 99 : x);
         pen_text(d->pen, "\" y=\"");
         pen_u64(d->pen, bottom + 11);
         pen_text(d->pen, "\">");
