@@ -59,7 +59,7 @@ class Fickle(Target):
 class Watch:
     """Checks side by side through one proxy and past it, watched by tcpdump."""
 
-    def __init__(self, lab, certs, limits="idle-timeout 6s;", trusting=True, **settings):
+    def __init__(self, lab, certs, limits="idle-timeout 14s;", trusting=True, **settings):
         self.lab, self.certs, self.trusting = lab, certs, trusting
         self.stack = contextlib.ExitStack()
         at = {"host": lab.target.address()}
