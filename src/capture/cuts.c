@@ -27,7 +27,7 @@ bool cuts_is_pending(const struct flow *f)
     bool was_cut = f->verdict == VERDICT_INCOMPLETE || f->verdict == VERDICT_RESET_BY_PROXY ||
                    f->verdict == VERDICT_RESET_BY_TARGET;
 
-    return was_cut && f->ended_by != SIDE_CLIENT && f->ended_in >= PHASE_EXCHANGE &&
+    return was_cut && f->ended_by != SIDE_CLIENT && f->ended_in >= PHASE_TLS &&
            (f->bytes_up + f->bytes_down >= BYTES_LEAST || f->duration_ns > NS_LEAST);
 }
 

@@ -13,7 +13,9 @@ static enum outside_asked asked_of(const struct exchange *x)
 {
     if (!x->proxied || x->asked == ASKED_ORIGIN)
         return OUTSIDE_DIRECT;
-    return x->asked == ASKED_ABSOLUTE ? OUTSIDE_ABSOLUTE : OUTSIDE_CONNECT;
+    /* of a request that is not here, it may have been either: then only what is signed counts */
+    return x->asked == ASKED_CONNECT || x->asked == ASKED_OTHER ? OUTSIDE_CONNECT
+                                                                : OUTSIDE_ABSOLUTE;
 }
 
 static void judge(struct exchange *x, struct outside_answer *a)
@@ -179,6 +181,7 @@ static void begin_body(struct said *s, struct round *t, struct span head, bool w
         round_forget(s->d, s->g, DOWN);
     t->keeps = t->keeps && h->keep_alive;
     if (!whole || !w) {
+        t->x.content_unseen |= h->status < 300; /* where its body ends stood there, maybe */
         s->g->mode[DOWN] = MODE_SEEK;
         return;
     }
@@ -327,6 +330,10 @@ static size_t take_head(struct said *s)
         return take_hole(s, t);
     exchange_mark(&t->x, MARK_ANSWER, s->p.at_ns, s->p.number);
     guess = head_guess_response(text);
+    if (guess == PARSE_BAD && t->x.asked == ASKED_UNSEEN) { /* who knows what was asked */
+        s->g->mode[DOWN] = MODE_TUNNEL;
+        return 0;
+    }
     if (guess == PARSE_BAD) {
         take_other(s, t, text);
         return 0;
@@ -351,6 +358,7 @@ static size_t skip_body(struct said *s, struct body *b)
 
     if (b->kind == BODY_CHUNKED) {
         s->g->mode[DOWN] = MODE_SEEK;
+        round_find_answering(s->g)->x.content_unseen = true;
         return s->p.len;
     }
     if (b->kind == BODY_LENGTH && n > b->left)

@@ -93,7 +93,7 @@ void flight_repeat(struct stream *s, struct flight *f, const struct flight_part 
 {
     struct stream_stuck *k = &s->stuck;
 
-    if (!s->has_acks && k->len && stream_is_before(k->seq, part->seq) && k->sends == 1) {
+    if (!s->has_acks && k->len && k->seq != part->seq && k->sends == 1) {
         set_stuck(s, part); /* what is sent again is the first that was not acknowledged */
         k->sends = 2;
         return;

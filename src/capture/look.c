@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -185,6 +186,29 @@ const char *look_name_host(const struct look *l, const struct endpoint *e, char 
         addr_write(&e->addr, text);
     snprintf(out, LOOK_TEXT_MAX, "%s", name ? name : text);
     return out;
+}
+
+struct ending look_conclude(const struct look *l, enum verdict v, enum side by, enum certainty c,
+                            const char *fmt, ...)
+{
+    char reason[256];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(reason, sizeof reason, fmt, ap);
+    va_end(ap);
+    flow_set_text(&l->f->reason, *reason ? reason : NULL);
+    return (struct ending){v, by, c, SIDE_NOBODY};
+}
+
+enum certainty look_certainty(const struct look *l)
+{
+    return l->closed ? CERTAINTY_SEEN : CERTAINTY_INFERRED;
+}
+
+bool look_is_waiting(const struct look *l)
+{
+    return l->quiet_ns >= l->patience_ns || (l->c->is_text && !l->closed && l->x->is_last);
 }
 
 unsigned look_find_timer(uint64_t quiet_ns)

@@ -10,6 +10,7 @@
 
 #include "capture/exchange.h"
 #include "capture/source.h"
+#include "flow/judge.h"
 
 #define LOOK_TEXT_MAX 160 /* bytes of a packet's name with its terminator */
 
@@ -57,6 +58,16 @@ const char *look_name_packets(const struct look *l, uint32_t first, uint32_t las
 /* An end of the client's leg for people and for tcpdump: a name where a text gave one, else the
  * address. */
 const char *look_name_host(const struct look *l, const struct endpoint *e, char out[LOOK_TEXT_MAX]);
+
+/* An ending, with its few words as the flow's reason (none where they are ""). */
+struct ending look_conclude(const struct look *l, enum verdict v, enum side by, enum certainty c,
+                            const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+/* What only the end of the capture shows may still have been on its way: inferred. */
+enum certainty look_certainty(const struct look *l);
+
+/* Whether it was quiet for so long that it counts; where a text ends, nothing is known of time. */
+bool look_is_waiting(const struct look *l);
 
 /* The familiar timer, in seconds, that a silence looks like; 0: none. */
 unsigned look_find_timer(uint64_t quiet_ns);

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/util.h"
+#include "capture/inside.h"
 
 static const struct {
     enum phase phase;
@@ -37,6 +38,7 @@ static bool is_skipped(const struct look *l, enum phase p)
 {
     const struct exchange *x = l->x;
     bool plain = x->asked == ASKED_ABSOLUTE || x->asked == ASKED_ORIGIN;
+    bool opaque = !x->is_tls && !look_get(l, MARK_HELLO) && look_get(l, MARK_BODY);
 
     switch (p) {
     case PHASE_CONNECT:
@@ -47,9 +49,8 @@ static bool is_skipped(const struct look *l, enum phase p)
     case PHASE_ANSWER:
         return !has_request(l) && !is_hidden(l) && !x->proxied;
     case PHASE_TLS:
-        return plain || (!x->is_tls && (look_get(l, MARK_BODY) || x->asked == ASKED_OTHER));
     case PHASE_EXCHANGE:
-        return plain || (!x->is_tls && look_get(l, MARK_BODY)) || x->asked == ASKED_OTHER;
+        return plain || opaque || x->asked == ASKED_OTHER;
     case PHASE_RESOLVE:
     case PHASE_TRANSFER:
     case PHASE_CLOSE:
@@ -109,6 +110,9 @@ static void note_phase(const struct look *l, enum phase p, uint32_t first, uint3
         note_connect(l);
     else if (p == PHASE_TLS || p == PHASE_PROXY_TLS)
         note_tls(l, p, where);
+    else if (p == PHASE_EXCHANGE && !(l->x->inside && inside_get(l->x->inside)->is_open))
+        flow_note(l->f, NOTE_PHASE, p, "%s, inside TLS: statuses and redirects are not seen",
+                  where);
     else if (p == PHASE_ANSWER && l->x->status)
         flow_note(l->f, NOTE_PHASE, p, "%s%sstatus %u", where, *where ? ", " : "", l->x->status);
     else if (*where)

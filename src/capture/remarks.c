@@ -109,11 +109,11 @@ static void note_close(const struct look *l)
                       verdict_side_name(look_side(l, l->closer)));
 }
 
-static void note_last(const struct look *l)
+static void note_last(const struct look *l, enum verdict v)
 {
     char where[LOOK_TEXT_MAX];
 
-    if (!look_get(l, MARK_LAST))
+    if (!look_get(l, MARK_LAST) || v == VERDICT_MTU_BLACKHOLE) /* it goes on, in vain */
         return;
     look_name_packet(l, l->x->packets[MARK_LAST], look_get(l, MARK_LAST), where);
     if (l->quiet_ns >= l->patience_ns)
@@ -156,6 +156,34 @@ static void note_check(const struct look *l)
         flow_evidence(l->f, "%s -x direct %s://%s/", said, scheme, target ? target : named);
 }
 
+/* Who sees a packet larger than the MSS in a text suspects it. */
+static void note_offload(const struct look *l)
+{
+    const struct stream *const s = l->c->streams;
+    unsigned mss = s[UP].giant ? s[DOWN].mss : s[UP].mss;
+
+    if (l->c->is_text && (s[UP].giant || s[DOWN].giant) && mss)
+        flow_evidence(l->f,
+                      "packets with more bytes than the MSS (%u) are offload on the machine that "
+                      "captured, and no fault",
+                      mss);
+}
+
+/* A request that is sent again and again is often taken for too large. */
+static void note_size(const struct look *l, enum verdict v)
+{
+    const struct stream_stuck *s = &l->c->streams[UP].stuck;
+
+    if (v != VERDICT_PROXY_SILENT || s->sends < 2)
+        return;
+    if (s->len < JUDGE_FULL_BYTES)
+        flow_evidence(l->f, "%u bytes fit through everywhere: it is no question of size", s->len);
+    else
+        flow_evidence(l->f,
+                      "nothing smaller was taken either, so nothing shows that it is a question "
+                      "of size");
+}
+
 /* An RST right behind a large packet is often taken for a question of its size. */
 static void note_large(const struct look *l)
 {
@@ -179,8 +207,8 @@ static void note_answer(const struct look *l)
     char where[LOOK_TEXT_MAX];
     unsigned timer;
 
-    if (!at_ns || !asked_ns || at_ns < asked_ns)
-        return;
+    if (!at_ns || !asked_ns || at_ns < asked_ns || (l->c->is_text && at_ns == asked_ns))
+        return; /* a head that stands in a text has no time */
     look_name_packet(l, l->x->packets[MARK_ANSWER], at_ns, where);
     timer = look_find_timer(at_ns - asked_ns);
     if (timer)
@@ -229,7 +257,9 @@ void remarks_write_evidence(const struct look *l, const struct ending *e)
     }
     if (e->verdict == VERDICT_STALLED)
         note_window(l);
-    note_last(l);
+    note_size(l, e->verdict);
+    note_offload(l);
+    note_last(l, e->verdict);
     note_close(l);
     note_large(l);
     if (is_for_the_other_leg(l, e))

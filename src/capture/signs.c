@@ -46,6 +46,10 @@ static void read_out(const struct conn *c, enum dir from, struct path_signs *p)
     p->acked = out->has_acks ? span_of_sequence(out->first, out->acked) + c->established : 0;
     if (!stuck->len)
         return;
+    if (!out->has_acks) { /* a sender begins with the first that it misses: the others arrived */
+        p->acked = span_of_sequence(out->first, stuck->seq) + c->established;
+        p->largest_acked = p->acked < JUDGE_FULL_BYTES ? (uint32_t)p->acked : out->largest;
+    }
     p->mss = stuck->len;
     p->unacked = span_of_sequence(stuck->seq, out->top);
     p->repeats = stuck->sends > 1 && stuck->same_size ? stuck->sends - 1u : 0;
@@ -150,7 +154,8 @@ static void read_tls(const struct look *l, struct symptoms *s)
     s->is_tls = x->is_tls;
     if (!x->is_tls)
         return;
-    s->hello_client = x->hello_whole[UP];
+    s->hello_client = x->hello_whole[UP] ||
+                      (x->content_unseen && exchange_get_ns(x, MARK_HELLO) && !l->unseen[UP]);
     /* bytes whose content is not here may well have been a ServerHello */
     s->hello_target = x->hello_whole[DOWN] || l->unseen[DOWN] ||
                       (x->content_unseen && x->sides[DOWN].bytes > 0) || x->early_unseen;
@@ -193,7 +198,7 @@ static void read_unacked(const struct look *l, struct symptoms *s)
 {
     const struct conn *c = l->c;
 
-    if (c->one_sided)
+    if (c->one_sided || c->is_text) /* which leaves out most acknowledgements */
         return;
     s->unacked_client = stream_unacked(&c->streams[DOWN]);
     s->unacked_target = stream_unacked(&c->streams[UP]);
@@ -230,6 +235,15 @@ static bool is_closed_by_target(const struct look *l)
     return down && down->fin_ns && down->fin_ns <= l->close_ns;
 }
 
+/* Whether the other side, or this one, may well have said good-bye before, or be through. */
+bool signs_is_fin_unseen(const struct look *l)
+{
+    const struct exchange *x = l->x;
+    bool has_no_end = x->content_unseen && !x->is_tls && !x->promised;
+
+    return l->unseen[UP] || l->unseen[DOWN] || has_no_end;
+}
+
 static void read_end(const struct look *l, struct symptoms *s)
 {
     bool lost_up = is_lost(&l->c->streams[UP]) && !(l->by_rst && l->closer == DOWN);
@@ -237,6 +251,8 @@ static void read_end(const struct look *l, struct symptoms *s)
 
     s->fin_client = l->x->is_last && l->c->streams[UP].fin;
     s->fin_target = l->x->is_last && l->c->streams[DOWN].fin;
+    if (l->by_rst && signs_is_fin_unseen(l)) /* nothing is to be concluded from its being away */
+        s->fin_client = s->fin_target = true;
     if (is_reset_by_target(l)) {
         s->end = STREAM_END_RST;
         s->first = l->beyond;

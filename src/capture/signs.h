@@ -17,3 +17,6 @@ void signs_read_paths(const struct conn *c, uint64_t until_ns, struct symptoms *
 
 /* Whether a request waits for its reply, as far as can be told. */
 bool signs_is_asking(const struct look *l);
+
+/* Whether an RST may have come behind a good-bye that the capture does not have. */
+bool signs_is_fin_unseen(const struct look *l);

@@ -84,9 +84,8 @@ static void note_end(struct capture_source *s, const struct infile *f)
     if (f->trouble.text[0])
         add_trouble(s, f->path, f->trouble.text);
     if (f->unknown_links) {
-        err_set(&text, "%llu packets have link type %u%s, which is not known here",
-                (unsigned long long)f->unknown_links, f->unknown_link,
-                get_link_name(f->unknown_link));
+        err_set(&text, "link type %u%s is not understood, packets left out: %llu", f->unknown_link,
+                get_link_name(f->unknown_link), (unsigned long long)f->unknown_links);
         add_trouble(s, f->path, text.text);
     }
 }

@@ -355,6 +355,7 @@ bool stream_take_data(struct conn_turn *t, uint32_t seq, uint32_t len)
 
     if (is_probe(t, seq, len))
         return false;
+    s->giant |= piece < len;
     if (piece > s->largest)
         s->largest = piece;
     bool repeated = is_repeated(t, seq, len);

@@ -78,6 +78,7 @@ struct stream {
     bool fin_acked : 1;
     bool sack_permitted : 1;
     bool has_times : 1;
+    bool giant : 1;        /* a packet had more than one MSS: offload */
     bool placed : 1;       /* private: `first` and `next` are known */
     bool fin_told : 1;     /* private */
     bool rst_told : 1;     /* private */

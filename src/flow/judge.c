@@ -52,7 +52,7 @@ static void note_silence(const struct scene *sc)
 {
     uint64_t tenths = sc->s->idle_ns / (100 * NS_PER_MS);
 
-    if (is_silence(sc->s))
+    if (is_silence(sc->s) && sc->s->idle_ns > 0)
         flow_evidence(sc->f, "quiet for %" PRIu64 ".%" PRIu64 " s%s%s", tenths / 10, tenths % 10,
                       sc->s->idle_timer ? ", then closed by " : "",
                       sc->s->idle_timer ? sc->s->idle_timer : "");

@@ -133,7 +133,8 @@ class Capture:
         os.close(handle)
         self.host, self.interface = host, interface
         everything = f"({expression}) or ether proto {self.LAST_TYPE}"
-        options = ["-n", "-U", "--immediate-mode", "-Z", "root", "-w", self.path]
+        # each packet takes as much of the buffer (KiB) as one may be long: small ones, or some are lost
+        options = ["-n", "-U", "--immediate-mode", "-s", "2000", "-B", "16384", "-Z", "root", "-w", self.path]
         self.process = host.popen(
             ["tcpdump", "-i", interface, *options, everything], stderr=subprocess.PIPE, text=True
         )

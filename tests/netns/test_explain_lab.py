@@ -35,7 +35,7 @@ def run(lab, certs, *arguments):
 class Watch:
     """Checks side by side through one proxy and past it, watched by tcpdump."""
 
-    def __init__(self, lab, certs, limits="idle-timeout 3s;", **settings):
+    def __init__(self, lab, certs, limits="idle-timeout 6s;", **settings):
         self.lab, self.certs = lab, certs
         self.stack = contextlib.ExitStack()
         self.plain = self.stack.enter_context(lab.target.serve(self.answer, kind=HttpTarget))
@@ -63,7 +63,7 @@ class Watch:
     def one(self, way, scheme, path, *arguments):
         target = self.plain if scheme == "http" else self.tls
         through = self.proxy.url if way == "proxy" else "direct"
-        return run(self.lab, self.certs, "-m", "12", "-x", through, *arguments, target.url(path))
+        return run(self.lab, self.certs, "-k", "-m", "12", "-x", through, *arguments, target.url(path))
 
     def is_idle(self):
         lines = self.lab.proxy.run(["ss", "-Htanp"]).stdout.splitlines()
@@ -87,17 +87,66 @@ class Watch:
 
     def agree(self, checked=None, logged=None):
         """`checked`, `logged`: what may be coarser than in check, and than in the proxy's log."""
+        wrong = []
         for point in POINTS:
             flows = self.explain(point)
             mine = self.flows if point[0] == "client" else [f for f in self.flows if f["proxy"]]
-            try:
-                agree(flows, mine, checked)
-                agree(flows, self.logged(), logged)
-            except AssertionError as wrong:
-                raise AssertionError(f"captured on {' '.join(point)}:\n{wrong}") from None
+            for others, coarser in ((mine, checked), (self.logged(), logged)):
+                try:
+                    agree(flows, others, coarser)
+                except AssertionError as trouble:
+                    wrong.append(f"captured on {' '.join(point)}:\n{trouble}")
+        assert not wrong, "\n".join(wrong)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *how):
         return self.stack.__exit__(*how)
+
+
+def test_large_packets_vanish_on_the_way_up(lab, certs):
+    lab.r1.drop_large(1300, towards="proxy")
+    with Watch(lab, certs) as watch:
+        watch.check()
+        watch.agree()
+
+
+def test_large_packets_vanish_beyond_the_proxy(lab, certs):
+    lab.r2.drop_large(1300, towards="target")
+    with Watch(lab, certs) as watch:
+        watch.check()
+        watch.agree()
+
+
+def test_large_packets_vanish_on_the_way_down(lab, certs):
+    lab.r1.drop_large(1300, towards="client")
+    with Watch(lab, certs) as watch:
+        watch.check()
+        watch.agree()
+
+
+def test_large_packets_vanish_on_the_way_down_to_the_proxy(lab, certs):
+    lab.r2.drop_large(1300, towards="proxy")
+    with Watch(lab, certs) as watch:
+        watch.check("-m", "7", ways=["proxy"])
+        watch.agree()
+
+
+def test_large_packets_vanish_both_ways(lab, certs):
+    lab.r1.drop_large(1300)
+    with Watch(lab, certs) as watch:
+        watch.check()
+        watch.agree()
+
+
+def test_what_is_no_failure(lab, certs):
+    with Watch(lab, certs) as watch:
+        for hurt in (lambda: lab.r1.lose(4), lambda: lab.r2.lose(1), lambda: lab.r1.narrow(1290)):
+            hurt()
+            watch.check()
+            lab.r1.heal()
+            lab.r2.heal()
+        lab.r2.delay(10, reorder=10)
+        watch.check()
+        watch.agree()

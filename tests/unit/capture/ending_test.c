@@ -825,7 +825,8 @@ static void phases(void **state)
     assert_string_equal(flow_find_note(&f, NOTE_PHASE, PHASE_REQUEST), "packet 4");
     assert_string_equal(flow_find_note(&f, NOTE_PHASE, PHASE_ANSWER), "packet 5, status 200");
     assert_string_equal(flow_find_note(&f, NOTE_PHASE, PHASE_TLS), "packets 6 to 10, TLSv1.3");
-    assert_string_equal(flow_find_note(&f, NOTE_PHASE, PHASE_EXCHANGE), "packets 11 to 12");
+    assert_string_equal(flow_find_note(&f, NOTE_PHASE, PHASE_EXCHANGE),
+                        "packets 11 to 12, inside TLS: statuses and redirects are not seen");
     assert_string_equal(flow_find_note(&f, NOTE_PHASE, PHASE_TRANSFER), "packets 12 to 90");
     assert_int_equal(f.phases[PHASE_CONNECT].duration_ns, 20 * NS_PER_MS);
     assert_int_equal(f.phases[PHASE_ANSWER].start_ns, 21 * NS_PER_MS);

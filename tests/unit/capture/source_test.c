@@ -163,6 +163,34 @@ static void several_files_are_put_in_order(void **state)
     check_merged(40, 10, true);
 }
 
+/* A file that is closed until its time comes, and is another one then. */
+static void a_file_that_changes_is_put_in_order_again(void **state)
+{
+    static const uint32_t later = 2000000000;
+    struct image images[20];
+    const char *paths[20];
+    struct capture_source *s;
+    struct packet p;
+
+    for (unsigned i = 0; i < 20; i++) {
+        image_init(&images[i], false);
+        image_pcap(&images[i], US, RAW);
+        put_segment(&images[i], 5000000 + i, i, 0);
+        paths[i] = image_path(&images[i]);
+    }
+    s = open_paths(paths, 20);
+    assert_non_null(s);
+    assert_int_equal(pwrite(images[7].fd, &later, 4, 24), 4);
+    for (unsigned i = 0; i < 20; i++) {
+        assert_int_equal(capture_source_next(s, &p), 1);
+        assert_int_equal(p.seq, i < 7 ? i : i < 19 ? i + 1 : 7);
+    }
+    assert_int_equal(capture_source_next(s, &p), 0);
+    capture_source_free(s);
+    for (unsigned i = 0; i < 20; i++)
+        image_fini(&images[i]);
+}
+
 static void take_secrets(void *owner, struct span lines)
 {
     struct span *got = owner;
@@ -328,7 +356,7 @@ static void damage_is_told_with_its_place(void **state)
     f.len = 0;
     image_pcap(&f, US, 127);
     put_segment(&f, 1000000, 1, 0);
-    check_trouble(&f, 1, false, "1 packets have link type 127 (802.11), which is not known here");
+    check_trouble(&f, 1, false, "link type 127 (802.11) is not understood, packets left out: 1");
     f.len = 0;
     image_put(&f, "Dear support,\nit does not work.\n", 32);
     check_trouble(&f, 0, false, "has no line as tcpdump prints it");
@@ -451,6 +479,7 @@ int main(void)
         cmocka_unit_test(every_packet_counts),
         cmocka_unit_test(fragments_become_one_packet),
         cmocka_unit_test(several_files_are_put_in_order),
+        cmocka_unit_test(a_file_that_changes_is_put_in_order_again),
         cmocka_unit_test(secrets_come_once_and_before_the_packets),
         cmocka_unit_test(clocks_that_run_back_are_counted),
         cmocka_unit_test(texts_are_read_and_their_names_found),
