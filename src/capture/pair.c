@@ -506,9 +506,14 @@ void pairs_finish(struct pairs *p)
 /* Exchanges that a dialog still has are the dialog's. */
 void pairs_free(struct pairs *p)
 {
-    struct list *lists[] = {&p->waiting, &p->connects, &p->lonely};
+    struct list *lists[3];
     struct held *h;
 
+    if (!p)
+        return;
+    lists[0] = &p->waiting;
+    lists[1] = &p->connects;
+    lists[2] = &p->lonely;
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
         while ((h = first_of(lists[i])))
             drop(let_go(p, h));
