@@ -9,13 +9,20 @@
 
 /* ---- judging */
 
-static enum outside_asked asked_of(const struct exchange *x)
+/* Of a request that nobody saw its answer has to tell: some only targets give. */
+static enum outside_asked guess_asked(unsigned status)
+{
+    return status < 400 || status == 401 || status == 404 || status == 410 ? OUTSIDE_ABSOLUTE
+                                                                           : OUTSIDE_CONNECT;
+}
+
+static enum outside_asked asked_of(const struct exchange *x, unsigned status)
 {
     if (!x->proxied || x->asked == ASKED_ORIGIN)
         return OUTSIDE_DIRECT;
-    /* of a request that is not here, it may have been either: then only what is signed counts */
-    return x->asked == ASKED_CONNECT || x->asked == ASKED_OTHER ? OUTSIDE_CONNECT
-                                                                : OUTSIDE_ABSOLUTE;
+    if (x->asked == ASKED_UNSEEN)
+        return guess_asked(status);
+    return x->asked == ASKED_ABSOLUTE ? OUTSIDE_ABSOLUTE : OUTSIDE_CONNECT;
 }
 
 static void judge(struct exchange *x, struct outside_answer *a)
@@ -23,7 +30,7 @@ static void judge(struct exchange *x, struct outside_answer *a)
     struct flow scratch = {.notes = x->notes};
     struct outside_verdict v;
 
-    a->asked = asked_of(x);
+    a->asked = asked_of(x, a->status);
     a->by_name = x->by_name;
     a->credentials_sent = x->credentials_sent;
     v = outside_judge(a, &scratch);
@@ -238,8 +245,14 @@ static void take_known(struct said *s, struct round *t, struct span text, bool w
 
 /* ---- what is no answer */
 
+/* Not HTTP: no proxy's answer.  Where nobody saw what was asked, it is whatever it looks like. */
 static void take_other(struct said *s, struct round *t, struct span text)
 {
+    if (t->x.asked == ASKED_UNSEEN) {
+        exchange_unmark(&t->x, MARK_ANSWER);
+        s->g->mode[DOWN] = MODE_TUNNEL;
+        return;
+    }
     judge_bytes(&t->x, text);
     round_forget(s->d, s->g, DOWN);
     s->g->mode[DOWN] = MODE_OPAQUE;
@@ -367,6 +380,25 @@ static size_t skip_body(struct said *s, struct body *b)
     return (size_t)n;
 }
 
+/* Another answer where a body should be: what nobody saw asked was a HEAD. */
+static bool is_bodyless(const struct said *s, const struct round *t, const struct body *b)
+{
+    return t->x.asked == ASKED_UNSEEN && s->at_start && b->payload == 0 &&
+           head_guess_response(s->p.bytes) == PARSE_OK;
+}
+
+static size_t begin_next_unseen(struct said *s, struct round *t)
+{
+    end_body(s, t);
+    t = s->g->last && !s->g->last->answered_all ? s->g->last : round_begin(s);
+    if (!t)
+        return s->p.len;
+    t->x.asked = ASKED_UNSEEN;
+    t->x.content_unseen = true;
+    t->asked_head = t->asked_all = t->keeps = true;
+    return 0;
+}
+
 /* As much of a refusal's page as the judge looks at. */
 static void keep_page(struct said *s, const struct round *t, struct span data)
 {
@@ -392,6 +424,8 @@ static size_t take_body(struct said *s)
 
     if (!t || b->done)
         return s->p.len;
+    if (is_bodyless(s, t, b))
+        return begin_next_unseen(s, t);
     exchange_mark(&t->x, MARK_BODY, s->p.at_ns, s->p.number);
     if (s->p.bytes.len == 0) {
         used = skip_body(s, b);
@@ -483,6 +517,8 @@ void dialog_answer_end(struct dialogs *d, struct dialog *g, struct round *t)
         }
     } else if (is_next && g->mode[DOWN] == MODE_HEAD) {
         end_in_head(d, g, t);
+    } else if (is_next && g->mode[DOWN] == MODE_SEEK) {
+        t->x.content_unseen = true;
     }
     if (t->maybe_page) { /* the field says HTML, but no page came */
         t->maybe_page = t->has_head = false;

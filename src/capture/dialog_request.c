@@ -219,6 +219,7 @@ static size_t take_hole(struct said *s)
         return 0;
     }
     take_unknown(s, t, ASKED_UNSEEN);
+    exchange_mark(&t->x, MARK_REQUEST_END, s->p.at_ns, s->p.number);
     t->x.content_unseen = true;
     t->keeps = true;
     s->g->mode[UP] = MODE_SEEK;

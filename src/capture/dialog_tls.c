@@ -249,7 +249,7 @@ static void collect_no_more(struct said *s, struct round *t)
     struct span text = round_kept(s->g, s->dir);
 
     t->x.content_unseen |= !t->x.hello_whole[s->dir];
-    if (s->dir == UP && !t->x.hello_hash && text.len >= HASHED_BYTES) {
+    if (s->dir == UP && !t->x.hello_whole[UP] && text.len >= HASHED_BYTES) {
         hash_hello(&t->x, text);
         open_inside(s, &t->x, text);
         round_tell(s, t);
