@@ -1,14 +1,16 @@
 /*
  * capture-gen - captures of a size that nobody wants to keep, on standard output.
  *
- *   capture-gen flows N BYTES [LIVE]  N tunnels through a proxy, BYTES in all, LIVE of them at once (all)
- *   capture-gen flood N               N SYNs of which one in four is answered, and none goes on
+ *   capture-gen flows N BYTES [LIVE]  N tunnels through a proxy, BYTES in all, LIVE of them at once
+ * (all) capture-gen flood N               N SYNs of which one in four is answered, and none goes on
  *   capture-gen head BYTES            a request head that does not end
- *   capture-gen holes BYTES           transfers of which every second segment is not in the capture, and unacknowledged
+ *   capture-gen holes BYTES           transfers of which every second segment is not in the
+ * capture, and unacknowledged
  *
- * pcap with Ethernet, IPv4 and TCP with timestamps; checksums are 0.  A tunnel has its handshake, CONNECT and
- * 200, TLS hellos as a browser's (with a post-quantum key share), records of encrypted data both ways, close_notify and
- * both FINs; transfers have other sizes each.  The same arguments give the same bytes.
+ * pcap with Ethernet, IPv4 and TCP with timestamps; checksums are 0.  A tunnel has its handshake,
+ * CONNECT and 200, TLS hellos as a browser's (with a post-quantum key share), records of encrypted
+ * data both ways, close_notify and both FINs; transfers have other sizes each.  The same arguments
+ * give the same bytes.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -73,10 +75,12 @@ static void begin_file(void)
     put(head, sizeof head);
 }
 
-static void send_packet(struct side *from, const struct side *to, unsigned flags, const void *payload, uint32_t len)
+static void send_packet(struct side *from, const struct side *to, unsigned flags,
+                        const void *payload, uint32_t len)
 {
     unsigned char p[HEAD] = {0}, *at = p;
-    uint32_t wire = HEAD - 16 + len, times[4] = {(uint32_t)(now_us / 1000000), (uint32_t)(now_us % 1000000), wire, wire};
+    uint32_t wire = HEAD - 16 + len,
+             times[4] = {(uint32_t)(now_us / 1000000), (uint32_t)(now_us % 1000000), wire, wire};
 
     memcpy(at, times, 16);
     at = put_32(put_32(put_32(at + 16, 0x02000000), 0x00010200), 0x00000002); /* addresses */
@@ -106,7 +110,8 @@ static void send_packet(struct side *from, const struct side *to, unsigned flags
 
 /* --- what is said */
 
-static unsigned char *put_extension(unsigned char *at, unsigned type, const void *bytes, unsigned len)
+static unsigned char *put_extension(unsigned char *at, unsigned type, const void *bytes,
+                                    unsigned len)
 {
     at = put_16(put_16(at, type), len);
     memcpy(at, bytes, len);
@@ -185,7 +190,8 @@ static const void *get_data(uint32_t from, uint32_t len, uint32_t total)
     static unsigned char bytes[65536];
 
     memset(bytes, 0x5a, len);
-    for (uint32_t begin = from / (RECORD + 5) * (RECORD + 5); begin < from + len; begin += RECORD + 5) {
+    for (uint32_t begin = from / (RECORD + 5) * (RECORD + 5); begin < from + len;
+         begin += RECORD + 5) {
         uint32_t left = total - begin - 5, size = left < RECORD ? left : RECORD;
         unsigned char head[5] = {23, 3, 3, (unsigned char)(size >> 8), (unsigned char)size};
 
@@ -206,7 +212,8 @@ struct flow {
 static void begin_flow(struct flow *f, uint32_t number, uint32_t mean)
 {
     *f = (struct flow){
-        .client = {(uint32_t)pick(UINT32_MAX), 0x0a010000u + number / 50000, (uint16_t)(10000 + number % 50000), 1},
+        .client = {(uint32_t)pick(UINT32_MAX), 0x0a010000u + number / 50000,
+                   (uint16_t)(10000 + number % 50000), 1},
         .proxy = {(uint32_t)pick(UINT32_MAX), PROXY, PROXY_PORT, 1},
         .total = 60 + (uint32_t)pick(2 * (uint64_t)mean),
     };
@@ -221,7 +228,8 @@ static bool send_data(struct flow *f)
 
     if (len == 0)
         return false;
-    send_packet(&f->proxy, &f->client, ACK | (len < MSS ? PSH : 0u), get_data(f->sent, len, f->total), len);
+    send_packet(&f->proxy, &f->client, ACK | (len < MSS ? PSH : 0u),
+                get_data(f->sent, len, f->total), len);
     f->sent += len;
     if (f->sent / MSS % 2 == 0 || f->sent == f->total)
         send_packet(&f->client, &f->proxy, ACK, NULL, 0);
@@ -231,8 +239,9 @@ static bool send_data(struct flow *f)
 /* The next packets; false: it is over. */
 static bool step_flow(struct flow *f)
 {
-    static const char request[] = "CONNECT updates.example.net:443 HTTP/1.1\r\nHost: updates.example.net:443\r\n"
-                                  "User-Agent: bench/1\r\nProxy-Connection: Keep-Alive\r\n\r\n";
+    static const char request[] =
+        "CONNECT updates.example.net:443 HTTP/1.1\r\nHost: updates.example.net:443\r\n"
+        "User-Agent: bench/1\r\nProxy-Connection: Keep-Alive\r\n\r\n";
     static const char accepted[] = "HTTP/1.1 200 Connection established\r\n\r\n";
     static const unsigned char finished[80] = {0x14, 3, 3, 0, 1, 1, 0x17, 3, 3, 0, 69};
     static const unsigned char asks[300] = {0x17, 3, 3, 1, 39}, notify[24] = {0x17, 3, 3, 0, 19};
@@ -240,29 +249,67 @@ static bool step_flow(struct flow *f)
     struct side *c = &f->client, *p = &f->proxy;
 
     switch (f->step++) {
-    case 0: send_packet(c, p, SYN, NULL, 0); break;
-    case 1: send_packet(p, c, SYN | ACK, NULL, 0); break;
-    case 2: send_packet(c, p, ACK, NULL, 0); break;
-    case 3: send_packet(c, p, ACK | PSH, request, sizeof request - 1); break;
-    case 4: send_packet(p, c, ACK, NULL, 0); break;
-    case 5: send_packet(p, c, ACK | PSH, accepted, sizeof accepted - 1); break;
-    case 6: send_packet(c, p, ACK, hello, MSS); break;
-    case 7: send_packet(c, p, ACK | PSH, hello + MSS, (uint32_t)hello_len - MSS); break;
-    case 8: send_packet(p, c, ACK, answer, (uint32_t)answer_len); break;
-    case 9: send_packet(p, c, ACK, certificate, 1400); break;
-    case 10: send_packet(p, c, ACK | PSH, certificate + 1400, 1400); break;
-    case 11: send_packet(c, p, ACK | PSH, finished, sizeof finished); break;
-    case 12: send_packet(c, p, ACK | PSH, asks, sizeof asks); break;
-    case 13: send_packet(p, c, ACK, NULL, 0); break;
+    case 0:
+        send_packet(c, p, SYN, NULL, 0);
+        break;
+    case 1:
+        send_packet(p, c, SYN | ACK, NULL, 0);
+        break;
+    case 2:
+        send_packet(c, p, ACK, NULL, 0);
+        break;
+    case 3:
+        send_packet(c, p, ACK | PSH, request, sizeof request - 1);
+        break;
+    case 4:
+        send_packet(p, c, ACK, NULL, 0);
+        break;
+    case 5:
+        send_packet(p, c, ACK | PSH, accepted, sizeof accepted - 1);
+        break;
+    case 6:
+        send_packet(c, p, ACK, hello, MSS);
+        break;
+    case 7:
+        send_packet(c, p, ACK | PSH, hello + MSS, (uint32_t)hello_len - MSS);
+        break;
+    case 8:
+        send_packet(p, c, ACK, answer, (uint32_t)answer_len);
+        break;
+    case 9:
+        send_packet(p, c, ACK, certificate, 1400);
+        break;
+    case 10:
+        send_packet(p, c, ACK | PSH, certificate + 1400, 1400);
+        break;
+    case 11:
+        send_packet(c, p, ACK | PSH, finished, sizeof finished);
+        break;
+    case 12:
+        send_packet(c, p, ACK | PSH, asks, sizeof asks);
+        break;
+    case 13:
+        send_packet(p, c, ACK, NULL, 0);
+        break;
     case 14:
         if (send_data(f))
             f->step--;
         break;
-    case 15: send_packet(c, p, ACK | PSH, notify, sizeof notify); break;
-    case 16: send_packet(c, p, ACK | FIN, NULL, 0); break;
-    case 17: send_packet(p, c, ACK | PSH, notify, sizeof notify); break;
-    case 18: send_packet(p, c, ACK | FIN, NULL, 0); break;
-    case 19: send_packet(c, p, ACK, NULL, 0); return false;
+    case 15:
+        send_packet(c, p, ACK | PSH, notify, sizeof notify);
+        break;
+    case 16:
+        send_packet(c, p, ACK | FIN, NULL, 0);
+        break;
+    case 17:
+        send_packet(p, c, ACK | PSH, notify, sizeof notify);
+        break;
+    case 18:
+        send_packet(p, c, ACK | FIN, NULL, 0);
+        break;
+    case 19:
+        send_packet(c, p, ACK, NULL, 0);
+        return false;
     }
     return true;
 }
@@ -270,7 +317,10 @@ static bool step_flow(struct flow *f)
 static void make_flows(uint32_t count, uint64_t bytes, uint32_t live)
 {
     uint64_t each = bytes / count;
-    uint32_t mean = each > OVERHEAD + 200 ? (uint32_t)((each - OVERHEAD) * MSS / (MSS + HEAD + HEAD / 2)) : 100, begun = live;
+    uint32_t mean = each > OVERHEAD + 200
+                        ? (uint32_t)((each - OVERHEAD) * MSS / (MSS + HEAD + HEAD / 2))
+                        : 100,
+             begun = live;
     struct flow *flows = calloc(live, sizeof *flows);
 
     if (!flows || !live)
@@ -295,7 +345,8 @@ static void make_flows(uint32_t count, uint64_t bytes, uint32_t live)
 static void make_flood(uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        struct side from = {(uint32_t)pick(UINT32_MAX), 0x0b000000u + (uint32_t)pick(1u << 24), (uint16_t)(1024 + pick(60000)), 1};
+        struct side from = {(uint32_t)pick(UINT32_MAX), 0x0b000000u + (uint32_t)pick(1u << 24),
+                            (uint16_t)(1024 + pick(60000)), 1};
         struct side to = {(uint32_t)pick(UINT32_MAX), PROXY, PROXY_PORT, 1};
 
         send_packet(&from, &to, SYN, NULL, 0);
@@ -348,14 +399,16 @@ int main(int argc, char **argv)
 {
     static char buffer[1 << 20];
     const char *what = argc > 2 ? argv[1] : "";
-    uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 0) : 0, second = argc > 3 ? strtoull(argv[3], NULL, 0) : 0;
+    uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 0) : 0,
+             second = argc > 3 ? strtoull(argv[3], NULL, 0) : 0;
 
     setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
     make_hello();
     make_answer();
     begin_file();
     if (strcmp(what, "flows") == 0 && first && second)
-        make_flows((uint32_t)first, second, argc > 4 ? (uint32_t)strtoul(argv[4], NULL, 0) : (uint32_t)first);
+        make_flows((uint32_t)first, second,
+                   argc > 4 ? (uint32_t)strtoul(argv[4], NULL, 0) : (uint32_t)first);
     else if (strcmp(what, "flood") == 0)
         make_flood((uint32_t)first);
     else if (strcmp(what, "head") == 0)

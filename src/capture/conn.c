@@ -21,12 +21,16 @@ void *conn_core_alloc(struct conn_core *k, size_t len)
 {
     void *ptr = calloc(1, len);
 
-    if (!ptr)
-        return NULL;
+    if (ptr)
+        conn_core_count(k, len);
+    return ptr;
+}
+
+void conn_core_count(struct conn_core *k, size_t len)
+{
     k->counts.memory += len;
     if (k->counts.memory > k->counts.memory_peak)
         k->counts.memory_peak = k->counts.memory;
-    return ptr;
 }
 
 void conn_core_free(struct conn_core *k, void *ptr, size_t len)
