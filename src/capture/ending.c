@@ -14,6 +14,7 @@
 #include "capture/beyond.h"
 #include "capture/copies.h"
 #include "capture/cuts.h"
+#include "capture/doubts.h"
 #include "capture/issuers.h"
 #include "capture/look.h"
 #include "capture/moments.h"
@@ -184,6 +185,7 @@ void endings_make(struct endings *n, const struct exchange *x, enum conn_end how
     copies_write(&l);
     e = judge(n, &l);
     doubt(&l, &e);
+    doubts_refine(&l, &e);
     remarks_write_evidence(&l, &e);
     remarks_write_reason(&l, &e);
     moments_write(&l, e.verdict);
