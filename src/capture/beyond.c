@@ -80,9 +80,7 @@ static struct ending judge_by_silence(const struct look *l, struct symptoms *s)
     }
     if (e.verdict == VERDICT_OPEN)
         e = judge_stream(s, l->f);
-    /* of a far side only silence is seen; a closed window is its own word */
-    if (e.verdict == VERDICT_STALLED && (!l->closed || (e.by != SIDE_CLIENT && e.by != SIDE_NETWORK &&
-                                                        !s->closed_target_ns)))
+    if (e.verdict == VERDICT_STALLED && !l->closed)
         e.certainty = CERTAINTY_INFERRED;
     if (e.verdict == VERDICT_OK && l->by_rst && signs_is_fin_unseen(l))
         return look_conclude(l, VERDICT_OPEN, SIDE_NOBODY, CERTAINTY_INFERRED,

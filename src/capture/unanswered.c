@@ -98,7 +98,7 @@ static struct ending judge_closed_unanswered(const struct look *l)
         return look_conclude(l, VERDICT_UPSTREAM_FAILED, SIDE_TARGET, CERTAINTY_SEEN,
                              "closed without a byte of an answer");
     if (waited)
-        return judge_silence(l, CERTAINTY_INFERRED, "no answer until the client closed");
+        return judge_silence(l, CERTAINTY_SEEN, "no answer until the client closed");
     return look_conclude(l, VERDICT_CLIENT_GONE, SIDE_CLIENT, CERTAINTY_SEEN,
                          "%s from the client %.1f s after its request", l->by_rst ? "RST" : "FIN",
                          (double)(l->close_ns - l->last_ns) / 1e9);
@@ -134,7 +134,8 @@ struct ending unanswered_judge_head(const struct look *l)
                                                CERTAINTY_SEEN, "RST inside the answer's head")
                                : resets_conclude(l, "inside the answer's head");
     if (look_is_waiting(l))
-        return look_conclude(l, VERDICT_STALLED, l->far, CERTAINTY_INFERRED,
+        return look_conclude(l, VERDICT_STALLED, l->far,
+                             l->closed ? CERTAINTY_SEEN : CERTAINTY_INFERRED,
                              "the answer's head stands still");
     if (l->closed)
         return look_conclude(l, VERDICT_INCOMPLETE, look_side(l, l->closer), CERTAINTY_SEEN,
