@@ -11,13 +11,20 @@
 
 /* ---- judging */
 
-static enum outside_asked asked_of(const struct exchange *x)
+/* Of a request that nobody saw its answer has to tell: some only targets give. */
+static enum outside_asked guess_asked(unsigned status)
+{
+    return status < 400 || status == 401 || status == 404 || status == 410 ? OUTSIDE_ABSOLUTE
+                                                                           : OUTSIDE_CONNECT;
+}
+
+static enum outside_asked asked_of(const struct exchange *x, unsigned status)
 {
     if (!x->proxied || x->asked == ASKED_ORIGIN)
         return OUTSIDE_DIRECT;
-    /* of a request that is not here, it may have been either: then only what is signed counts */
-    return x->asked == ASKED_CONNECT || x->asked == ASKED_OTHER ? OUTSIDE_CONNECT
-                                                                : OUTSIDE_ABSOLUTE;
+    if (x->asked == ASKED_UNSEEN)
+        return guess_asked(status);
+    return x->asked == ASKED_ABSOLUTE ? OUTSIDE_ABSOLUTE : OUTSIDE_CONNECT;
 }
 
 static void judge(struct exchange *x, struct outside_answer *a)
@@ -25,7 +32,7 @@ static void judge(struct exchange *x, struct outside_answer *a)
     struct flow scratch = {.notes = x->notes};
     struct outside_verdict v;
 
-    a->asked = asked_of(x);
+    a->asked = asked_of(x, a->status);
     a->by_name = x->by_name;
     a->credentials_sent = x->credentials_sent;
     v = outside_judge(a, &scratch);

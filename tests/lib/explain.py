@@ -35,22 +35,34 @@ def explain(*arguments, **more):
 
 
 def tell(flow):
-    """A flow in a line, for messages."""
-    return (
+    """A flow in a few lines, for messages."""
+    head = (
         f"{flow['source']}: {flow['verdict']} in {flow['ended_in']} by {flow['ended_by']} ({flow['certainty']}), "
-        f"{flow['client']} -> {flow['proxy']} -> {flow['target']}, status {flow['status']}, "
-        f"{flow['evidence']} {flow['warnings']}"
+        f"{flow['client']} to {flow['target']}, status {flow['status']}"
     )
+    return "\n      ".join([head, *(line[:160] for line in flow["evidence"])])
+
+
+def same_end(flow, other):
+    """Whether both went to the same proxy, or past any to the same target."""
+    if flow["proxy"] or other["proxy"]:
+        return flow["proxy"] == other["proxy"]
+    return flow["target_address"] == other["target"]
 
 
 def pair(flows, others):
-    """Each of `others` with the flow of the same client's port that is the same one in order: (flow, other)."""
-    pairs, used = [], {}
-    for other in others:
-        mine = [flow for flow in flows if flow["client"] == other["client"]]
-        n = used.setdefault(other["client"], 0)
-        used[other["client"]] += 1
-        pairs.append((mine[n] if n < len(mine) else None, other))
+    """Each of `others` with the flow that is the same one: (flow, other), flow None where there is none.  By the
+    client's port, in order; of a connection that never was its source does not know the port: then by time."""
+    pairs, left = [], list(flows)
+    for other in sorted(others, key=lambda other: (other["client"] is None, other["start"])):
+        if other["client"]:
+            mine = [flow for flow in left if flow["client"] == other["client"]]
+        else:
+            mine = [flow for flow in left if same_end(flow, other) and flow["start"] >= other["start"][:16]]
+        flow = mine[0] if mine else None
+        if flow:
+            left.remove(flow)
+        pairs.append((flow, other))
     return pairs
 
 

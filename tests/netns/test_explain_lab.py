@@ -12,7 +12,7 @@ import pytest
 from check import BINARY, ENVIRONMENT
 from explain import agree, explain
 from lab import Lab, Unavailable
-from target import HttpTarget, reply
+from target import Target, reply
 from viaduct import Flow, wait_until
 
 BODY = b"x" * 300_000
@@ -32,25 +32,46 @@ def run(lab, certs, *arguments):
     return Flow(json.loads(line))
 
 
+class Fickle(Target):
+    """An HTTP target that does what the path says.  `on_half` is called in the middle of a body."""
+
+    on_half = staticmethod(lambda: None)
+
+    def __init__(self, **more):
+        super().__init__(self.serve, **more)
+
+    def serve(self, connection):
+        while True:
+            path, whole = connection.request().path, reply(BODY)
+            if path == "/404":
+                whole = reply(b"no such page", "404 Not Found")
+            if path == "/silent":
+                return connection.hold()
+            if path == "/slow":
+                self.done.wait(6)
+            if path in ("/cut", "/reset", "/stall"):
+                connection.send(whole[: len(whole) // 2])
+                self.on_half()
+                return {"/cut": connection.shutdown, "/reset": connection.reset, "/stall": connection.hold}[path]()
+            connection.send(whole)
+
+
 class Watch:
     """Checks side by side through one proxy and past it, watched by tcpdump."""
 
-    def __init__(self, lab, certs, limits="idle-timeout 6s;", **settings):
-        self.lab, self.certs = lab, certs
+    def __init__(self, lab, certs, limits="idle-timeout 14s;", trusting=True, **settings):
+        self.lab, self.certs, self.trusting = lab, certs, trusting
         self.stack = contextlib.ExitStack()
-        self.plain = self.stack.enter_context(lab.target.serve(self.answer, kind=HttpTarget))
-        self.tls = self.stack.enter_context(
-            lab.target.serve(self.answer, tls=certs.target(), kind=HttpTarget)
-        )
+        at = {"host": lab.target.address()}
+        with lab.target.entered():
+            self.plain = self.stack.enter_context(Fickle(**at))
+            self.tls = self.stack.enter_context(Fickle(tls=certs.target(), **at))
         self.proxy = self.stack.enter_context(lab.proxy.viaduct(limits=limits, **settings))
         self.captures = {
             (host, interface): getattr(lab, host).capture(interface, "tcp or icmp or icmp6")
             for host, interface in POINTS
         }
         self.flows, self.stopped = [], False
-
-    def answer(self, request):
-        return reply(BODY)
 
     def check(self, *arguments, ways=("proxy", "direct"), schemes=("http", "https"), path="/"):
         """Runs a check for each way and scheme; all are remembered."""
@@ -62,8 +83,9 @@ class Watch:
 
     def one(self, way, scheme, path, *arguments):
         target = self.plain if scheme == "http" else self.tls
-        through = self.proxy.url if way == "proxy" else "direct"
-        return run(self.lab, self.certs, "-k", "-m", "12", "-x", through, *arguments, target.url(path))
+        through = ["-x", self.proxy.url if way == "proxy" else "direct"]
+        trust = ["-k"] if self.trusting else []
+        return run(self.lab, self.certs, "-m", "12", *trust, *through, *arguments, target.url(path))
 
     def is_idle(self):
         lines = self.lab.proxy.run(["ss", "-Htanp"]).stdout.splitlines()
