@@ -187,9 +187,12 @@ void endings_make(struct endings *n, const struct exchange *x, enum conn_end how
     doubt(&l, &e);
     doubts_refine(&l, &e);
     remarks_write_evidence(&l, &e);
+    remarks_write_reason(&l, &e);
     moments_write(&l, e.verdict);
     remarks_write_warnings(&l, &e);
     flow_end(out, e.verdict, e.by, e.certainty, end_of(&l, e.verdict));
+    if (e.verdict == VERDICT_TLS_INTERCEPTED) /* all went on, but that is where it was done */
+        out->ended_in = PHASE_TLS;
 }
 
 bool endings_is_pending(const struct endings *e, const struct flow *f)

@@ -216,6 +216,8 @@ static bool take_sacks(struct conn_turn *t)
             end - o->acked > ACK_REACH)
             continue;
         behind += end - begin;
+        if (o->fin && end == o->top + 1) /* a FIN is no byte */
+            behind--;
         flight_sack(o, t->c->waiting[!t->dir] ? &t->c->waiting[!t->dir]->flight : NULL, begin, end);
     }
     if (behind)

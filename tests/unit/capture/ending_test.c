@@ -491,7 +491,7 @@ static void streams_that_stop(void **state)
     rst(&s, DOWN, 60080);
     expect("no reply, and a timer of the proxy", &s,
            (struct want){VERDICT_STALLED, PHASE_EXCHANGE, SIDE_PROXY, INFERRED,
-                         "tcpdump -i any -s 0 -w viaduct.pcap"});
+                         "tcpdump -i any -s 0 -w capture.pcap"});
     inner(&s);
     s.c.clock_jumped = true;
     fins(&s, UP, 30080);
@@ -692,7 +692,7 @@ static void tls(void **state)
         .records = 2, .last_type = 21, .last_len = 2, .alert = {2, 48}, .alert_have = 2};
     fins(&s, UP, 80);
     expect("a certificate alert", &s,
-           (struct want){VERDICT_TLS_UNTRUSTED, PHASE_EXCHANGE, SIDE_TARGET, SEEN,
+           (struct want){VERDICT_TLS_UNTRUSTED, PHASE_TLS, SIDE_TARGET, SEEN,
                          "TLS alert 48 (unknown_ca) from the client"});
     tunnel(&s);
     s.x.hello_whole[DOWN] = false;
@@ -701,12 +701,12 @@ static void tls(void **state)
         .records = 1, .last_type = 21, .last_len = 2, .alert = {2, 40}, .alert_have = 2};
     fins(&s, DOWN, 80);
     expect("another alert", &s,
-           (struct want){VERDICT_TLS_FAILED, PHASE_EXCHANGE, SIDE_TARGET, SEEN, "TLS alert 40"});
+           (struct want){VERDICT_TLS_FAILED, PHASE_TLS, SIDE_TARGET, SEEN, "TLS alert 40"});
     tunnel(&s);
     s.tls.issuer = (char *)(uintptr_t) "CN=Zscaler Intermediate Root CA";
     fins(&s, UP, 80);
     expect("an inspector's issuer", &s,
-           (struct want){VERDICT_TLS_INTERCEPTED, PHASE_EXCHANGE, SIDE_PROXY, SEEN, "Zscaler"});
+           (struct want){VERDICT_TLS_INTERCEPTED, PHASE_TLS, SIDE_PROXY, SEEN, "Zscaler"});
     answer(&s, ASKED_CONNECT, 200);
     s.x.is_tls = s.x.hello_whole[UP] = true;
     s.x.tls = &s.tls;
@@ -858,7 +858,7 @@ static void captures_that_lack_something(void **state)
     assert_int_equal(f.verdict, VERDICT_OK);
     assert_string_equal(flow_find_note(&f, NOTE_WARNING, WARNING_CAPTURE_INCOMPLETE),
                         "its beginning is not here; to see more: tcpdump -i any -s 0 -w "
-                        "viaduct.pcap 'host 10.1.1.1 and tcp port 3128'");
+                        "capture.pcap '(host 10.1.1.1 and tcp port 3128) or icmp or icmp6'");
     assert_int_equal(f.outcomes[PHASE_RESOLVE], OUTCOME_UNKNOWN);
     flow_fini(&f);
 }
