@@ -1,10 +1,12 @@
 /* What comes back: answer heads and bodies, judged where they refuse (flow/outside). */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "capture/head.h"
 #include "capture/round.h"
 
+#define LOCATION_MAX 480
 #define EARLY_MAX 16384 /* bytes that wait for a request which the capture has behind them */
 
 /* ---- judging */
@@ -70,11 +72,11 @@ static void judge_head(struct dialogs *d, struct exchange *x, struct span head, 
 static void judge_kept(struct dialogs *d, struct dialog *g, struct round *t)
 {
     struct span all = round_kept(g, DOWN);
-    size_t head = t->has_head ? g->words->head_len : 0;
+    size_t head = t->has_head && g->words ? g->words->head_len : 0;
 
-    if (!t->has_head)
-        return;
     t->has_head = false;
+    if (head == 0 || all.len < head) /* what came behind it was not to be read */
+        return;
     judge_head(d, &t->x, (struct span){all.ptr, head},
                (struct span){all.ptr + head, all.len - head});
     round_forget(d, g, DOWN);
@@ -93,12 +95,18 @@ bool dialog_answer_is_page(struct said *s, struct round *t)
 static void note_redirect(struct exchange *x, const struct http1_head *h)
 {
     struct flow scratch = {.notes = x->notes};
+    char where[LOCATION_MAX];
 
-    for (unsigned i = 0; i < h->fields_len; i++)
-        if (span_equal_nocase(h->fields[i].name, SPAN_LIT("location")))
-            flow_note(&scratch, NOTE_REDIRECT, 0, "%u %.*s", h->status,
-                      (int)(h->fields[i].value.len < 480 ? h->fields[i].value.len : 480),
-                      h->fields[i].value.ptr);
+    for (unsigned i = 0; i < h->fields_len; i++) {
+        struct span v = h->fields[i].value;
+
+        if (!span_equal_nocase(h->fields[i].name, SPAN_LIT("location")))
+            continue;
+        snprintf(where, sizeof where, "%.*s", (int)(v.len < sizeof where ? v.len : sizeof where),
+                 v.ptr);
+        head_hide_user(where);
+        flow_note(&scratch, NOTE_REDIRECT, 0, "%u %s", h->status, where);
+    }
     x->notes = scratch.notes;
 }
 
