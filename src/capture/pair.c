@@ -15,6 +15,8 @@
 #define RECENT_MAX 4096 /* a power of two, as is the next */
 #define CHAINS 4096
 #define HELD_MAX 1024
+#define LOOKS_MAX                                                                                  \
+    64 /* at exchanges that began with the same bytes: a capture may be full of them */
 #define HELLO_NS (10 * NS_PER_S)  /* a ClientHello is passed on within */
 #define REQUEST_NS NS_PER_S       /* and a request */
 #define EARLY_NS (10 * NS_PER_MS) /* a far leg's packet may be captured before the near one's */
@@ -158,12 +160,15 @@ static struct exchange *find_mate(const struct pairs *p, const struct exchange *
                                   bool *x_is_far)
 {
     struct exchange *found = NULL;
+    unsigned looks = 0;
 
     for (uint32_t at = p->chains[x->hello_hash % CHAINS]; at; at = p->recent[at - 1].next) {
         const struct recent *r = &p->recent[at - 1];
 
         if (r->hash != x->hello_hash || r->x == x || !r->x)
             continue;
+        if (++looks > LOOKS_MAX)
+            break;
         if (fits(r->x, r->at_ns, x, now_ns)) {
             *x_is_far = true;
             found = r->x;
