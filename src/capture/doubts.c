@@ -45,10 +45,32 @@ static const char *doubt_reset(const struct look *l, const struct ending *e)
     return NULL;
 }
 
+static bool has_hole(const struct path_signs *p)
+{
+    return p->out_of_order > 0 && p->hole >= JUDGE_FULL_BYTES &&
+           p->largest_received < JUDGE_FULL_BYTES;
+}
+
+/* Who gives up soon leaves a hole that is too young to be a black one. */
+static const char *doubt_hole(const struct look *l, const struct ending *e)
+{
+    struct symptoms s = {0};
+
+    if (!l->x->is_last || verdict_is_success(e->verdict) || e->verdict == VERDICT_MTU_BLACKHOLE ||
+        l->x->judged)
+        return NULL;
+    signs_read_paths(l->c, l->close_ns, &s);
+    if (!has_hole(&s.path_target) && !has_hole(&s.path_client))
+        return NULL;
+    return "small segments arrived behind a hole: large ones may be lost on the way, but it was "
+           "over "
+           "too soon to tell";
+}
+
 void doubts_refine(const struct look *l, struct ending *e)
 {
     static const char *(*const doubts[])(const struct look *, const struct ending *) = {
-        doubt_silence, doubt_end, doubt_reset};
+        doubt_silence, doubt_end, doubt_reset, doubt_hole};
 
     for (size_t i = 0; i < ARRAY_LEN(doubts); i++) {
         const char *why = doubts[i](l, e);

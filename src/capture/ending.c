@@ -56,7 +56,7 @@ void endings_free(struct endings *e)
 /* A certificate that the client took, and that an inspector made. */
 static void refine_issuer(struct endings *n, const struct look *l, struct ending *e)
 {
-    const struct flow_tls *t = l->x->tls;
+    const struct flow_tls *t = l->f->tls;
     enum side by = l->x->proxied ? SIDE_PROXY : SIDE_NETWORK;
     const char *issuer = t ? t->issuer : NULL, *product, *other;
 

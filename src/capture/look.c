@@ -210,11 +210,6 @@ struct ending look_conclude(const struct look *l, enum verdict v, enum side by, 
     return (struct ending){v, by, c, SIDE_NOBODY};
 }
 
-enum certainty look_certainty(const struct look *l)
-{
-    return l->closed ? CERTAINTY_SEEN : CERTAINTY_INFERRED;
-}
-
 bool look_is_waiting(const struct look *l)
 {
     return l->quiet_ns >= l->patience_ns || (l->c->is_text && !l->closed && l->x->is_last);

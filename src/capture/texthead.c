@@ -172,6 +172,7 @@ struct texthead texthead_read(struct span head)
     uint64_t n;
 
     h.is_connect = span_begins_nocase(first, SPAN_LIT("CONNECT "));
+    h.is_secure = h.is_connect && memmem(first.ptr, first.len, ":443 ", 5) != NULL;
     h.is_head = span_begins_nocase(first, SPAN_LIT("HEAD "));
     if (h.kind == TEXTHEAD_RESPONSE && num_parse_u64((struct span){first.ptr + 9, 3}, 999, &n))
         h.status = (uint16_t)n;

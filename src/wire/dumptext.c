@@ -3,14 +3,12 @@
  * ends, and what the packet is.  Where it begins is found by trying word after word. */
 #include "wire/dumptext.h"
 
-#include <sys/socket.h>
-
 #include "base/clock.h"
 #include "base/num.h"
 #include "base/util.h"
 #include "wire/dumptext_private.h"
 
-enum { PREFIX_MAX = 160, PREFIX_WORDS_MAX = 16, NAME_MAX_LEN = 255 };
+enum { PREFIX_MAX = 160, PREFIX_WORDS_MAX = 16 };
 
 struct span dumptext_take_word(struct span *rest)
 {
@@ -22,16 +20,11 @@ struct span dumptext_take_word(struct span *rest)
     return word;
 }
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 static size_t digits_len(struct span s)
 {
     size_t n = 0;
 
-    while (n < s.len && is_digit(s.ptr[n]))
+    while (n < s.len && dumptext_is_digit(s.ptr[n]))
         n++;
     return n;
 }
@@ -60,94 +53,6 @@ size_t dumptext_bracket_len(struct span s)
     return s.len;
 }
 
-/* --- ports and ends --- */
-
-uint16_t dumptext_find_service(struct span name)
-{
-    static const struct {
-        struct span name;
-        uint16_t port;
-    } services[] = {
-        {SPAN_INIT("http"), 80},          {SPAN_INIT("www"), 80},
-        {SPAN_INIT("https"), 443},        {SPAN_INIT("http-alt"), 8080},
-        {SPAN_INIT("webcache"), 8080},    {SPAN_INIT("http-proxy"), 8080},
-        {SPAN_INIT("squid"), 3128},       {SPAN_INIT("squid-http"), 3128},
-        {SPAN_INIT("ndl-aas"), 3128},     {SPAN_INIT("tproxy"), 8081},
-        {SPAN_INIT("https-alt"), 8443},   {SPAN_INIT("pcsync-https"), 8443},
-        {SPAN_INIT("ddi-tcp-1"), 8888},   {SPAN_INIT("privoxy"), 8118},
-        {SPAN_INIT("socks"), 1080},       {SPAN_INIT("domain"), 53},
-        {SPAN_INIT("ssh"), 22},           {SPAN_INIT("irdmi"), 8000},
-        {SPAN_INIT("vcom-tunnel"), 8001}, {SPAN_INIT("sunwebadmin"), 8800},
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(services); i++)
-        if (span_equal_nocase(name, services[i].name))
-            return services[i].port;
-    return 0;
-}
-
-/* What may stand in an address or a name, also in one that was made unreadable ("x.x.x.7", "***").
- */
-static bool is_host(struct span s)
-{
-    if (s.len == 0 || s.len > NAME_MAX_LEN)
-        return false;
-    for (size_t i = 0; i < s.len; i++)
-        if ((unsigned char)s.ptr[i] <= ' ' || memchr(",;\"()>{}", s.ptr[i], 9))
-            return false;
-    return true;
-}
-
-static void set_host(struct span host, struct dumptext_end *out)
-{
-    struct span inside = host;
-
-    if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
-        inside = (struct span){host.ptr + 1, host.len - 2};
-    if (!addr_parse(inside, &out->at.addr))
-        out->name = host;
-}
-
-static void set_port(struct span port, struct dumptext_end *out)
-{
-    uint64_t n;
-
-    if (num_parse_u64(port, UINT16_MAX, &n))
-        out->at.port = (uint16_t)n;
-    else if (!(out->at.port = dumptext_find_service(port)))
-        out->service = port;
-}
-
-bool dumptext_parse_end(struct span text, bool with_port, struct dumptext_end *out)
-{
-    size_t cut = text.len;
-
-    *out = (struct dumptext_end){0};
-    if (!is_host(text))
-        return false;
-    if (!with_port || addr_parse(text, &out->at.addr)) {
-        set_host(text, out);
-        return true;
-    }
-    while (cut > 0 && text.ptr[cut - 1] != '.' && text.ptr[cut - 1] != ']')
-        cut--;
-    if (cut > 1 && text.ptr[cut - 1] == '.' && span_find(dumptext_after(text, cut), ':') < 0) {
-        set_host((struct span){text.ptr, cut - 1}, out);
-        set_port(dumptext_after(text, cut), out);
-        return out->at.port || out->service.len > 0 || cut == text.len - 1;
-    }
-    /* not as tcpdump writes it: "[2001:db8::1]:443", "client:40000", or a name alone */
-    cut = text.len;
-    while (cut > 0 && is_digit(text.ptr[cut - 1]))
-        cut--;
-    if (cut < text.len && cut > 1 && text.ptr[cut - 1] == ':') {
-        set_port(dumptext_after(text, cut), out);
-        text.len = cut - 1;
-    }
-    set_host(text, out);
-    return true;
-}
-
 /* --- times --- */
 
 /* "hh:mm:ss" and a fraction of any length; to *ns. */
@@ -167,9 +72,9 @@ static bool take_clock(struct span *rest, uint64_t *ns)
         }
     }
     *ns = (part[0] * 3600 + part[1] * 60 + part[2]) * NS_PER_S;
-    if (s.len > 1 && s.ptr[0] == '.' && is_digit(s.ptr[1])) {
+    if (s.len > 1 && s.ptr[0] == '.' && dumptext_is_digit(s.ptr[1])) {
         s = dumptext_after(s, 1);
-        for (; s.len > 0 && is_digit(s.ptr[0]); s = dumptext_after(s, 1))
+        for (; s.len > 0 && dumptext_is_digit(s.ptr[0]); s = dumptext_after(s, 1))
             *ns += (unsigned)(s.ptr[0] - '0') * (unit /= 10);
     }
     *rest = s;
@@ -211,10 +116,11 @@ static bool take_epoch(struct span *rest, uint64_t *ns)
 
     if (digits_len(s) < 9 || !dumptext_take_number(&s, UINT32_MAX, &seconds))
         return false;
-    if (s.len < 2 || s.ptr[0] != '.' || !is_digit(s.ptr[1]))
+    if (s.len < 2 || s.ptr[0] != '.' || !dumptext_is_digit(s.ptr[1]))
         return false;
     *ns = seconds * NS_PER_S;
-    for (s = dumptext_after(s, 1); s.len > 0 && is_digit(s.ptr[0]); s = dumptext_after(s, 1))
+    for (s = dumptext_after(s, 1); s.len > 0 && dumptext_is_digit(s.ptr[0]);
+         s = dumptext_after(s, 1))
         *ns += (unsigned)(s.ptr[0] - '0') * (unit /= 10);
     *rest = s;
     return true;
@@ -332,6 +238,12 @@ static bool take_link(struct span *rest, struct dumptext *out)
     return true;
 }
 
+/* With -e the packet that an ICMP error quotes has no "IP" in front of its header. */
+static bool is_verbose(struct span s)
+{
+    return dumptext_begins(s, SPAN_LIT("(tos 0x")) || dumptext_begins(s, SPAN_LIT("(flowlabel 0x"));
+}
+
 /* What stands between the time and the addresses: the interface, the link header, "IP".  False: the
  * line is none of tcpdump's. */
 static bool take_key(struct span *rest, struct dumptext *out)
@@ -352,6 +264,8 @@ static bool take_key(struct span *rest, struct dumptext *out)
             word = dumptext_take_word(&after);
         }
     }
+    if (is_verbose(*rest))
+        return out->is_keyed = true;
     if (is_word(word, SPAN_LIT("IP")) || is_word(word, SPAN_LIT("IP6"))) {
         out->is_v6 = word.len == 3;
         out->is_keyed = true;
@@ -432,16 +346,16 @@ static int take_ends(struct span *rest, struct dumptext *out, struct span ends[2
 {
     ends[0] = dumptext_take_word(rest);
     if (ends[0].len == 0 || rest->len == 0)
-        return is_host(ends[0]) || ends[0].len == 0 ? 0 : -1;
+        return dumptext_is_host(ends[0]) || ends[0].len == 0 ? 0 : -1;
     if (!is_word(dumptext_take_word(rest), SPAN_LIT(">")))
         return -1;
     if (rest->len == 0)
-        return is_host(ends[0]) ? 0 : -1;
+        return dumptext_is_host(ends[0]) ? 0 : -1;
     ends[1] = dumptext_take_word(rest);
     if (ends[1].len < 2 || ends[1].ptr[ends[1].len - 1] != ':')
         return -1;
     ends[1].len--;
-    return is_host(ends[0]) && is_host(ends[1]) ? 1 : -1;
+    return dumptext_is_host(ends[0]) && dumptext_is_host(ends[1]) ? 1 : -1;
 }
 
 static bool parse_ends(struct span ends[2], bool with_port, struct dumptext *out)
@@ -543,7 +457,7 @@ bool dumptext_parse(struct span line, struct dumptext *out)
 
         if (s.ptr[0] == '#' || before > PREFIX_MAX)
             break;
-        if (s.ptr[0] == '(' || s.ptr[0] == '[') { /* a remark, and not more than that */
+        if ((s.ptr[0] == '(' && !is_verbose(s)) || s.ptr[0] == '[') { /* no more than a remark */
             size_t n = dumptext_bracket_len(s);
 
             if (s.ptr[n - 1] != (s.ptr[0] == '(' ? ')' : ']'))

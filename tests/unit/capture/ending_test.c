@@ -660,6 +660,13 @@ static void black_holes(void **state)
                          "362 bytes from the client arrived behind a hole of 1460"});
     answer(&s, ASKED_CONNECT, 200);
     mark(&s, MARK_HELLO, 46, 6);
+    hole(&s, UP, 1460, 362, 47);
+    rst(&s, UP, 1500);
+    expect("too young", &s,
+           (struct want){VERDICT_RESET_BY_CLIENT, PHASE_TLS, SIDE_CLIENT, INFERRED,
+                         "over too soon to tell"});
+    answer(&s, ASKED_CONNECT, 200);
+    mark(&s, MARK_HELLO, 46, 6);
     stick(&s, DOWN, 1448, 4, 70);
     s.rare[DOWN].hole_ns = MS(71);
     s.rare[DOWN].hole_behind = 100;

@@ -114,6 +114,16 @@ static void fragments_become_one_packet(void **state)
     assert_true(p.payload_len == 380 && p.payload.len == 380 && p.ip_len == 420);
     assert_int_equal(capture_source_next(s, &p), 0);
     assert_int_equal(capture_source_get_seen(s)->tcp, 1);
+    assert_string_equal(capture_source_get_seen(s)->trouble, "");
+    capture_source_free(s);
+    f.len -= 16 + 220; /* without the first one */
+    s = open_image(&f);
+    assert_int_equal(capture_source_next(s, &p), 1);
+    assert_int_equal(capture_source_next(s, &p), 0);
+    assert_int_equal(capture_source_next(s, &p), 0);
+    assert_string_equal(capture_source_get_seen(s)->trouble,
+                        "IP packets of which fragments are missing: 1 (a filter by ports lets only "
+                        "the first of each through)");
     capture_source_free(s);
     image_fini(&f);
 }

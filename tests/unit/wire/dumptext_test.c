@@ -382,6 +382,12 @@ static void icmp_errors_are_sentences(void **state)
          "icmp 192.0.2.9>192.0.2.1 11/0 mtu 0 about"},
         {"IP6 2001:db8::9 > 2001:db8::1: ICMP6, packet too big, mtu 1400, length 1240",
          "icmp 2001:db8::9>2001:db8::1 v6 2/0 mtu 1400 about"},
+        {"04:24:24.5 IP6 (hlim 64, next-header ICMPv6 (58) payload length: 88) 2001:db8::9 > "
+         "2001:db8::1: [icmp6 sum ok] ICMP6, destination unreachable, unreachable address "
+         "2001:db8::2",
+         "icmp clock 15864.500000000 ttl 64 id 0 iplen 128 2001:db8::9>2001:db8::1 v6 1/3 mtu 0 "
+         "about "
+         "2001:db8::2"},
         {"IP6 2001:db8::9 > 2001:db8::1: ICMP6, destination unreachable, unreachable route "
          "2001:db8::2, length 88",
          "icmp 2001:db8::9>2001:db8::1 v6 1/0 mtu 0 about 2001:db8::2"},
