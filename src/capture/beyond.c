@@ -129,13 +129,12 @@ struct ending beyond_judge_proxy_tls(const struct look *l)
     struct ending e;
 
     signs_gather(l, &s);
+    s.peer = SIDE_PROXY;
     e = judge_by_silence(l, &s);
     resets_refine(l, &e);
     if (e.verdict == VERDICT_TLS_FAILED || e.verdict == VERDICT_TLS_UNTRUSTED)
         e.verdict = VERDICT_PROXY_TLS_FAILED;
     else if (e.verdict == VERDICT_STALLED && s.hello_client && !s.hello_target)
         e.verdict = VERDICT_PROXY_SILENT;
-    if (e.verdict == VERDICT_PROXY_TLS_FAILED && e.by == SIDE_TARGET)
-        e.by = SIDE_PROXY;
     return e;
 }

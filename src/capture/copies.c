@@ -21,7 +21,7 @@ static void copy_tls(const struct look *l)
     flow_set_text(&to->version, from->version);
     flow_set_text(&to->cipher, from->cipher);
     flow_set_text(&to->issuer, s && s->issuer && !from->issuer ? s->issuer : from->issuer);
-    flow_set_text(&to->alpn, s && s->alpn ? s->alpn : from->alpn);
+    flow_set_text(&to->alpn, s && s->is_open ? s->alpn : from->alpn); /* else: offered */
     l->f->tls = to;
 }
 
@@ -55,7 +55,7 @@ static void copy_ends(const struct look *l)
     }
 }
 
-static struct flow_leg leg_of(const struct conn *c)
+static struct flow_leg leg_of(const struct conn *c, bool is_last)
 {
     uint32_t up = c->streams[UP].mss, down = c->streams[DOWN].mss;
     uint64_t rtt_us = c->rtt_ns / NS_PER_US;
@@ -67,7 +67,9 @@ static struct flow_leg leg_of(const struct conn *c)
                            stream_get_rare(&c->streams[DOWN])->retransmissions,
         .mss = up && (!down || up < down) ? up : down,
         .pmtu = c->icmp && c->icmp->mtu ? c->icmp->mtu : 0,
-        .unacked = (uint64_t)stream_unacked(&c->streams[UP]) + stream_unacked(&c->streams[DOWN]),
+        .unacked =
+            is_last ? (uint64_t)stream_unacked(&c->streams[UP]) + stream_unacked(&c->streams[DOWN])
+                    : 0, /* of what followed */
     };
 }
 
@@ -103,9 +105,9 @@ void copies_write(const struct look *l)
     f->bytes_up = x->sides[UP].bytes;
     f->bytes_down = x->sides[DOWN].bytes;
     copy_tls(l);
-    *(x->proxied ? &f->client_leg : &f->upstream_leg) = leg_of(c);
+    *(x->proxied ? &f->client_leg : &f->upstream_leg) = leg_of(c, x->is_last);
     if (l->up)
-        f->upstream_leg = leg_of(l->up);
+        f->upstream_leg = leg_of(l->up, true);
     copy_dial(l);
     flow_add_notes(f, &x->notes);
 }

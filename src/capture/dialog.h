@@ -13,7 +13,7 @@ struct dialogs;
 struct secrets; /* capture/secrets.h */
 
 struct dialogs_options {
-    struct endpoint proxies[16]; /* -x; port 0: any */
+    struct endpoint proxies[16]; /* -x; port 0, family 0: any */
     unsigned proxies_len;
     struct secrets *secrets; /* key log; NULL: none */
     /* What an exchange asks for is known, or as much as ever will be: a request's head is through,

@@ -71,8 +71,8 @@ static bool is_unknown(const struct look *l, enum phase p)
         return true;
     if (is_hidden(l))
         return p > PHASE_PROXY_TLS && p < PHASE_TRANSFER;
-    return (x->content_unseen || l->unseen[UP] || l->unseen[DOWN]) && p > PHASE_CONNECT &&
-           p < PHASE_TRANSFER;
+    return l->c->established && (x->content_unseen || l->unseen[UP] || l->unseen[DOWN]) &&
+           p > PHASE_CONNECT && p < PHASE_TRANSFER;
 }
 
 /* ---- what is said of it */
@@ -80,6 +80,7 @@ static bool is_unknown(const struct look *l, enum phase p)
 static void note_connect(const struct look *l)
 {
     const struct conn *c = l->c;
+    unsigned up = c->streams[UP].mss, down = c->streams[DOWN].mss;
     char where[LOOK_TEXT_MAX], syns[24] = "", rtt[32] = "", mss[40] = "";
 
     look_name_packets(l, l->x->packets[MARK_SYN], l->x->packets[MARK_ESTABLISHED], where);
@@ -87,8 +88,10 @@ static void note_connect(const struct look *l)
         snprintf(syns, sizeof syns, ", %u SYNs", c->syns);
     if (c->rtt_ns)
         snprintf(rtt, sizeof rtt, ", rtt %.3f ms", (double)c->rtt_ns / 1e6);
-    if (c->streams[UP].mss || c->streams[DOWN].mss)
-        snprintf(mss, sizeof mss, ", mss %u and %u", c->streams[UP].mss, c->streams[DOWN].mss);
+    if (up && down)
+        snprintf(mss, sizeof mss, ", mss %u and %u", up, down);
+    else if (up || down)
+        snprintf(mss, sizeof mss, ", mss %u", up ? up : down);
     flow_note(l->f, NOTE_PHASE, PHASE_CONNECT, "%s%s%s%s", where, syns, rtt, mss);
 }
 
@@ -127,11 +130,6 @@ static uint32_t first_packet(const struct look *l, enum phase p, enum mark from)
     return l->x->packets[p == PHASE_ANSWER ? MARK_ANSWER : from];
 }
 
-static bool is_fine(enum verdict v)
-{
-    return verdict_is_success(v) || v == VERDICT_TARGET_ERROR;
-}
-
 /* When it began; 0: it was not reached.  A transfer whose first byte is not marked began behind the
  * answer; an answer follows its request, seen whole or not. */
 static uint64_t begin_of(const struct look *l, size_t row)
@@ -145,12 +143,27 @@ static uint64_t begin_of(const struct look *l, size_t row)
     return at_ns;
 }
 
-/* The last phase that was reached: its row. */
-static size_t last_row(const struct look *l)
+static bool is_fine(enum verdict v)
+{
+    return verdict_is_success(v) || v == VERDICT_TARGET_ERROR || v == VERDICT_TLS_INTERCEPTED;
+}
+
+/* The phase that a verdict says it is about, whatever came behind it; PHASE_COUNT: any. */
+static enum phase phase_of(const struct look *l, enum verdict v)
+{
+    if (v == VERDICT_TLS_FAILED || v == VERDICT_TLS_UNTRUSTED || v == VERDICT_SNI_MISMATCH)
+        return PHASE_TLS;
+    if (v == VERDICT_PROXY_TLS_FAILED)
+        return PHASE_PROXY_TLS;
+    return l->x->judged && !is_fine(v) && v == l->x->judged->verdict ? PHASE_ANSWER : PHASE_COUNT;
+}
+
+/* The last phase that was reached, up to `end`: its row. */
+static size_t last_row(const struct look *l, enum phase end)
 {
     size_t last = 0;
 
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+    for (size_t i = 0; i < ARRAY_LEN(rows) && rows[i].phase <= end; i++)
         if (begin_of(l, i) && !is_skipped(l, rows[i].phase))
             last = i;
     return last;
@@ -192,16 +205,17 @@ static void enter(const struct look *l, size_t i, bool is_last, bool failed)
     uint64_t begin_ns = begin_of(l, i), end_ns = look_get(l, rows[i].to);
 
     flow_phase(l->f, p, begin_ns);
+    failed &= p == PHASE_TRANSFER || p == PHASE_TLS || p == PHASE_PROXY_TLS;
     note_phase(l, p, first_packet(l, p, rows[i].from), l->x->packets[rows[i].to]);
-    if (end_ns >= begin_ns && end_ns && !(is_last && failed && p == PHASE_TRANSFER))
+    if (end_ns >= begin_ns && end_ns && !(is_last && failed))
         flow_leave(l->f, OUTCOME_OK, end_ns);
 }
 
 /* What it was that failed stays open, for flow_end; an answer that says no is over when it came. */
 static void enter_failed(const struct look *l, enum phase p)
 {
-    uint64_t end_ns = look_get(l, MARK_ANSWER_END);
-    bool is_over = p == PHASE_ANSWER && end_ns;
+    uint64_t end_ns = look_get(l, look_get(l, MARK_ANSWER_END) ? MARK_ANSWER_END : MARK_ANSWER);
+    bool is_over = p == PHASE_ANSWER && end_ns && l->x->judged;
 
     if (!l->f->phase_open || l->f->phase != p)
         flow_phase(l->f, p, is_over ? look_get(l, MARK_REQUEST_END) : l->last_ns);
@@ -221,7 +235,8 @@ static void note_close(const struct look *l)
 
 void moments_write(const struct look *l, enum verdict v)
 {
-    size_t last = last_row(l);
+    enum phase end = phase_of(l, v);
+    size_t last = last_row(l, end);
     bool failed = !is_fine(v);
 
     for (unsigned p = 0; p < PHASE_CLOSE; p++) {
@@ -234,7 +249,7 @@ void moments_write(const struct look *l, enum verdict v)
         if (begin_of(l, i) && !is_skipped(l, rows[i].phase))
             enter(l, i, i == last, failed);
     if (failed) {
-        enter_failed(l, next_phase(l, last));
+        enter_failed(l, end == PHASE_COUNT ? next_phase(l, last) : end);
     } else if (l->closed && v != VERDICT_OPEN) {
         flow_phase(l->f, PHASE_CLOSE,
                    look_get(l, MARK_CLOSE) ? look_get(l, MARK_CLOSE) : l->close_ns);

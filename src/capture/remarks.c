@@ -232,10 +232,11 @@ static void note_other_leg(const struct look *l)
 {
     const char *port = l->x->target ? strrchr(l->x->target, ':') : NULL;
 
-    flow_evidence(l->f,
-                  "whether it was the target shows the proxy's own leg, on the proxy's host: "
-                  "tcpdump -i any -s 0 -w viaduct.pcap 'tcp port %u or tcp port %s'",
-                  l->c->ends[DOWN].port, port ? port + 1 : "443");
+    flow_evidence(
+        l->f,
+        "whether it was the target shows the proxy's own leg, on the proxy's host: "
+        "tcpdump -i any -s 0 -w capture.pcap 'tcp port %u or tcp port %s or icmp or icmp6'",
+        l->c->ends[DOWN].port, port ? port + 1 : "443");
 }
 
 void remarks_write_evidence(const struct look *l, const struct ending *e)
@@ -264,6 +265,58 @@ void remarks_write_evidence(const struct look *l, const struct ending *e)
     note_large(l);
     if (is_for_the_other_leg(l, e))
         note_other_leg(l);
+}
+
+/* ---- a few words */
+
+static void set_reason(const struct look *l, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void set_reason(const struct look *l, const char *fmt, ...)
+{
+    char text[160];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    flow_set_text(&l->f->reason, text);
+}
+
+static void reason_of_hole(const struct look *l)
+{
+    const struct conn *const legs[] = {l->c, l->up};
+
+    for (size_t i = 0; i < ARRAY_LEN(legs); i++) {
+        for (unsigned d = UP; legs[i] && d <= DOWN; d++) {
+            const struct stream *s = &legs[i]->streams[d];
+
+            if (s->stuck.len >= JUDGE_FULL_BYTES && s->stuck.sends > 1) {
+                set_reason(l, "%u segments of %u bytes unacknowledged, %u bytes were",
+                           s->stuck.sends, s->stuck.len, s->has_acks ? s->acked - s->first : 0);
+                return;
+            }
+        }
+    }
+    set_reason(l, "a hole that nothing filled, and small segments behind it");
+}
+
+void remarks_write_reason(const struct look *l, const struct ending *e)
+{
+    const struct exchange *x = l->x;
+
+    if (l->f->reason || verdict_is_success(e->verdict))
+        return;
+    if (e->verdict == VERDICT_MTU_BLACKHOLE)
+        reason_of_hole(l);
+    else if (e->verdict == VERDICT_STALLED && l->quiet_ns >= l->patience_ns)
+        set_reason(l, "nothing came for %.1f s", seconds(l->quiet_ns));
+    else if (e->verdict == VERDICT_INCOMPLETE && x->promised)
+        set_reason(l, "%" PRIu64 " of %" PRIu64 " bytes came", x->received, x->promised);
+    else if (e->verdict == VERDICT_RESET_BY_CLIENT || e->verdict == VERDICT_RESET_BY_PROXY ||
+             e->verdict == VERDICT_RESET_BY_TARGET)
+        set_reason(l, "RST after %" PRIu64 " bytes up and %" PRIu64 " down", x->sides[UP].bytes,
+                   x->sides[DOWN].bytes);
 }
 
 /* ---- warnings */
@@ -412,7 +465,8 @@ void remarks_write_command(const struct look *l, char *out, size_t room)
 {
     char host[LOOK_TEXT_MAX];
 
-    snprintf(out, room, "tcpdump -i any -s 0 -w viaduct.pcap 'host %s and tcp port %u'",
+    snprintf(out, room,
+             "tcpdump -i any -s 0 -w capture.pcap '(host %s and tcp port %u) or icmp or icmp6'",
              look_name_host(l, &l->c->ends[DOWN], host), l->c->ends[DOWN].port);
 }
 
@@ -460,7 +514,7 @@ static void gather_reasons(const struct look *l, const struct ending *e, struct 
             add_reason(r, "the text ends here");
         return;
     }
-    if (l->unseen[UP] || l->unseen[DOWN])
+    if (c->established && (l->unseen[UP] || l->unseen[DOWN]))
         add_reason(r, "no packet of the %s is here",
                    verdict_side_name(look_side(l, l->unseen[UP] ? UP : DOWN)));
     if (x->early_unseen)

@@ -10,6 +10,9 @@
 /* Evidence with packet numbers for that ending. */
 void remarks_write_evidence(const struct look *l, const struct ending *e);
 
+/* The flow's reason, in a few words, where the ending left none. */
+void remarks_write_reason(const struct look *l, const struct ending *e);
+
 /* Warnings that do not depend on the verdict, but for what the capture lacks. */
 void remarks_write_warnings(const struct look *l, const struct ending *e);
 

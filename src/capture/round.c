@@ -107,7 +107,8 @@ static bool is_told_proxy(const struct dialogs *d, const struct endpoint *e)
     for (unsigned i = 0; i < d->o.proxies_len; i++) {
         const struct endpoint *p = &d->o.proxies[i];
 
-        if (addr_is_equal(&p->addr, &e->addr) && (p->port == 0 || p->port == e->port))
+        if ((!p->addr.family || addr_is_equal(&p->addr, &e->addr)) &&
+            (p->port == 0 || p->port == e->port))
             return true;
     }
     return false;

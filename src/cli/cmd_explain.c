@@ -309,6 +309,9 @@ static int run(struct run *r)
     r->explain = explain_new(&r->args.options, &err);
     if (!r->explain)
         return fail(r, EXIT_USAGE, err.text);
+    if (is_live(r))
+        fprintf(stderr, "viaduct explain: listening on %s, Ctrl-C ends it\n",
+                r->args.options.capture.interface);
     read = read_all(r);
     status = tell(r);
     if (status == EXIT_OK)

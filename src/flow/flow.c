@@ -107,6 +107,25 @@ static size_t cut_length(const char *text, size_t len, size_t max)
     return len;
 }
 
+/* A Location may have a password in it, "https://user:password@host/": it is never told.  What was
+ * cut off may have been its '@'. */
+static void hide_passwords(char *text, bool is_cut)
+{
+    for (char *url = text; (url = strstr(url, "://"));) {
+        char *begin = url + 3, *end = begin + strcspn(begin, "/?# \"'"), *at, *colon;
+
+        url = begin;
+        at = memrchr(begin, '@', (size_t)(end - begin));
+        colon = memchr(begin, ':', (size_t)((at ? at : end) - begin));
+        if (at && colon) {
+            colon[1] = '*';
+            memmove(colon + 2, at, strlen(at) + 1);
+        } else if (colon && is_cut && !*end) {
+            colon[1] = '\0';
+        }
+    }
+}
+
 __attribute__((format(printf, 4, 0))) static void note(struct flow *f, enum note_kind kind,
                                                        unsigned index, const char *fmt, va_list ap)
 {
@@ -117,7 +136,8 @@ __attribute__((format(printf, 4, 0))) static void note(struct flow *f, enum note
 
     if (n < 0)
         return;
-    len = cut_length(text, (size_t)n, NOTE_TEXT_MAX);
+    hide_passwords(text, (size_t)n >= sizeof text);
+    len = cut_length(text, strlen(text), NOTE_TEXT_MAX);
     room = notes_reserve(&f->notes, (uint32_t)len + 3);
     if (!room)
         return;

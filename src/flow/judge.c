@@ -385,9 +385,9 @@ static bool judge_settled(const struct scene *sc, struct ending *e)
 
 static struct scene scene_of(const struct symptoms *s, struct flow *f)
 {
-    enum side peer = s->first == SIDE_PARENT || f->parent ? SIDE_PARENT : SIDE_TARGET;
+    enum side next = s->first == SIDE_PARENT || f->parent ? SIDE_PARENT : SIDE_TARGET;
 
-    return (struct scene){s, f, s->far ? s->far : peer, peer};
+    return (struct scene){s, f, s->far ? s->far : next, s->peer ? s->peer : next};
 }
 
 bool judge_path(const struct symptoms *s, struct flow *f, struct ending *e)

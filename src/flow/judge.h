@@ -63,8 +63,9 @@ struct path_signs {
 struct symptoms {
     enum stream_end end;
     enum side
-        first;     /* who ended it, for FIN, RST and LOST: SIDE_CLIENT, _PROXY, _TARGET, _PARENT */
-    enum side far; /* who is at the other end, as far as one sees; SIDE_NOBODY: target or parent */
+        first;      /* who ended it, for FIN, RST and LOST: SIDE_CLIENT, _PROXY, _TARGET, _PARENT */
+    enum side far;  /* who is at the other end, as far as one sees; SIDE_NOBODY: target or parent */
+    enum side peer; /* with whom the client speaks TLS; SIDE_NOBODY: target or parent */
     bool fin_client, fin_target;     /* FINs that were seen before the end */
     bool is_tls;                     /* the stream is TLS, by its first bytes */
     bool hello_client, hello_target; /* ClientHello and ServerHello are through */

@@ -15,7 +15,7 @@ Packets:   TIME  FROM>TO  ITEM…           TIME in seconds; it may be negative
 
     What is sent, put together in the order of the items:
       "text"                      with \\r \\n \\" \\\\ \\xHH
-      len N                       N bytes of nothing in particular
+      len N, text N               N bytes of nothing in particular, N letters
       hello NAME [of N] [tls12] [alpn h2]      a ClientHello, padded to N bytes with its record header
       server-hello [tls12] [issuer TEXT] [of N]  a ServerHello; of 1.3 with N more bytes of encrypted records (2000), of
                                   1.2 with a certificate by that issuer, and ServerHelloDone
@@ -51,6 +51,7 @@ Packets:   TIME  FROM>TO  ITEM…           TIME in seconds; it may be negative
 Settings:  link ethernet|vlan|sll|sll2|raw|null     ipv6      times (TCP timestamps)      mss N (of all connections)
            view C|P|M (where it is captured: C; M: half-way)      rtt S (between C and P: 0.020)        far S (between P and T: 0.030)
            address NAME ADDRESS                     port NAME N     isn N (the client's first sequence number)
+           ttl NAME N (of that host's packets, as captured)
            epoch N (seconds since 1970 of 0: 1700000000)
 
 Mangling:  snaplen   96 bytes of each packet are kept            opener, listener   only their packets are there
@@ -165,7 +166,7 @@ class Packet:
         self.at, self.conn, self.up = at, conn, up
         self.flags, self.seq, self.ack, self.payload = flags, seq, ack, payload
         self.window, self.options = more.get('window', 502), more.get('options', b'')
-        self.ttl, self.id = more.get('ttl', 64), more.get('id')
+        self.ttl, self.id = more.get('ttl') or conn.ttls[0 if up else 1], more.get('id')
         self.frag, self.raw = more.get('frag'), more.get('raw')
         self.order = 0
 
@@ -216,6 +217,7 @@ class Conn:
     def __init__(self, net, a, b, number):
         self.ends = {True: End(net.isn + 7777 * number, net.mss), False: End(500000 + 3333 * number, net.mss)}
         self.addresses = net.address(a), net.address(b)
+        self.ttls = net.ttls.get(a, 64), net.ttls.get(b, 64)
         self.ports = net.port_of(a, number, b), net.port_of(b, 0, a)
         self.delay = net.delays(a, b)
         self.opened, self.due = False, []
@@ -241,7 +243,7 @@ class Net:
         self.rtt, self.far, self.base = 0.020, 0.030, 1700000000
         self.addresses = {'C': '10.40.0.5', 'P': '10.10.0.1', 'T': '192.0.2.80', 'R': '10.0.0.254'}
         self.ports = {'C': 40220, 'P': 3128, 'T': 443}
-        self.ids, self.isn = {}, 1000
+        self.ids, self.isn, self.ttls = {}, 1000, {}
 
     # -- names
     def address(self, name):
@@ -318,7 +320,7 @@ class Net:
             if i == 0 and ('unseen' in how or 'missing' in how):
                 continue
             p = self.put(Packet(t, conn, up, flags, seq, ack, payload, window=0 if 'rst' in how else how.get('win', end.window),
-                                ttl=how.get('ttl', 64), id=how.get('id'), frag=how.get('frag')))
+                                ttl=how.get('ttl'), id=how.get('id'), frag=how.get('frag')))
             self.last[(id(conn), up)] = p
         arrives = 'arrives' in how or not how.keys() & {'lost', 'unseen', 'repeat'}
         if arrives and length and 'rst' not in how:
@@ -463,6 +465,8 @@ def read_items(words, conn, seed):
         elif word == 'len':
             n = words.number()
             payload += b'\x80' + noise(n - 1, seed) if n else b''
+        elif word == 'text':
+            payload += b'a' * words.number()
         elif word == 'hello':
             conn.sni = words.word()
             size, tls12, alpn = 0, False, None
@@ -529,7 +533,7 @@ def send_line(net, at, where, words, seed):
         flags = SYN | (ACK if 'synack' in how else 0)
         for t in [at] + how.get('repeat', []):
             net.last[(id(conn), up)] = net.put(Packet(t, conn, up, flags, end.isn, conn.ends[not up].next, window=64240,
-                                                      options=net.syn_options(end), ttl=how.get('ttl', 64)))
+                                                      options=net.syn_options(end), ttl=how.get('ttl')))
         return
     if not conn.opened:
         net.open(conn, at, how)
@@ -540,7 +544,7 @@ def send_line(net, at, where, words, seed):
         net.send_bulk(at, conn, up, how)
     elif 'ack' in how and not payload:
         net.put(Packet(at, conn, up, ACK, end.next + how.get('seq', 0), net.now_acked(conn, up, at), window=end.window,
-                       ttl=how.get('ttl', 64)))
+                       ttl=how.get('ttl')))
     elif not payload or 'giant' in how:
         net.send(at, conn, up, payload, how)
     else:
@@ -566,6 +570,9 @@ def set_line(net, words):
         net.view = words.word()
     elif word in ('rtt', 'far'):
         setattr(net, word, float(words.word()))
+    elif word == 'ttl':
+        name = words.word()
+        net.ttls[name] = words.number()
     elif word == 'epoch':
         net.base = words.number()
     elif word == 'isn':

@@ -354,8 +354,13 @@ static void requests_without_answer(void **state)
     ask(&s, ASKED_ORIGIN);
     s.x.proxied = false;
     fin(&s, UP, 8000);
-    expect("direct, no answer", &s,
+    expect(
+        "direct, no answer", &s,
+        (struct want){VERDICT_STALLED, PHASE_ANSWER, SIDE_TARGET, INFERRED, "viaduct check --mtu"});
+    s.c.streams[DOWN].largest = 1460;
+    expect("direct, no answer, and full-size segments pass", &s,
            (struct want){VERDICT_STALLED, PHASE_ANSWER, SIDE_TARGET, SEEN, NULL});
+    s.c.streams[DOWN].largest = 0;
     ask(&s, ASKED_CONNECT);
     s.c.streams[DOWN].begun = false;
     s.c.one_sided = true;
@@ -486,7 +491,7 @@ static void streams_that_stop(void **state)
     rst(&s, DOWN, 60080);
     expect("no reply, and a timer of the proxy", &s,
            (struct want){VERDICT_STALLED, PHASE_EXCHANGE, SIDE_PROXY, INFERRED,
-                         "tcpdump -i any -s 0 -w viaduct.pcap"});
+                         "tcpdump -i any -s 0 -w capture.pcap"});
     inner(&s);
     s.c.clock_jumped = true;
     fins(&s, UP, 30080);
@@ -569,6 +574,54 @@ static void resets(void **state)
            (struct want){VERDICT_RESET_BY_TARGET, PHASE_TRANSFER, SIDE_TARGET, SEEN, NULL});
 }
 
+/* A client that has all that was said before the FIN may close as it likes. */
+static void resets_behind_a_fin(void **state)
+{
+    struct scene s;
+
+    answer(&s, ASKED_ORIGIN, 200);
+    s.x.proxied = false;
+    s.x.body_unfinished = true;
+    s.x.promised = 300000;
+    s.x.received = 150000;
+    fin(&s, DOWN, 200);
+    rst(&s, UP, 201);
+    expect(
+        "a body that was cut", &s,
+        (struct want){VERDICT_INCOMPLETE, PHASE_TRANSFER, SIDE_TARGET, SEEN, "150000 of 300000"});
+    s.c.streams[DOWN].top += 1460;
+    expect("and not all of it arrived", &s,
+           (struct want){VERDICT_RESET_BY_CLIENT, PHASE_TRANSFER, SIDE_CLIENT, SEEN, NULL});
+}
+
+/* ---- what TLS hides */
+
+static void hidden_things(void **state)
+{
+    struct scene s;
+
+    transfer(&s);
+    fins(&s, DOWN, 400);
+    expect("no close_notify", &s,
+           (struct want){VERDICT_OK, PHASE_CLOSE, SIDE_PROXY, INFERRED, "without close_notify"});
+    s.x.sides[DOWN].records.last_len = 19;
+    expect("with one", &s, (struct want){VERDICT_OK, PHASE_CLOSE, SIDE_PROXY, SEEN, NULL});
+    tunnel(&s);
+    rst(&s, UP, 75);
+    expect("reset behind the handshake", &s,
+           (struct want){VERDICT_RESET_BY_CLIENT, PHASE_EXCHANGE, SIDE_CLIENT, INFERRED,
+                         "may not have accepted"});
+    transfer(&s);
+    rst(&s, UP, 301);
+    expect("in the middle", &s,
+           (struct want){VERDICT_RESET_BY_CLIENT, PHASE_TRANSFER, SIDE_CLIENT, SEEN, NULL});
+    transfer(&s);
+    rst(&s, UP, 8000);
+    expect("after a silence", &s,
+           (struct want){VERDICT_RESET_BY_CLIENT, PHASE_TRANSFER, SIDE_CLIENT, INFERRED,
+                         "after a long silence"});
+}
+
 /* ---- black holes */
 
 static void black_holes(void **state)
@@ -607,6 +660,13 @@ static void black_holes(void **state)
                          "362 bytes from the client arrived behind a hole of 1460"});
     answer(&s, ASKED_CONNECT, 200);
     mark(&s, MARK_HELLO, 46, 6);
+    hole(&s, UP, 1460, 362, 47);
+    rst(&s, UP, 1500);
+    expect("too young", &s,
+           (struct want){VERDICT_RESET_BY_CLIENT, PHASE_TLS, SIDE_CLIENT, INFERRED,
+                         "over too soon to tell"});
+    answer(&s, ASKED_CONNECT, 200);
+    mark(&s, MARK_HELLO, 46, 6);
     stick(&s, DOWN, 1448, 4, 70);
     s.rare[DOWN].hole_ns = MS(71);
     s.rare[DOWN].hole_behind = 100;
@@ -639,7 +699,7 @@ static void tls(void **state)
         .records = 2, .last_type = 21, .last_len = 2, .alert = {2, 48}, .alert_have = 2};
     fins(&s, UP, 80);
     expect("a certificate alert", &s,
-           (struct want){VERDICT_TLS_UNTRUSTED, PHASE_EXCHANGE, SIDE_TARGET, SEEN,
+           (struct want){VERDICT_TLS_UNTRUSTED, PHASE_TLS, SIDE_TARGET, SEEN,
                          "TLS alert 48 (unknown_ca) from the client"});
     tunnel(&s);
     s.x.hello_whole[DOWN] = false;
@@ -648,12 +708,12 @@ static void tls(void **state)
         .records = 1, .last_type = 21, .last_len = 2, .alert = {2, 40}, .alert_have = 2};
     fins(&s, DOWN, 80);
     expect("another alert", &s,
-           (struct want){VERDICT_TLS_FAILED, PHASE_EXCHANGE, SIDE_TARGET, SEEN, "TLS alert 40"});
+           (struct want){VERDICT_TLS_FAILED, PHASE_TLS, SIDE_TARGET, SEEN, "TLS alert 40"});
     tunnel(&s);
     s.tls.issuer = (char *)(uintptr_t) "CN=Zscaler Intermediate Root CA";
     fins(&s, UP, 80);
     expect("an inspector's issuer", &s,
-           (struct want){VERDICT_TLS_INTERCEPTED, PHASE_EXCHANGE, SIDE_PROXY, SEEN, "Zscaler"});
+           (struct want){VERDICT_TLS_INTERCEPTED, PHASE_TLS, SIDE_PROXY, SEEN, "Zscaler"});
     answer(&s, ASKED_CONNECT, 200);
     s.x.is_tls = s.x.hello_whole[UP] = true;
     s.x.tls = &s.tls;
@@ -805,7 +865,7 @@ static void captures_that_lack_something(void **state)
     assert_int_equal(f.verdict, VERDICT_OK);
     assert_string_equal(flow_find_note(&f, NOTE_WARNING, WARNING_CAPTURE_INCOMPLETE),
                         "its beginning is not here; to see more: tcpdump -i any -s 0 -w "
-                        "viaduct.pcap 'host 10.1.1.1 and tcp port 3128'");
+                        "capture.pcap '(host 10.1.1.1 and tcp port 3128) or icmp or icmp6'");
     assert_int_equal(f.outcomes[PHASE_RESOLVE], OUTCOME_UNKNOWN);
     flow_fini(&f);
 }
@@ -889,6 +949,8 @@ int main(void)
         cmocka_unit_test(tunnels_that_are_well),
         cmocka_unit_test(streams_that_stop),
         cmocka_unit_test(resets),
+        cmocka_unit_test(resets_behind_a_fin),
+        cmocka_unit_test(hidden_things),
         cmocka_unit_test(black_holes),
         cmocka_unit_test(tls),
         cmocka_unit_test(one_issuer_behind_many),

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -194,6 +195,41 @@ static void notes_are_cut(void **state)
     flow_fini(&f);
 }
 
+static void passwords_in_urls_are_hidden(void **state)
+{
+    static const struct {
+        const char *text, *want;
+    } cases[] = {
+        {"302 https://u:secret@h.example:8443/a:b@c", "302 https://u:*@h.example:8443/a:b@c"},
+        {"\"http://u:s@e:cret@h\" and ftp://v:secret@h", "\"http://u:*@h\" and ftp://v:*@h"},
+        {"https://u@h/ and https://h:443/", "https://u@h/ and https://h:443/"},
+        {"http://[2001:db8::1]:80/", "http://[2001:db8::1]:80/"},
+        {"http://h:80", "http://h:80"},
+        {"http://[2001:db8::1]", "http://[2001:db8::1]"},
+        {"://", "://"},
+    };
+    char longer[2048], want[1024];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct flow f = {0};
+
+        flow_note(&f, NOTE_REDIRECT, 0, "%s", cases[i].text);
+        assert_string_equal(flow_find_note(&f, NOTE_REDIRECT, 0), cases[i].want);
+        flow_fini(&f);
+    }
+    for (unsigned n = 490; n < 515; n++) { /* the cut comes before, within and behind it */
+        struct flow f = {0};
+
+        snprintf(longer, sizeof longer, "%0*d http://u:secret@h/%0600d", (int)n, 0, 0);
+        snprintf(want, sizeof want, "%0*d http://u:*@h/", (int)n, 0);
+        flow_note(&f, NOTE_EVIDENCE, 0, "%s", longer);
+        assert_null(strstr(flow_find_note(&f, NOTE_EVIDENCE, 0), "s"));
+        assert_memory_equal(flow_find_note(&f, NOTE_EVIDENCE, 0), want, n < 512 ? n : 512);
+        flow_fini(&f);
+    }
+}
+
 static void notes_have_a_ceiling(void **state)
 {
     struct flow f;
@@ -346,6 +382,7 @@ int main(void)
         cmocka_unit_test(steps_tell_not_made_from_no_time),
         cmocka_unit_test(notes_come_back_in_order),
         cmocka_unit_test(notes_are_cut),
+        cmocka_unit_test(passwords_in_urls_are_hidden),
         cmocka_unit_test(notes_have_a_ceiling),
         cmocka_unit_test(without_memory_a_note_is_left_out),
         cmocka_unit_test(texts_are_copies),
