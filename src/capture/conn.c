@@ -21,12 +21,16 @@ void *conn_core_alloc(struct conn_core *k, size_t len)
 {
     void *ptr = calloc(1, len);
 
-    if (!ptr)
-        return NULL;
+    if (ptr)
+        conn_core_count(k, len);
+    return ptr;
+}
+
+void conn_core_count(struct conn_core *k, size_t len)
+{
     k->counts.memory += len;
     if (k->counts.memory > k->counts.memory_peak)
         k->counts.memory_peak = k->counts.memory;
-    return ptr;
 }
 
 void conn_core_free(struct conn_core *k, void *ptr, size_t len)
@@ -429,8 +433,17 @@ static void take_data(struct conn_turn *t)
 
 /* --- a packet */
 
+/* What an RST acknowledges is its maker's guess, if a box on the way made it; but who knows of the
+ * other side's FIN has all that was said before it. */
+static bool has_all(const struct conn_turn *t)
+{
+    return t->p->flags & PACKET_ACK && t->o->fin && t->p->ack == t->o->fin_seq + 1;
+}
+
 static void take_rst(struct conn_turn *t)
 {
+    if (has_all(t))
+        stream_take_ack(t);
     if (!stream_take_rst(t))
         return;
     t->c->pending |= (uint8_t)((unsigned)CONN_PENDING_RST << t->dir);

@@ -27,35 +27,37 @@ struct conn_icmp { /* heap, as it is rare */
     struct addr from;
 };
 
+/* In the order in which a packet needs it: where there are many connections, memory is what takes
+ * time. */
 struct conn {
-    struct endpoint ends[2];    /* UP: who opened it, or seems to have */
-    struct stream streams[2];   /* sent by ends[UP], by ends[DOWN] */
-    uint64_t begin_ns, wall_ns; /* of its first packet, on both lines */
-    uint64_t last_ns;
-    uint64_t rtt_ns; /* of the handshake as seen here: SYN to SYN-ACK, SYN-ACK to ACK; 0 */
-    uint32_t begin_number;
-    uint16_t file;
-    bool established; /* the handshake was seen whole, or data */
-    bool mid_stream;  /* its beginning is not in the capture: the opener is a guess (see below) */
-    bool is_text;
-    bool fragmented; /* IP fragments were put together for it */
-    bool
-        clock_jumped; /* the TCP timestamps contradict the capture's clock: silences are not told */
-    bool one_sided;   /* set at the end: one direction is not in the capture at all */
-    bool overflowed;  /* bytes that waited were given up: holes where there may be none */
-    uint8_t syns;     /* SYNs sent */
-    uint32_t duplicates;    /* packets that the capture has twice */
-    uint32_t last_number;   /* packet: the last of it (during a call: the one it is about) */
-    uint32_t hash;          /* private: of its ends, as are the next three */
-    uint8_t shelf;          /* enum conn_shelf */
-    uint8_t pending;        /* bits of enum conn_pending */
-    bool has_rival;         /* a SYN came that may begin it anew */
-    struct conn_icmp *icmp; /* heap; NULL: none came */
-    struct dialog *dialog;  /* the listener's; NULL */
-    struct series *plot;    /* capture/series.h; NULL: not wanted */
-    struct conn_waiting *waiting[2];
     struct conn *chain;           /* private: of the table */
+    uint32_t hash;                /* private: of its ends */
+    uint32_t last_number;         /* packet: the last of it (during a call: the one it is about) */
+    struct endpoint ends[2];      /* UP: who opened it, or seems to have */
     struct conn *older, *younger; /* private: by last packet */
+    uint64_t last_ns;
+    struct conn_waiting *waiting[2];
+    struct dialog *dialog; /* the listener's; NULL */
+    struct series *plot;   /* capture/series.h; NULL: not wanted */
+    uint8_t shelf;         /* private: enum conn_shelf */
+    uint8_t pending;       /* private: bits of enum conn_pending */
+    bool has_rival;        /* private: a SYN came that may begin it anew */
+    bool established;      /* the handshake was seen whole, or data */
+    bool mid_stream; /* its beginning is not in the capture: the opener is a guess (see below) */
+    bool is_text;
+    bool fragmented;          /* IP fragments were put together for it */
+    bool clock_jumped;        /* the TCP timestamps contradict the capture's clock: silences are not
+                                 told */
+    struct stream streams[2]; /* sent by ends[UP], by ends[DOWN] */
+    uint64_t begin_ns, wall_ns; /* of its first packet, on both lines */
+    uint64_t rtt_ns;        /* of the handshake as seen here: SYN to SYN-ACK, SYN-ACK to ACK; 0 */
+    struct conn_icmp *icmp; /* heap; NULL: none came */
+    uint32_t begin_number;
+    uint32_t duplicates; /* packets that the capture has twice */
+    uint16_t file;
+    uint8_t syns;    /* SYNs sent */
+    bool one_sided;  /* set at the end: one direction is not in the capture at all */
+    bool overflowed; /* bytes that waited were given up: holes where there may be none */
 };
 
 enum conn_end {

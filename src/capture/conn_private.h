@@ -59,6 +59,8 @@ struct conn_turn {
 /* Zeroed and counted; NULL: out of memory. */
 void *conn_core_alloc(struct conn_core *k, size_t len);
 void conn_core_free(struct conn_core *k, void *ptr, size_t len);
+/* Memory that came from elsewhere. */
+void conn_core_count(struct conn_core *k, size_t len);
 
 /* conn.c */
 

@@ -6,6 +6,7 @@
 #include "capture/conn.h"
 #include "capture/conn_private.h"
 #include "capture/half_open.h"
+#include "capture/pages.h"
 #include "capture/twice.h"
 #include "capture/waiting.h"
 
@@ -17,6 +18,8 @@
 static_assert(sizeof(struct conn) <= 480, "a live flow stays under 1 KiB with its exchange");
 
 #define BUCKETS_FIRST 1024u
+#define BUCKETS_EACH 4             /* a chain of one is found without looking at others */
+#define BLOCK_FIRST (32u * 1024)   /* bytes of the first connections */
 #define EMBRYOS_MAX 1024u          /* data with a SYN is kept for that many */
 #define REFUSED_NS (3 * NS_PER_S)  /* a client may try again that long after an RST */
 #define CLOSING_NS (10 * NS_PER_S) /* for the last ACK */
@@ -26,8 +29,17 @@ static_assert(sizeof(struct conn) <= 480, "a live flow stays under 1 KiB with it
 #define STALE_NS (60 * NS_PER_S) /* quiet that long, a connection may begin anew unseen */
 #define REACH (1u << 20)         /* bytes that packets of a handshake may be apart */
 
+/* Connections are made many at once: first a few, then a large page full. */
+struct block {
+    struct block *next;
+    size_t len; /* bytes, this head included */
+    struct conn conns[];
+};
+
 struct conn_table {
     struct conn_core core;
+    struct block *blocks;
+    struct conn *spare; /* by `chain` */
     struct conn **buckets;
     uint32_t mask, used;
     struct conn *oldest[CONN_SHELF_COUNT], *youngest[CONN_SHELF_COUNT];
@@ -40,36 +52,6 @@ struct conn_table {
         uint64_t at_ns; /* its last packet */
     } gone[GONE_SLOTS];
 };
-
-static void set_defaults(struct conn_options *o)
-{
-    o->max = o->max ? o->max : 262144;
-    o->half_open = o->half_open ? o->half_open : 65536;
-    o->waiting_max = o->waiting_max ? o->waiting_max : 64u * 1024 * 1024;
-    o->give_up_ns = o->give_up_ns ? o->give_up_ns : 130 * NS_PER_S;
-    o->series_max = o->series_max ? o->series_max : 96u * 1024 * 1024;
-}
-
-struct conn_table *conn_table_new(const struct conn_options *o, const struct conn_events *events)
-{
-    struct conn_table *t = calloc(1, sizeof *t);
-
-    if (!t)
-        return NULL;
-    t->core.events = *events;
-    t->core.options = *o;
-    set_defaults(&t->core.options);
-    t->core.series_left = t->core.options.series_max;
-    t->core.counts.memory = sizeof *t;
-    t->due_ns = UINT64_MAX;
-    t->mask = BUCKETS_FIRST - 1;
-    t->buckets = conn_core_alloc(&t->core, BUCKETS_FIRST * sizeof *t->buckets);
-    if (!half_open_init(&t->half, &t->core) || !t->buckets) {
-        conn_table_free(t);
-        return NULL;
-    }
-    return t;
-}
 
 /* --- lines */
 
@@ -136,11 +118,118 @@ static void reshelve(struct conn_table *t, struct conn *c)
     shelve(t, c, shelf);
 }
 
+/* --- memory */
+
+/* Of PAGES_UNIT and more in large pages.  Zeroed and counted. */
+static void *alloc_much(struct conn_table *t, size_t len)
+{
+    void *ptr = len % PAGES_UNIT == 0 ? pages_new(len) : calloc(1, len);
+
+    if (ptr)
+        conn_core_count(&t->core, len);
+    return ptr;
+}
+
+static void free_much(struct conn_table *t, void *ptr, size_t len)
+{
+    if (!ptr)
+        return;
+    t->core.counts.memory -= len;
+    if (len % PAGES_UNIT == 0)
+        pages_free(ptr, len);
+    else
+        free(ptr);
+}
+
+static bool add_block(struct conn_table *t)
+{
+    size_t len = t->blocks ? PAGES_UNIT : BLOCK_FIRST;
+    struct block *b = alloc_much(t, len);
+
+    if (!b)
+        return false;
+    b->next = t->blocks;
+    b->len = len;
+    t->blocks = b;
+    for (size_t i = (len - sizeof *b) / sizeof b->conns[0]; i-- > 0;) {
+        b->conns[i].chain = t->spare;
+        t->spare = &b->conns[i];
+    }
+    return true;
+}
+
+/* Zeroed; NULL: out of memory. */
+static struct conn *take_spare(struct conn_table *t)
+{
+    struct conn *c = t->spare;
+
+    if (!c && !add_block(t))
+        return NULL;
+    c = t->spare;
+    t->spare = c->chain;
+    *c = (struct conn){0};
+    return c;
+}
+
+static void give_back(struct conn_table *t, struct conn *c)
+{
+    c->chain = t->spare;
+    t->spare = c;
+}
+
+/* --- making one */
+
+static void set_defaults(struct conn_options *o)
+{
+    o->max = o->max ? o->max : 262144;
+    o->half_open = o->half_open ? o->half_open : 65536;
+    o->waiting_max = o->waiting_max ? o->waiting_max : 64u * 1024 * 1024;
+    o->give_up_ns = o->give_up_ns ? o->give_up_ns : 130 * NS_PER_S;
+    o->series_max = o->series_max ? o->series_max : 96u * 1024 * 1024;
+}
+
+struct conn_table *conn_table_new(const struct conn_options *o, const struct conn_events *events)
+{
+    struct conn_table *t = calloc(1, sizeof *t);
+
+    if (!t)
+        return NULL;
+    t->core.events = *events;
+    t->core.options = *o;
+    set_defaults(&t->core.options);
+    t->core.series_left = t->core.options.series_max;
+    t->core.counts.memory = sizeof *t;
+    t->due_ns = UINT64_MAX;
+    t->mask = BUCKETS_FIRST - 1;
+    t->buckets = alloc_much(t, BUCKETS_FIRST * sizeof(struct conn *));
+    if (!half_open_init(&t->half, &t->core) || !t->buckets) {
+        conn_table_free(t);
+        return NULL;
+    }
+    return t;
+}
+
 /* --- the table */
 
 static bool is_end(const struct endpoint *a, const struct endpoint *b)
 {
     return a->port == b->port && addr_is_equal(&a->addr, &b->addr);
+}
+
+/* Asks for all of a connection at once, and for its neighbours in line: they are hardly ever in the
+ * cache, and would be waited for one by one. */
+static void fetch(const struct conn *c)
+{
+    for (size_t i = 64; i < sizeof *c; i += 64)
+        __builtin_prefetch((const char *)c + i, 1);
+}
+
+static void fetch_neighbours(const struct conn *c)
+{
+    if (c->older)
+        __builtin_prefetch(&c->older->younger, 1);
+    if (c->younger)
+        __builtin_prefetch(&c->younger->older, 1);
 }
 
 /* *dir is the direction from `from` to `to`. */
@@ -150,9 +239,12 @@ static struct conn *find(const struct conn_table *t, uint64_t hash, const struct
     for (struct conn *c = t->buckets[hash & t->mask]; c; c = c->chain) {
         if (c->hash != (uint32_t)hash)
             continue;
+        fetch(c);
         *dir = is_end(&c->ends[UP], from) ? UP : DOWN;
-        if (is_end(&c->ends[*dir], from) && is_end(&c->ends[!*dir], to))
+        if (is_end(&c->ends[*dir], from) && is_end(&c->ends[!*dir], to)) {
+            fetch_neighbours(c);
             return c;
+        }
     }
     return NULL;
 }
@@ -165,11 +257,11 @@ struct conn *conn_table_find(struct conn_table *t, const struct endpoint *a,
     return find(t, conn_hash(a, b), a, b, &dir);
 }
 
-/* Twice the buckets; without memory the chains grow. */
+/* Four times the buckets; without memory the chains grow. */
 static void grow(struct conn_table *t)
 {
-    uint32_t buckets = 2 * (t->mask + 1);
-    struct conn **grown = conn_core_alloc(&t->core, buckets * sizeof(struct conn *));
+    uint32_t buckets = 4 * (t->mask + 1);
+    struct conn **grown = alloc_much(t, buckets * sizeof(struct conn *));
 
     if (!grown)
         return;
@@ -180,7 +272,7 @@ static void grow(struct conn_table *t)
             grown[c->hash & (buckets - 1)] = c;
         }
     }
-    conn_core_free(&t->core, t->buckets, (t->mask + (size_t)1) * sizeof(struct conn *));
+    free_much(t, t->buckets, (t->mask + (size_t)1) * sizeof(struct conn *));
     t->buckets = grown;
     t->mask = buckets - 1;
 }
@@ -215,7 +307,7 @@ static void end(struct conn_table *t, struct conn *c, enum conn_end how, uint64_
     *get_gone(t, hash) = (struct gone){hash, c->last_ns};
     t->core.events.ended(t->core.events.owner, c, how, now_ns);
     conn_fini(&t->core, c);
-    conn_core_free(&t->core, c, sizeof *c);
+    give_back(t, c);
 }
 
 static void end_half(struct conn_table *t, struct half_open *r, enum conn_end how, uint64_t now_ns)
@@ -274,12 +366,12 @@ static struct conn *add(struct conn_table *t, uint64_t hash, uint64_t now_ns)
     struct conn *c;
 
     make_room(t, now_ns);
-    c = conn_core_alloc(&t->core, sizeof *c);
+    c = take_spare(t);
     if (!c) {
         t->core.counts.bad++;
         return NULL;
     }
-    if (t->used > t->mask)
+    if (t->used >= t->mask / BUCKETS_EACH)
         grow(t);
     c->hash = (uint32_t)hash;
     c->chain = t->buckets[hash & t->mask];
@@ -696,6 +788,8 @@ void conn_table_finish(struct conn_table *t, uint64_t now_ns)
 
 void conn_table_free(struct conn_table *t)
 {
+    struct block *b;
+
     if (!t)
         return;
     for (enum conn_shelf shelf = 0; shelf < CONN_SHELF_COUNT; shelf++) {
@@ -704,13 +798,16 @@ void conn_table_free(struct conn_table *t)
 
             take_out(t, c);
             conn_fini(&t->core, c);
-            conn_core_free(&t->core, c, sizeof *c);
+            give_back(t, c);
         }
     }
     half_open_fini(&t->half);
     waiting_fini(&t->core);
-    if (t->buckets)
-        conn_core_free(&t->core, t->buckets, (t->mask + (size_t)1) * sizeof *t->buckets);
+    free_much(t, t->buckets, (t->mask + (size_t)1) * sizeof(struct conn *));
+    while ((b = t->blocks)) {
+        t->blocks = b->next;
+        free_much(t, b, b->len);
+    }
     assert(t->core.counts.memory == sizeof *t && t->core.waiting_used == 0);
     free(t);
 }

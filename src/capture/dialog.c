@@ -158,16 +158,33 @@ void dialog_replay(struct said *s, enum dir dir)
     buf_fini(&early);
 }
 
+/* What was a reply, as it seemed, were tickets: the request still waits. */
+static void count_tickets(struct said *s, struct round *t)
+{
+    const struct stream *up = &s->c->streams[UP];
+    struct dialog *g = s->g;
+
+    g->only_tickets = false;
+    if (!t || g->last_dir == UP)
+        return; /* both in one piece: nothing was counted yet */
+    g->last_ns = up->last_data_ns;
+    g->last_number = up->last_data_number;
+    g->last_dir = UP;
+    t->x.sides[UP].since_other = g->asked;
+    t->x.sides[DOWN].since_other = 0;
+    exchange_mark(&t->x, MARK_LAST, g->last_ns, g->last_number);
+}
+
 /* Whose bytes these were: requests are the newest round's, answers the oldest's. */
 static void count_bytes(struct said *s, const struct stream_piece *whole)
 {
     struct dialog *g = s->g;
     struct round *t = s->dir == UP ? g->last : g->first;
-    bool answers_nothing = g->only_tickets;
 
-    g->only_tickets = false;
-    if (answers_nothing)
+    if (g->only_tickets) {
+        count_tickets(s, t);
         return;
+    }
     g->last_ns = whole->at_ns;
     g->last_number = whole->number;
     g->last_dir = (uint8_t)s->dir;

@@ -1,21 +1,30 @@
 /* What comes back: answer heads and bodies, judged where they refuse (flow/outside). */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "capture/head.h"
 #include "capture/round.h"
 
+#define LOCATION_MAX 480
 #define EARLY_MAX 16384 /* bytes that wait for a request which the capture has behind them */
 
 /* ---- judging */
 
-static enum outside_asked asked_of(const struct exchange *x)
+/* Of a request that nobody saw its answer has to tell: some only targets give. */
+static enum outside_asked guess_asked(unsigned status)
+{
+    return status < 400 || status == 401 || status == 404 || status == 410 ? OUTSIDE_ABSOLUTE
+                                                                           : OUTSIDE_CONNECT;
+}
+
+static enum outside_asked asked_of(const struct exchange *x, unsigned status)
 {
     if (!x->proxied || x->asked == ASKED_ORIGIN)
         return OUTSIDE_DIRECT;
-    /* of a request that is not here, it may have been either: then only what is signed counts */
-    return x->asked == ASKED_CONNECT || x->asked == ASKED_OTHER ? OUTSIDE_CONNECT
-                                                                : OUTSIDE_ABSOLUTE;
+    if (x->asked == ASKED_UNSEEN)
+        return guess_asked(status);
+    return x->asked == ASKED_ABSOLUTE ? OUTSIDE_ABSOLUTE : OUTSIDE_CONNECT;
 }
 
 static void judge(struct exchange *x, struct outside_answer *a)
@@ -23,7 +32,7 @@ static void judge(struct exchange *x, struct outside_answer *a)
     struct flow scratch = {.notes = x->notes};
     struct outside_verdict v;
 
-    a->asked = asked_of(x);
+    a->asked = asked_of(x, a->status);
     a->by_name = x->by_name;
     a->credentials_sent = x->credentials_sent;
     v = outside_judge(a, &scratch);
@@ -63,11 +72,11 @@ static void judge_head(struct dialogs *d, struct exchange *x, struct span head, 
 static void judge_kept(struct dialogs *d, struct dialog *g, struct round *t)
 {
     struct span all = round_kept(g, DOWN);
-    size_t head = t->has_head ? g->words->head_len : 0;
+    size_t head = t->has_head && g->words ? g->words->head_len : 0;
 
-    if (!t->has_head)
-        return;
     t->has_head = false;
+    if (head == 0 || all.len < head) /* what came behind it was not to be read */
+        return;
     judge_head(d, &t->x, (struct span){all.ptr, head},
                (struct span){all.ptr + head, all.len - head});
     round_forget(d, g, DOWN);
@@ -86,12 +95,18 @@ bool dialog_answer_is_page(struct said *s, struct round *t)
 static void note_redirect(struct exchange *x, const struct http1_head *h)
 {
     struct flow scratch = {.notes = x->notes};
+    char where[LOCATION_MAX];
 
-    for (unsigned i = 0; i < h->fields_len; i++)
-        if (span_equal_nocase(h->fields[i].name, SPAN_LIT("location")))
-            flow_note(&scratch, NOTE_REDIRECT, 0, "%u %.*s", h->status,
-                      (int)(h->fields[i].value.len < 480 ? h->fields[i].value.len : 480),
-                      h->fields[i].value.ptr);
+    for (unsigned i = 0; i < h->fields_len; i++) {
+        struct span v = h->fields[i].value;
+
+        if (!span_equal_nocase(h->fields[i].name, SPAN_LIT("location")))
+            continue;
+        snprintf(where, sizeof where, "%.*s", (int)(v.len < sizeof where ? v.len : sizeof where),
+                 v.ptr);
+        head_hide_user(where);
+        flow_note(&scratch, NOTE_REDIRECT, 0, "%u %s", h->status, where);
+    }
     x->notes = scratch.notes;
 }
 
@@ -238,8 +253,14 @@ static void take_known(struct said *s, struct round *t, struct span text, bool w
 
 /* ---- what is no answer */
 
+/* Not HTTP: no proxy's answer.  Where nobody saw what was asked, it is whatever it looks like. */
 static void take_other(struct said *s, struct round *t, struct span text)
 {
+    if (t->x.asked == ASKED_UNSEEN) {
+        exchange_unmark(&t->x, MARK_ANSWER);
+        s->g->mode[DOWN] = MODE_TUNNEL;
+        return;
+    }
     judge_bytes(&t->x, text);
     round_forget(s->d, s->g, DOWN);
     s->g->mode[DOWN] = MODE_OPAQUE;
@@ -367,6 +388,25 @@ static size_t skip_body(struct said *s, struct body *b)
     return (size_t)n;
 }
 
+/* Another answer where a body should be: what nobody saw asked was a HEAD. */
+static bool is_bodyless(const struct said *s, const struct round *t, const struct body *b)
+{
+    return t->x.asked == ASKED_UNSEEN && s->at_start && b->payload == 0 &&
+           head_guess_response(s->p.bytes) == PARSE_OK;
+}
+
+static size_t begin_next_unseen(struct said *s, struct round *t)
+{
+    end_body(s, t);
+    t = s->g->last && !s->g->last->answered_all ? s->g->last : round_begin(s);
+    if (!t)
+        return s->p.len;
+    t->x.asked = ASKED_UNSEEN;
+    t->x.content_unseen = true;
+    t->asked_head = t->asked_all = t->keeps = true;
+    return 0;
+}
+
 /* As much of a refusal's page as the judge looks at. */
 static void keep_page(struct said *s, const struct round *t, struct span data)
 {
@@ -392,6 +432,8 @@ static size_t take_body(struct said *s)
 
     if (!t || b->done)
         return s->p.len;
+    if (is_bodyless(s, t, b))
+        return begin_next_unseen(s, t);
     exchange_mark(&t->x, MARK_BODY, s->p.at_ns, s->p.number);
     if (s->p.bytes.len == 0) {
         used = skip_body(s, b);
@@ -483,6 +525,8 @@ void dialog_answer_end(struct dialogs *d, struct dialog *g, struct round *t)
         }
     } else if (is_next && g->mode[DOWN] == MODE_HEAD) {
         end_in_head(d, g, t);
+    } else if (is_next && g->mode[DOWN] == MODE_SEEK) {
+        t->x.content_unseen = true;
     }
     if (t->maybe_page) { /* the field says HTML, but no page came */
         t->maybe_page = t->has_head = false;

@@ -31,7 +31,6 @@ static struct target split_target(struct span text)
     struct target t = {.path = text};
     struct span rest;
     size_t n = 0;
-    long user;
 
     if (!at)
         return t;
@@ -41,8 +40,7 @@ static struct target split_target(struct span text)
         n++;
     t.authority = (struct span){rest.ptr, n};
     t.path = (struct span){rest.ptr + n, rest.len - n};
-    while ((user = span_find(t.authority, '@')) >= 0)
-        t.authority = (struct span){t.authority.ptr + user + 1, t.authority.len - (size_t)user - 1};
+    t.authority = head_skip_user(t.authority);
     return t;
 }
 
@@ -51,6 +49,7 @@ static void set_authority(struct exchange *x, struct span text, uint16_t port)
     char out[AUTHORITY_TEXT_MAX];
     struct authority a;
 
+    text = head_skip_user(text);
     if (!authority_parse_default(text, port, &a)) { /* odd, but that is what was asked for */
         flow_set_span(&x->target, (struct span){text.ptr, text.len < 255 ? text.len : 255});
         x->by_name = true;
@@ -68,8 +67,10 @@ static void set_url(struct exchange *x, struct span scheme, struct span authorit
                      (int)(authority.len < 300 ? authority.len : 300), authority.ptr,
                      (int)(path.len < URL_MAX ? path.len : URL_MAX), path.ptr);
 
-    if (n > 0)
-        flow_set_text(&x->url, url);
+    if (n < 0)
+        return;
+    head_hide_user(url);
+    flow_set_text(&x->url, url);
 }
 
 /* Absolute and origin form of one request give one number. */
@@ -219,6 +220,7 @@ static size_t take_hole(struct said *s)
         return 0;
     }
     take_unknown(s, t, ASKED_UNSEEN);
+    exchange_mark(&t->x, MARK_REQUEST_END, s->p.at_ns, s->p.number);
     t->x.content_unseen = true;
     t->keeps = true;
     s->g->mode[UP] = MODE_SEEK;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "capture/inside.h"
 #include "capture/round.h"
@@ -22,6 +23,7 @@ enum { MESSAGE_SERVER_HELLO = 2, MESSAGE_CERTIFICATE = 11 };
 #define HASHED_BYTES 27 /* headers, version, half of the random: no capture's snaplen is below */
 #define RANDOM_AT 11    /* of a ClientHello's bytes */
 #define TLS13 0x0304
+#define TICKETS_NS (100 * NS_PER_MS) /* from the first to the second */
 #define TICKET_MAX 2048
 
 static unsigned byte_at(struct span s, size_t at)
@@ -249,7 +251,7 @@ static void collect_no_more(struct said *s, struct round *t)
     struct span text = round_kept(s->g, s->dir);
 
     t->x.content_unseen |= !t->x.hello_whole[s->dir];
-    if (s->dir == UP && !t->x.hello_hash && text.len >= HASHED_BYTES) {
+    if (s->dir == UP && !t->x.hello_whole[UP] && text.len >= HASHED_BYTES) {
         hash_hello(&t->x, text);
         open_inside(s, &t->x, text);
         round_tell(s, t);
@@ -273,35 +275,49 @@ static void collect(struct said *s, struct round *t, bool record_ended)
 
 /* ---- records */
 
-/* In TLS 1.3 tickets look like answers.  Two of one size in one packet, before anything else, are
- * what most libraries send behind the handshake; an answer is hardly ever cut that way. */
+/* In TLS 1.3 tickets look like answers.  Two of one size at once, before anything else, are what
+ * most libraries send behind the handshake; an answer is hardly ever cut that way.  The request may
+ * stand before them, between them or behind them. */
 static bool is_second_ticket(const struct said *s, const struct round *t)
 {
     const struct exchange *x = &t->x;
+    uint64_t first_ns = exchange_get_ns(x, MARK_INNER_ANSWER);
 
-    return x->is_tls13 && t->ticket_len > 0 && t->ticket_len <= TICKET_MAX &&
-           t->ticket_len == x->sides[DOWN].records.last_len &&
-           x->packets[MARK_INNER_ANSWER] == s->p.number;
+    if (t->ticket_len == 0 || t->ticket_len != x->sides[DOWN].records.last_len)
+        return false;
+    return !first_ns || x->packets[MARK_INNER_ANSWER] == s->p.number ||
+           (x->sides[UP].since_other == 0 && s->p.at_ns <= first_ns + TICKETS_NS);
+}
+
+/* Whether this record may be the first of two. */
+static bool is_first_ticket(const struct round *t)
+{
+    const struct exchange *x = &t->x;
+
+    return x->is_tls13 && !t->had_tickets && x->packets[MARK_TLS_END] > 0 &&
+           x->packets[MARK_INNER_ANSWER] == 0 && x->sides[DOWN].records.last_len <= TICKET_MAX;
 }
 
 static void take_inner_answer(const struct said *s, struct round *t)
 {
     struct exchange *x = &t->x;
-    bool is_first = x->packets[MARK_INNER_ANSWER] == 0;
+    bool second = is_second_ticket(s, t), first = !second && is_first_ticket(t);
+    uint32_t asked = x->sides[UP].since_other;
 
-    s->g->only_tickets = false;
+    t->ticket_len = first ? x->sides[DOWN].records.last_len : 0;
+    t->had_tickets |= second;
+    s->g->only_tickets = second && x->packets[MARK_INNER] > 0;
     if (x->packets[MARK_INNER] == 0)
         return;
-    if (!is_first && is_second_ticket(s, t)) {
+    if (second) {
         exchange_unmark(x, MARK_INNER_ANSWER);
         exchange_unmark(x, MARK_BODY);
-        s->g->only_tickets = true;
     } else {
         exchange_mark(x, MARK_INNER_ANSWER, s->p.at_ns, s->p.number);
         exchange_mark(x, MARK_BODY, s->p.at_ns, s->p.number);
     }
-    t->ticket_len = is_first && !t->had_tickets ? x->sides[DOWN].records.last_len : 0;
-    t->had_tickets |= s->g->only_tickets;
+    if (first)
+        s->g->asked = (uint16_t)(asked < UINT16_MAX ? asked : UINT16_MAX);
 }
 
 static void begin_record(const struct said *s, struct round *t)

@@ -33,8 +33,6 @@ void dialog_unseen_begin(struct said *s, struct round *t)
     }
     round_forget(s->d, s->g, s->dir);
     s->g->mode[s->dir] = MODE_UNSEEN;
-    if (s->dir == UP && s->g->mode[DOWN] == MODE_TUNNEL)
-        s->g->mode[DOWN] = MODE_UNSEEN;
     if (!t->is_told)
         round_tell(s, t);
 }
@@ -100,6 +98,10 @@ size_t dialog_unseen_take(struct said *s)
 
     if (!t)
         return s->p.len;
+    if (s->dir == UP && t->answered_all) { /* that was another request */
+        s->g->mode[UP] = MODE_HEAD;
+        return 0;
+    }
     if (s->dir == UP)
         hear_client(s, &t->x);
     else

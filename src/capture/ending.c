@@ -14,6 +14,7 @@
 #include "capture/beyond.h"
 #include "capture/copies.h"
 #include "capture/cuts.h"
+#include "capture/doubts.h"
 #include "capture/issuers.h"
 #include "capture/look.h"
 #include "capture/moments.h"
@@ -55,7 +56,7 @@ void endings_free(struct endings *e)
 /* A certificate that the client took, and that an inspector made. */
 static void refine_issuer(struct endings *n, const struct look *l, struct ending *e)
 {
-    const struct flow_tls *t = l->x->tls;
+    const struct flow_tls *t = l->f->tls;
     enum side by = l->x->proxied ? SIDE_PROXY : SIDE_NETWORK;
     const char *issuer = t ? t->issuer : NULL, *product, *other;
 
@@ -184,6 +185,7 @@ void endings_make(struct endings *n, const struct exchange *x, enum conn_end how
     copies_write(&l);
     e = judge(n, &l);
     doubt(&l, &e);
+    doubts_refine(&l, &e);
     remarks_write_evidence(&l, &e);
     remarks_write_reason(&l, &e);
     moments_write(&l, e.verdict);

@@ -233,8 +233,18 @@ static void give_out(struct fragments *f, struct whole *w, uint32_t captured, st
     drop(f, (unsigned)(w - f->wholes));
 }
 
+/* TCP, ICMP, and what may stand before them: others are not taken apart anyway. */
+static bool is_wanted(uint8_t protocol)
+{
+    static const uint8_t wanted[] = {6, 1, 58, 0, 43, 51, 60};
+
+    return memchr(wanted, protocol, sizeof wanted) != NULL;
+}
+
 bool fragment_add(struct fragments *f, struct packet *p)
 {
+    if (!is_wanted(p->fragment_protocol))
+        return false;
     struct whole *w = find(f, p);
     uint32_t end = p->fragment_offset + p->fragment_len, captured;
 

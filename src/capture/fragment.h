@@ -15,9 +15,10 @@ struct fragments;
 struct fragments *fragment_new(void);
 void fragment_free(struct fragments *f);
 
-/* Takes a packet of kind PACKET_FRAGMENT; copies what it has to keep.  True: it was the last that
- * was missing, and *p is the whole packet now (what is not the whole's stays: number and times are
- * those of this fragment); its payload holds until the next call. */
+/* Takes a packet of kind PACKET_FRAGMENT, and copies what it has to keep, unless it is of a
+ * protocol that nobody here wants.  True: it was the last that was missing, and *p is the whole
+ * packet now (what is not the whole's stays: number and times are those of this fragment); its
+ * payload holds until the next call. */
 bool fragment_add(struct fragments *f, struct packet *p);
 
 /* Packets that were never whole: given up for age or room, or still waiting. */

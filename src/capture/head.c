@@ -262,3 +262,23 @@ void head_read_response(struct span bytes, struct http1_head *out)
     out->reason = span_trim(line);
     take_fields(out, rest);
 }
+
+struct span head_skip_user(struct span authority)
+{
+    const char *at = authority.len > 0 ? memrchr(authority.ptr, '@', authority.len) : NULL;
+
+    if (!at)
+        return authority;
+    return (struct span){at + 1, authority.len - (size_t)(at + 1 - authority.ptr)};
+}
+
+void head_hide_user(char *url)
+{
+    for (char *at = url; (at = strstr(at, "//"));) {
+        struct span authority = {at + 2, strcspn(at + 2, "/?# ")};
+        struct span rest = head_skip_user(authority);
+
+        at += 2;
+        memmove(at, rest.ptr, strlen(rest.ptr) + 1);
+    }
+}

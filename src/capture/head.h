@@ -25,3 +25,10 @@ size_t head_find_end(struct span bytes, size_t from);
  * whether the target is whole.  Spans borrow from the bytes. */
 void head_read_request(struct span bytes, struct http1_head *out);
 void head_read_response(struct span bytes, struct http1_head *out);
+
+/* Takes out of a URL, in place, who it names with a password ("http://me:secret@…"), wherever in it
+ * that stands. */
+void head_hide_user(char *url);
+
+/* The same of an authority: what stands behind the last '@'. */
+struct span head_skip_user(struct span authority);

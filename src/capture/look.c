@@ -38,17 +38,26 @@ static int first_of(const uint64_t at[2])
     return at[DOWN] && (!at[UP] || at[DOWN] < at[UP]) ? DOWN : UP;
 }
 
-/* An RST behind both FINs is how a socket answers what comes too late: the FINs count. */
+/* An RST behind both FINs is how a socket answers what comes too late, and an RST of a client that
+ * has all that the other side said before its FIN is how some programs close: the FINs count. */
+static bool is_afterthought(const struct look *l, const struct farewell *w, enum dir rst)
+{
+    uint64_t fins = w->fin_ns[UP] > w->fin_ns[DOWN] ? w->fin_ns[UP] : w->fin_ns[DOWN];
+
+    if (!w->fin_ns[DOWN] || fins > w->rst_ns[rst])
+        return false;
+    return w->fin_ns[UP] || (rst == UP && stream_unacked(&l->c->streams[DOWN]) == 0);
+}
+
 static void read_close(struct look *l)
 {
     struct farewell w = read_farewell(l->c);
     int fin = first_of(w.fin_ns), rst = first_of(w.rst_ns);
-    uint64_t fins = w.fin_ns[UP] > w.fin_ns[DOWN] ? w.fin_ns[UP] : w.fin_ns[DOWN];
 
     if (!l->x->is_last || (fin < 0 && rst < 0))
         return;
     l->closed = true;
-    l->by_rst = rst >= 0 && !(w.fin_ns[UP] && w.fin_ns[DOWN] && fins <= w.rst_ns[rst]);
+    l->by_rst = rst >= 0 && !is_afterthought(l, &w, (enum dir)rst);
     l->closer = (enum dir)(l->by_rst ? rst : fin);
     l->close_ns = l->by_rst ? w.rst_ns[rst] : w.fin_ns[fin];
     l->close_number = l->by_rst ? w.rst_number[rst] : w.fin_number[fin];
@@ -199,11 +208,6 @@ struct ending look_conclude(const struct look *l, enum verdict v, enum side by, 
     va_end(ap);
     flow_set_text(&l->f->reason, *reason ? reason : NULL);
     return (struct ending){v, by, c, SIDE_NOBODY};
-}
-
-enum certainty look_certainty(const struct look *l)
-{
-    return l->closed ? CERTAINTY_SEEN : CERTAINTY_INFERRED;
 }
 
 bool look_is_waiting(const struct look *l)

@@ -63,9 +63,6 @@ const char *look_name_host(const struct look *l, const struct endpoint *e, char 
 struct ending look_conclude(const struct look *l, enum verdict v, enum side by, enum certainty c,
                             const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
-/* What only the end of the capture shows may still have been on its way: inferred. */
-enum certainty look_certainty(const struct look *l);
-
 /* Whether it was quiet for so long that it counts; where a text ends, nothing is known of time. */
 bool look_is_waiting(const struct look *l);
 

@@ -71,8 +71,8 @@ static bool is_unknown(const struct look *l, enum phase p)
         return true;
     if (is_hidden(l))
         return p > PHASE_PROXY_TLS && p < PHASE_TRANSFER;
-    return (x->content_unseen || l->unseen[UP] || l->unseen[DOWN]) && p > PHASE_CONNECT &&
-           p < PHASE_TRANSFER;
+    return l->c->established && (x->content_unseen || l->unseen[UP] || l->unseen[DOWN]) &&
+           p > PHASE_CONNECT && p < PHASE_TRANSFER;
 }
 
 /* ---- what is said of it */

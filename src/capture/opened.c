@@ -60,6 +60,8 @@ void opened_refine(const struct look *l, struct ending *e)
     for (unsigned i = s->answers_len > TOLD_MAX ? s->answers_len - TOLD_MAX : 0; i < s->answers_len;
          i++)
         note_answer(l, &s->answers[i]);
+    if (e->verdict == VERDICT_RESET_BY_CLIENT && !last->unfinished && !s->failed)
+        conclude(l, e, VERDICT_OK, SIDE_CLIENT, "the client had its whole answer when it reset");
     if (e->verdict != VERDICT_OK)
         return;
     if (last->unfinished && !s->failed && l->closed && l->closer == DOWN)

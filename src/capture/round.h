@@ -58,6 +58,7 @@ struct dialog {
     uint64_t last_ns; /* of the last bytes, either way */
     uint64_t established_ns;
     uint32_t last_number, established_number;
+    uint16_t asked; /* bytes up before what may be a session ticket */
     uint8_t last_dir;
     uint8_t mode[2];       /* enum mode */
     bool collects[2];      /* MODE_TLS: a hello (or certificate) is being collected */

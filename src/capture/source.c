@@ -36,8 +36,9 @@ struct capture_source {
     unsigned inputs_len;
     unsigned *heap; /* of inputs that have a packet, the earliest first */
     unsigned heap_len;
-    bool is_given;    /* the packet at the heap's top was given out */
-    bool is_over;     /* the only file is */
+    bool is_given; /* the packet at the heap's top was given out */
+    bool is_over;  /* the only file is */
+    bool is_lost_told;
     uint64_t line_ns; /* of the last packet */
     char *interface;  /* heap */
     struct live *live;
@@ -435,21 +436,44 @@ static int next_of_files(struct capture_source *s, struct packet *out)
     return 0;
 }
 
-int capture_source_next(struct capture_source *s, struct packet *out)
+static int next_of_file(struct capture_source *s, struct packet *out)
 {
     struct input *only = s->inputs;
     int error = 0;
 
-    if (s->live)
-        return next_live(s, out);
-    if (s->inputs_len > 1)
-        return next_of_files(s, out);
     if (s->stopped || s->is_over)
         return 0;
     if (advance(s, only, &error))
         return give(s, only->file, out);
     s->is_over = true;
     return error;
+}
+
+/* All was read: packets that were not there as a whole. */
+static void note_lost(struct capture_source *s)
+{
+    uint64_t lost = fragment_get_lost(s->fragments);
+    struct err text;
+
+    if (lost == 0 || s->is_lost_told)
+        return;
+    s->is_lost_told = true;
+    err_set(&text,
+            "IP packets of which fragments are missing: %llu (a filter by ports lets only "
+            "the first of each through)",
+            (unsigned long long)lost);
+    add_trouble(s, NULL, text.text);
+}
+
+int capture_source_next(struct capture_source *s, struct packet *out)
+{
+    int got = s->live             ? next_live(s, out)
+              : s->inputs_len > 1 ? next_of_files(s, out)
+                                  : next_of_file(s, out);
+
+    if (got == 0)
+        note_lost(s);
+    return got;
 }
 
 /* --- asking ---------------------------------------------------------------------------------- */

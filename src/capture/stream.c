@@ -231,7 +231,7 @@ static void take_same_ack(struct conn_turn *t, bool has_sacks)
     const struct packet *p = t->p;
     struct stream_rare *r;
 
-    if (p->payload_len || p->flags & (PACKET_SYN | PACKET_FIN) || p->window == 0 ||
+    if (p->payload_len || p->flags & (PACKET_SYN | PACKET_FIN | PACKET_RST) || p->window == 0 ||
         !stream_is_before(t->o->acked, t->o->top) || (!has_sacks && p->window != t->s->window) ||
         (!has_sacks && p->sacks_len))
         return;
@@ -274,7 +274,7 @@ void stream_take_ack(struct conn_turn *t)
     has_sacks = t->p->sacks_len && take_sacks(t);
     if (!is_new && ack == o->acked)
         take_same_ack(t, has_sacks);
-    if (!(t->p->flags & PACKET_SYN)) {
+    if (!(t->p->flags & (PACKET_SYN | PACKET_RST))) {
         if (t->p->window == 0 || t->s->rare)
             take_window(t);
         t->s->window = t->p->window;

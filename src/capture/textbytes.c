@@ -5,7 +5,10 @@
 #include "base/util.h"
 #include "capture/texthead.h"
 
-enum { LINES_MAX = 500 };
+enum {
+    LINES_MAX = 500,
+    WRAPPED_LEN = 50, /* no program wraps a shorter line */
+};
 
 /* Numbers of the link layers that -xx and -XX print, and of none (-x, -X). */
 enum { LINK_ETHERNET = 1, LINK_RAW = 101, LINK_LOOP = 108, LINK_COOKED = 113, LINK_COOKED2 = 276 };
@@ -206,4 +209,72 @@ bool textbytes_take_ascii(struct textlines *l, const struct dumptext *d, struct 
         return true;
     buf_consume(out, out->len);
     return false;
+}
+
+/* --- lines of HTTP --- */
+
+/* The line without what quotes put in front of it, from its tab on; empty: it has none. */
+static struct span from_tab(struct span line)
+{
+    while (line.len > 0 && (line.ptr[0] == '>' || line.ptr[0] == '|' || line.ptr[0] == ' '))
+        line.ptr++, line.len--;
+    return line.len > 0 && line.ptr[0] == '\t' ? line : (struct span){"", 0};
+}
+
+static bool is_packet_line(struct span line)
+{
+    struct dumptext d;
+    uint32_t offset;
+    uint8_t row[16];
+
+    return dumptext_parse(line, &d) || dumptext_parse_hex(line, &offset, row) > 0;
+}
+
+/* The line `i` ahead as one of HTTP: with its tab, or (where the one before was long) the rest of
+ * such a line that was wrapped. */
+static bool peek_http(struct textlines *l, unsigned i, bool was_long, struct span *out,
+                      bool *is_rest)
+{
+    struct span line, next;
+
+    if (!textlines_peek(l, i, &line) || is_packet_line(line))
+        return false;
+    *is_rest = from_tab(line).len == 0;
+    if (!*is_rest) {
+        *out = from_tab(line);
+        out->ptr++, out->len--;
+        return true;
+    }
+    if (!was_long || texthead_is_blank(line) || !textlines_peek(l, i + 1, &next) ||
+        is_packet_line(next) || from_tab(next).len == 0 || !textlines_peek(l, i, &line))
+        return false;
+    *out = span_trim(line);
+    return true;
+}
+
+bool textbytes_take_lines(struct textlines *l, size_t len, struct buf *work, struct buf *out)
+{
+    struct span line;
+    unsigned n = 0;
+    bool is_rest, is_long = false;
+
+    buf_consume(work, work->len);
+    buf_consume(out, out->len);
+    while (n < LINES_MAX && work->len < len && peek_http(l, n, is_long, &line, &is_rest)) {
+        if (n == 0 && !begins_head(line))
+            return false;
+        if ((n > 0 && !buf_append(work, is_rest ? " " : "\n", 1)) ||
+            !buf_append(work, line.ptr, line.len))
+            break;
+        is_long = line.len >= WRAPPED_LEN;
+        n++;
+    }
+    if (n == 0)
+        return false;
+    buf_append(work, "\n", 1); /* each line was printed with its end */
+    restore(buf_span(work), len, true, out);
+    if (out->len > len)
+        out->len = (uint32_t)len;
+    textlines_skip(l, n);
+    return true;
 }

@@ -22,6 +22,10 @@ size_t textbytes_take_hex(struct textlines *l, struct buf *bytes);
  * `d`.  False: it is not, or it is neither TCP nor an ICMP error. */
 bool textbytes_parse_hex(struct span bytes, const struct dumptext *d, struct packet *out);
 
+/* Takes the text that -v prints of HTTP, each line behind a tab, into `out` (emptied first), as far
+ * as the `len` bytes of the payload go.  False: there is none. */
+bool textbytes_take_lines(struct textlines *l, size_t len, struct buf *work, struct buf *out);
+
 /* Whether characters of the packet `d` come next: its header begins there, as -A prints it. */
 bool textbytes_has_ascii(struct textlines *l, const struct dumptext *d, struct buf *work);
 

@@ -34,6 +34,7 @@ bool texthead_is_blank(struct span line);
 struct texthead {
     enum texthead_kind kind;
     bool is_connect, is_head; /* a request's method */
+    bool is_secure;           /* CONNECT to port 443: what follows is TLS */
     uint16_t status;          /* of a response */
     uint64_t length;          /* Content-Length, 0: none */
 };

@@ -1,6 +1,8 @@
 #include "capture/textlines.h"
 
 #include <assert.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/util.h"
 
@@ -8,7 +10,7 @@ enum { BYTES_MAX = 512 * 1024 };
 
 void textlines_init(struct textlines *l, text_line_fn next, void *owner)
 {
-    *l = (struct textlines){.next = next, .owner = owner, .number = 1};
+    *l = (struct textlines){.next = next, .owner = owner};
     buf_init(&l->bytes, BYTES_MAX);
 }
 
@@ -101,7 +103,7 @@ static bool fetch(struct textlines *l)
         l->ended = true;
         return false;
     }
-    if (l->number == 1 && l->len == 0 && line.len >= 3 && memcmp(line.ptr, "\xef\xbb\xbf", 3) == 0)
+    if (l->fetched == 0 && line.len >= 3 && memcmp(line.ptr, "\xef\xbb\xbf", 3) == 0)
         line = (struct span){line.ptr + 3, line.len - 3}; /* a byte order mark */
     if (!l->has_entities)
         l->has_entities = has_entity(line);
@@ -114,29 +116,64 @@ static bool fetch(struct textlines *l)
         line.len = BYTES_MAX / 2;
     n = clean(l, line, room);
     buf_commit(&l->bytes, n);
-    l->lens[(l->head + l->len++) % TEXTLINES_AHEAD] = (uint32_t)n;
+    l->ahead[(l->head + l->len) % TEXTLINES_AHEAD].len = (uint32_t)n;
+    l->ahead[(l->head + l->len++) % TEXTLINES_AHEAD].number = ++l->fetched;
     return true;
+}
+
+/* Bytes of the first `n` lines ahead. */
+static size_t len_of(const struct textlines *l, unsigned n)
+{
+    size_t len = 0;
+
+    for (unsigned k = 0; k < n; k++)
+        len += l->ahead[(l->head + k) % TEXTLINES_AHEAD].len;
+    return len;
 }
 
 bool textlines_peek(struct textlines *l, unsigned i, struct span *out)
 {
-    size_t off = 0;
-
     while (l->len <= i)
         if (!fetch(l))
             return false;
-    for (unsigned k = 0; k < i; k++)
-        off += l->lens[(l->head + k) % TEXTLINES_AHEAD];
-    *out = (struct span){buf_span(&l->bytes).ptr + off, l->lens[(l->head + i) % TEXTLINES_AHEAD]};
+    *out = (struct span){buf_span(&l->bytes).ptr + len_of(l, i),
+                         l->ahead[(l->head + i) % TEXTLINES_AHEAD].len};
     return true;
+}
+
+uint32_t textlines_get_number(struct textlines *l)
+{
+    struct span line;
+
+    return textlines_peek(l, 0, &line) ? l->ahead[l->head].number : 0;
 }
 
 void textlines_skip(struct textlines *l, unsigned n)
 {
     assert(n <= l->len);
-    for (unsigned k = 0; k < n; k++)
-        buf_consume(&l->bytes, l->lens[(l->head + k) % TEXTLINES_AHEAD]);
+    buf_consume(&l->bytes, len_of(l, n));
     l->head = (l->head + n) % TEXTLINES_AHEAD;
     l->len -= n;
-    l->number += n;
+}
+
+bool textlines_move_to_front(struct textlines *l, unsigned from)
+{
+    size_t front = len_of(l, from), back = l->bytes.len - front;
+    char *bytes = buf_span(&l->bytes).len ? l->bytes.ptr + l->bytes.off : NULL;
+    char *copy;
+
+    if (!l->ended || from >= l->len || !bytes || !(copy = malloc(back + 1)))
+        return false;
+    memcpy(copy, bytes + front, back);
+    memmove(bytes + back, bytes, front);
+    memcpy(bytes, copy, back);
+    free(copy);
+    /* the same with what is known of each: the last line to the front, as often as it takes */
+    for (unsigned moves = l->len - from; moves > 0; moves--) {
+        unsigned last = (l->head + l->len - 1) % TEXTLINES_AHEAD;
+
+        l->head = (l->head + TEXTLINES_AHEAD - 1) % TEXTLINES_AHEAD;
+        l->ahead[l->head] = l->ahead[last];
+    }
+    return true;
 }

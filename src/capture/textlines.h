@@ -19,9 +19,11 @@ struct textlines {
     text_line_fn next;
     void *owner;
     struct buf bytes; /* of the lines ahead, one behind the other */
-    uint32_t lens[TEXTLINES_AHEAD];
-    unsigned head, len; /* of `lens`, a ring */
-    uint32_t number;    /* of the first line ahead, 1 is the text's first */
+    struct {
+        uint32_t len, number; /* 1 is the text's first */
+    } ahead[TEXTLINES_AHEAD];
+    unsigned head, len; /* of `ahead`, a ring */
+    uint32_t fetched;   /* lines so far */
     bool ended;         /* no more will come */
     bool has_entities;  /* "&gt;" stands for ">" */
 };
@@ -33,5 +35,12 @@ void textlines_fini(struct textlines *l);
  * it is too far ahead. */
 bool textlines_peek(struct textlines *l, unsigned i, struct span *out);
 
+/* The number of the next line, 0: there is none. */
+uint32_t textlines_get_number(struct textlines *l);
+
 /* Steps over `n` lines that were peeked at. */
 void textlines_skip(struct textlines *l, unsigned n);
+
+/* Puts the lines from the `from`-th ahead on, up to the text's end, in front of the others; they
+ * keep their numbers.  False, and nothing moves: the end is not in sight, or memory is out. */
+bool textlines_move_to_front(struct textlines *l, unsigned from);

@@ -150,7 +150,7 @@ static void begin_anew(struct textseq_conn *c, int dir)
 {
     memset(c->sides, 0, sizeof c->sides);
     c->opener = dir;
-    c->is_tunnel = c->asked_connect = c->asked_head = false;
+    c->is_tunnel = c->asked_connect = c->asked_head = c->asked_secure = false;
     c->generation++;
 }
 
@@ -398,6 +398,7 @@ void textseq_place(struct textseq_conn *c, int dir, const struct dumptext *d, ui
     if (is_syn && !(s->syn && s->begun))
         begin_syn(s, d, c->generation);
     out->flags = d->flags;
+    out->payload_len = len;
     out->seq = is_syn ? s->base : place_seq(s, d, len, taken);
     if ((int32_t)(out->seq + taken - s->next) > 0)
         s->next = out->seq + taken;

@@ -51,6 +51,7 @@ struct textseq_conn {
     int opener;                     /* who sent the SYN, or asked; -1: unknown */
     bool is_tunnel;                 /* CONNECT was answered by 2xx: no text any more */
     bool asked_connect, asked_head; /* the last request */
+    bool asked_secure;              /* CONNECT, to port 443 */
     uint16_t generation;
     struct textseq_conn *chain; /* private: of the table */
     struct list age;            /* private: oldest first */
@@ -79,8 +80,8 @@ struct textseq_conn *textseq_find_sender(struct textseq *t, const struct addr *f
 /* Who opened it, by the SYN, the request or else by the ports: 0 or 1. */
 int textseq_get_opener(const struct textseq_conn *c);
 
-/* Sets seq, ack, flags, window and SACKs of *out, and what follows from them, for a segment of
- * `len` bytes from side `dir` with the numbers of `d`. */
+/* Sets seq, ack, flags, payload_len, window and SACKs of *out, and what follows from them, for a
+ * segment of `len` bytes from side `dir` with the numbers of `d`. */
 void textseq_place(struct textseq_conn *c, int dir, const struct dumptext *d, uint32_t len,
                    struct packet *out);
 

@@ -59,7 +59,7 @@ static bool is_sent_in_vain(const struct look *l)
 }
 
 /* The proxy was asked.  Without one, the same silence is the target's. */
-static struct ending silent(const struct look *l, enum certainty c, const char *why)
+static struct ending judge_silence(const struct look *l, enum certainty c, const char *why)
 {
     double waited = (double)l->quiet_ns / 1e9;
 
@@ -98,7 +98,7 @@ static struct ending judge_closed_unanswered(const struct look *l)
         return look_conclude(l, VERDICT_UPSTREAM_FAILED, SIDE_TARGET, CERTAINTY_SEEN,
                              "closed without a byte of an answer");
     if (waited)
-        return silent(l, CERTAINTY_SEEN, "no answer until the client closed");
+        return judge_silence(l, CERTAINTY_SEEN, "no answer until the client closed");
     return look_conclude(l, VERDICT_CLIENT_GONE, SIDE_CLIENT, CERTAINTY_SEEN,
                          "%s from the client %.1f s after its request", l->by_rst ? "RST" : "FIN",
                          (double)(l->close_ns - l->last_ns) / 1e9);
@@ -114,7 +114,7 @@ struct ending unanswered_judge_request(const struct look *l)
     if (judge_path(&s, l->f, &e))
         return e;
     if (is_sent_in_vain(l))
-        return silent(l, CERTAINTY_SEEN, "the request is never acknowledged");
+        return judge_silence(l, CERTAINTY_SEEN, "the request is never acknowledged");
     if (is_answer_unseen(l))
         return look_conclude(l, VERDICT_OPEN, SIDE_NOBODY, CERTAINTY_INFERRED,
                              "the answer is not in the capture");
@@ -123,7 +123,7 @@ struct ending unanswered_judge_request(const struct look *l)
     if (l->closed)
         return judge_closed_unanswered(l);
     if (look_is_waiting(l))
-        return silent(l, CERTAINTY_INFERRED, "no answer until the capture ends");
+        return judge_silence(l, CERTAINTY_INFERRED, "no answer until the capture ends");
     return look_conclude(l, VERDICT_OPEN, SIDE_NOBODY, CERTAINTY_SEEN, "%s", "");
 }
 
@@ -134,7 +134,8 @@ struct ending unanswered_judge_head(const struct look *l)
                                                CERTAINTY_SEEN, "RST inside the answer's head")
                                : resets_conclude(l, "inside the answer's head");
     if (look_is_waiting(l))
-        return look_conclude(l, VERDICT_STALLED, l->far, look_certainty(l),
+        return look_conclude(l, VERDICT_STALLED, l->far,
+                             l->closed ? CERTAINTY_SEEN : CERTAINTY_INFERRED,
                              "the answer's head stands still");
     if (l->closed)
         return look_conclude(l, VERDICT_INCOMPLETE, look_side(l, l->closer), CERTAINTY_SEEN,

@@ -3,14 +3,11 @@
  * ends, and what the packet is.  Where it begins is found by trying word after word. */
 #include "wire/dumptext.h"
 
-#include <sys/socket.h>
-
-#include "base/clock.h"
 #include "base/num.h"
 #include "base/util.h"
 #include "wire/dumptext_private.h"
 
-enum { PREFIX_MAX = 160, PREFIX_WORDS_MAX = 16, NAME_MAX_LEN = 255 };
+enum { PREFIX_MAX = 160, PREFIX_WORDS_MAX = 16 };
 
 struct span dumptext_take_word(struct span *rest)
 {
@@ -22,23 +19,9 @@ struct span dumptext_take_word(struct span *rest)
     return word;
 }
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static size_t digits_len(struct span s)
-{
-    size_t n = 0;
-
-    while (n < s.len && is_digit(s.ptr[n]))
-        n++;
-    return n;
-}
-
 bool dumptext_take_number(struct span *rest, uint64_t max, uint64_t *out)
 {
-    size_t n = digits_len(*rest);
+    size_t n = dumptext_digits_len(*rest);
 
     if (!num_parse_u64((struct span){rest->ptr, n}, max, out))
         return false;
@@ -58,197 +41,6 @@ size_t dumptext_bracket_len(struct span s)
             return i + 1;
     }
     return s.len;
-}
-
-/* --- ports and ends --- */
-
-uint16_t dumptext_find_service(struct span name)
-{
-    static const struct {
-        struct span name;
-        uint16_t port;
-    } services[] = {
-        {SPAN_INIT("http"), 80},          {SPAN_INIT("www"), 80},
-        {SPAN_INIT("https"), 443},        {SPAN_INIT("http-alt"), 8080},
-        {SPAN_INIT("webcache"), 8080},    {SPAN_INIT("http-proxy"), 8080},
-        {SPAN_INIT("squid"), 3128},       {SPAN_INIT("squid-http"), 3128},
-        {SPAN_INIT("ndl-aas"), 3128},     {SPAN_INIT("tproxy"), 8081},
-        {SPAN_INIT("https-alt"), 8443},   {SPAN_INIT("pcsync-https"), 8443},
-        {SPAN_INIT("ddi-tcp-1"), 8888},   {SPAN_INIT("privoxy"), 8118},
-        {SPAN_INIT("socks"), 1080},       {SPAN_INIT("domain"), 53},
-        {SPAN_INIT("ssh"), 22},           {SPAN_INIT("irdmi"), 8000},
-        {SPAN_INIT("vcom-tunnel"), 8001}, {SPAN_INIT("sunwebadmin"), 8800},
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(services); i++)
-        if (span_equal_nocase(name, services[i].name))
-            return services[i].port;
-    return 0;
-}
-
-/* What may stand in an address or a name, also in one that was made unreadable ("x.x.x.7", "***").
- */
-static bool is_host(struct span s)
-{
-    if (s.len == 0 || s.len > NAME_MAX_LEN)
-        return false;
-    for (size_t i = 0; i < s.len; i++)
-        if ((unsigned char)s.ptr[i] <= ' ' || memchr(",;\"()>{}", s.ptr[i], 9))
-            return false;
-    return true;
-}
-
-static void set_host(struct span host, struct dumptext_end *out)
-{
-    struct span inside = host;
-
-    if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
-        inside = (struct span){host.ptr + 1, host.len - 2};
-    if (!addr_parse(inside, &out->at.addr))
-        out->name = host;
-}
-
-static void set_port(struct span port, struct dumptext_end *out)
-{
-    uint64_t n;
-
-    if (num_parse_u64(port, UINT16_MAX, &n))
-        out->at.port = (uint16_t)n;
-    else if (!(out->at.port = dumptext_find_service(port)))
-        out->service = port;
-}
-
-bool dumptext_parse_end(struct span text, bool with_port, struct dumptext_end *out)
-{
-    size_t cut = text.len;
-
-    *out = (struct dumptext_end){0};
-    if (!is_host(text))
-        return false;
-    if (!with_port || addr_parse(text, &out->at.addr)) {
-        set_host(text, out);
-        return true;
-    }
-    while (cut > 0 && text.ptr[cut - 1] != '.' && text.ptr[cut - 1] != ']')
-        cut--;
-    if (cut > 1 && text.ptr[cut - 1] == '.' && span_find(dumptext_after(text, cut), ':') < 0) {
-        set_host((struct span){text.ptr, cut - 1}, out);
-        set_port(dumptext_after(text, cut), out);
-        return out->at.port || out->service.len > 0 || cut == text.len - 1;
-    }
-    /* not as tcpdump writes it: "[2001:db8::1]:443", "client:40000", or a name alone */
-    cut = text.len;
-    while (cut > 0 && is_digit(text.ptr[cut - 1]))
-        cut--;
-    if (cut < text.len && cut > 1 && text.ptr[cut - 1] == ':') {
-        set_port(dumptext_after(text, cut), out);
-        text.len = cut - 1;
-    }
-    set_host(text, out);
-    return true;
-}
-
-/* --- times --- */
-
-/* "hh:mm:ss" and a fraction of any length; to *ns. */
-static bool take_clock(struct span *rest, uint64_t *ns)
-{
-    uint64_t part[3];
-    uint64_t unit = NS_PER_S;
-    struct span s = *rest;
-
-    for (unsigned i = 0; i < 3; i++) {
-        if (digits_len(s) != 2 || !dumptext_take_number(&s, i ? 60 : 23, &part[i]))
-            return false;
-        if (i < 2) {
-            if (s.len == 0 || s.ptr[0] != ':')
-                return false;
-            s = dumptext_after(s, 1);
-        }
-    }
-    *ns = (part[0] * 3600 + part[1] * 60 + part[2]) * NS_PER_S;
-    if (s.len > 1 && s.ptr[0] == '.' && is_digit(s.ptr[1])) {
-        s = dumptext_after(s, 1);
-        for (; s.len > 0 && is_digit(s.ptr[0]); s = dumptext_after(s, 1))
-            *ns += (unsigned)(s.ptr[0] - '0') * (unit /= 10);
-    }
-    *rest = s;
-    return true;
-}
-
-/* Days since 1970 of a civil date (Gregorian, years from 1970 on). */
-static uint64_t days_of(uint64_t year, uint64_t month, uint64_t day)
-{
-    uint64_t y = month <= 2 ? year - 1 : year, m = (month + 9) % 12;
-    uint64_t era_day = y * 365 + y / 4 - y / 100 + y / 400 + (m * 153 + 2) / 5 + day - 1;
-
-    return era_day - 719468;
-}
-
-/* "2024-02-29 " or with a T, in front of a clock. */
-static bool take_date(struct span *rest, uint64_t *ns)
-{
-    uint64_t year, month, day;
-    struct span s = *rest;
-
-    if (digits_len(s) != 4 || !dumptext_take_number(&s, 2400, &year) || year < 1970)
-        return false;
-    if (s.len < 7 || s.ptr[0] != '-' || s.ptr[3] != '-' || (s.ptr[6] != ' ' && s.ptr[6] != 'T'))
-        return false;
-    if (!num_parse_u64((struct span){s.ptr + 1, 2}, 12, &month) || month == 0 ||
-        !num_parse_u64((struct span){s.ptr + 4, 2}, 31, &day) || day == 0)
-        return false;
-    *ns = days_of(year, month, day) * 86400 * NS_PER_S;
-    *rest = dumptext_skip_blanks(dumptext_after(s, 7));
-    return true;
-}
-
-/* "1795667064.184202" */
-static bool take_epoch(struct span *rest, uint64_t *ns)
-{
-    uint64_t seconds, unit = NS_PER_S;
-    struct span s = *rest;
-
-    if (digits_len(s) < 9 || !dumptext_take_number(&s, UINT32_MAX, &seconds))
-        return false;
-    if (s.len < 2 || s.ptr[0] != '.' || !is_digit(s.ptr[1]))
-        return false;
-    *ns = seconds * NS_PER_S;
-    for (s = dumptext_after(s, 1); s.len > 0 && is_digit(s.ptr[0]); s = dumptext_after(s, 1))
-        *ns += (unsigned)(s.ptr[0] - '0') * (unit /= 10);
-    *rest = s;
-    return true;
-}
-
-/* A time and the blank behind it, if that is what stands here. */
-static void take_time(struct span *rest, struct dumptext *out)
-{
-    struct span s = *rest;
-    uint64_t date_ns = 0, n;
-    enum dumptext_time form = DUMPTEXT_TIME_CLOCK;
-
-    out->is_negative = s.len > 0 && s.ptr[0] == '-';
-    if (out->is_negative)
-        s = dumptext_after(s, 1);
-    if (take_epoch(&s, &out->time_ns)) {
-        form = DUMPTEXT_TIME_EPOCH;
-    } else if (digits_len(s) == 6 && dumptext_take_number(&s, 999999, &n)) {
-        form = DUMPTEXT_TIME_DELTA;
-        out->time_ns = n * NS_PER_US;
-    } else {
-        bool dated = take_date(&s, &date_ns);
-
-        if (!take_clock(&s, &out->time_ns))
-            return;
-        out->time_ns += date_ns;
-        form = dated              ? DUMPTEXT_TIME_EPOCH
-               : out->is_negative ? DUMPTEXT_TIME_DELTA
-                                  : DUMPTEXT_TIME_CLOCK;
-    }
-    if (s.len > 0 && s.ptr[0] != ' ' && s.ptr[0] != '\t')
-        return;
-    out->time_form = form;
-    *rest = dumptext_skip_blanks(s);
 }
 
 /* --- the link layer --- */
@@ -332,6 +124,12 @@ static bool take_link(struct span *rest, struct dumptext *out)
     return true;
 }
 
+/* With -e the packet that an ICMP error quotes has no "IP" in front of its header. */
+static bool is_verbose(struct span s)
+{
+    return dumptext_begins(s, SPAN_LIT("(tos 0x")) || dumptext_begins(s, SPAN_LIT("(flowlabel 0x"));
+}
+
 /* What stands between the time and the addresses: the interface, the link header, "IP".  False: the
  * line is none of tcpdump's. */
 static bool take_key(struct span *rest, struct dumptext *out)
@@ -352,6 +150,8 @@ static bool take_key(struct span *rest, struct dumptext *out)
             word = dumptext_take_word(&after);
         }
     }
+    if (is_verbose(*rest))
+        return out->is_keyed = true;
     if (is_word(word, SPAN_LIT("IP")) || is_word(word, SPAN_LIT("IP6"))) {
         out->is_v6 = word.len == 3;
         out->is_keyed = true;
@@ -432,16 +232,16 @@ static int take_ends(struct span *rest, struct dumptext *out, struct span ends[2
 {
     ends[0] = dumptext_take_word(rest);
     if (ends[0].len == 0 || rest->len == 0)
-        return is_host(ends[0]) || ends[0].len == 0 ? 0 : -1;
+        return dumptext_is_host(ends[0]) || ends[0].len == 0 ? 0 : -1;
     if (!is_word(dumptext_take_word(rest), SPAN_LIT(">")))
         return -1;
     if (rest->len == 0)
-        return is_host(ends[0]) ? 0 : -1;
+        return dumptext_is_host(ends[0]) ? 0 : -1;
     ends[1] = dumptext_take_word(rest);
     if (ends[1].len < 2 || ends[1].ptr[ends[1].len - 1] != ':')
         return -1;
     ends[1].len--;
-    return is_host(ends[0]) && is_host(ends[1]) ? 1 : -1;
+    return dumptext_is_host(ends[0]) && dumptext_is_host(ends[1]) ? 1 : -1;
 }
 
 static bool parse_ends(struct span ends[2], bool with_port, struct dumptext *out)
@@ -492,7 +292,7 @@ static enum dumptext_kind parse_at(struct span s, bool is_bare, struct dumptext 
     bool has_time;
 
     *out = (struct dumptext){0};
-    take_time(&s, out);
+    dumptext_take_time(&s, out);
     has_time = out->time_form != DUMPTEXT_TIME_NONE;
     if (has_time && dumptext_begins(s, SPAN_LIT("ARP,")))
         return DUMPTEXT_PACKET;
@@ -529,11 +329,50 @@ static bool is_prose_word(struct span word)
     return true;
 }
 
+size_t dumptext_remark_len(struct span s, bool *closed)
+{
+    static const struct {
+        struct span open, close;
+    } wide[] = {
+        {SPAN_INIT("\xef\xbc\x88"), SPAN_INIT("\xef\xbc\x89")}, /* full-width parentheses */
+        {SPAN_INIT("\xef\xbc\xbb"), SPAN_INIT("\xef\xbc\xbd")}, /* full-width square brackets */
+        {SPAN_INIT("\xe3\x80\x90"), SPAN_INIT("\xe3\x80\x91")}, /* black lenticular brackets */
+        {SPAN_INIT("\xe3\x80\x8c"), SPAN_INIT("\xe3\x80\x8d")}, /* corner brackets */
+    };
+    static const struct span signs[] = {SPAN_INIT("#"), SPAN_INIT("//"),
+                                        SPAN_INIT("\xef\xbc\x83"),  /* full-width number sign */
+                                        SPAN_INIT("\xe2\x80\xbb")}; /* reference mark */
+    bool unused;
+
+    if (!closed)
+        closed = &unused;
+    *closed = false;
+    for (size_t i = 0; i < ARRAY_LEN(signs); i++)
+        if (dumptext_begins(s, signs[i]))
+            return s.len;
+    if (s.len > 0 && (s.ptr[0] == '(' || s.ptr[0] == '[')) {
+        size_t n = dumptext_bracket_len(s);
+
+        *closed = n > 1 && s.ptr[n - 1] == (s.ptr[0] == '(' ? ')' : ']');
+        return n;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(wide); i++) {
+        const char *end;
+
+        if (!dumptext_begins(s, wide[i].open))
+            continue;
+        end = memmem(s.ptr, s.len, wide[i].close.ptr, wide[i].close.len);
+        *closed = end != NULL;
+        return end ? (size_t)(end - s.ptr) + wide[i].close.len : s.len;
+    }
+    return 0;
+}
+
 bool dumptext_parse(struct span line, struct dumptext *out)
 {
     struct span s = line;
     unsigned prose = 0, signs = 0;
-    bool is_bare = true;
+    bool is_bare = true, closed = false;
 
     while (s.len > 0 && is_quote(s.ptr[0]))
         s = dumptext_after(s, 1);
@@ -541,14 +380,12 @@ bool dumptext_parse(struct span line, struct dumptext *out)
         size_t before = line.len - s.len;
         enum dumptext_kind kind;
 
-        if (s.ptr[0] == '#' || before > PREFIX_MAX)
-            break;
-        if (s.ptr[0] == '(' || s.ptr[0] == '[') { /* a remark, and not more than that */
-            size_t n = dumptext_bracket_len(s);
+        size_t remark = is_verbose(s) ? 0 : dumptext_remark_len(s, &closed);
 
-            if (s.ptr[n - 1] != (s.ptr[0] == '(' ? ')' : ']'))
-                break;
-            s = dumptext_skip_blanks(dumptext_after(s, n));
+        if (before > PREFIX_MAX || (remark > 0 && !closed))
+            break;
+        if (remark > 0) {
+            s = dumptext_skip_blanks(dumptext_after(s, remark));
             signs++;
             is_bare = false;
             continue;

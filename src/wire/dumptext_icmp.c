@@ -135,10 +135,8 @@ static struct span cut_sentence(struct span s, bool *is_whole)
     for (size_t i = 1; i < s.len; i++) {
         struct span at = dumptext_after(s, i);
 
-        if (s.ptr[i - 1] != ' ')
-            continue;
-        if (s.ptr[i] == '#' || s.ptr[i] == '[' ||
-            (s.ptr[i] == '(' && !dumptext_begins(at, SPAN_LIT("(mtu ")))) {
+        if (s.ptr[i - 1] == ' ' && !dumptext_begins(at, SPAN_LIT("(mtu ")) &&
+            dumptext_remark_len(at, NULL) > 0) {
             s.len = i - 1;
             break;
         }
@@ -148,8 +146,11 @@ static struct span cut_sentence(struct span s, bool *is_whole)
 
 bool dumptext_parse_icmp(struct span rest, struct dumptext *out)
 {
-    bool six = dumptext_begins(rest, SPAN_LIT("ICMP6, "));
+    bool six;
 
+    if (rest.len > 0 && rest.ptr[0] == '[') /* "[icmp6 sum ok]" */
+        rest = dumptext_skip_blanks(dumptext_after(rest, dumptext_bracket_len(rest)));
+    six = dumptext_begins(rest, SPAN_LIT("ICMP6, "));
     if (!six && !dumptext_begins(rest, SPAN_LIT("ICMP ")))
         return false;
     out->is_v6 = six;
@@ -162,5 +163,7 @@ bool dumptext_parse_icmp(struct span rest, struct dumptext *out)
     out->kind = DUMPTEXT_ICMP;
     out->icmp_mtu = read_mtu(rest);
     read_about(rest, out);
+    if (six && out->is_verbose) /* no length is printed there */
+        out->is_whole |= out->icmp_mtu > 0 || out->about.at.addr.family || out->about.name.len > 0;
     return true;
 }

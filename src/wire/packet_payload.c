@@ -2,7 +2,7 @@
 #include "wire/packet_private.h"
 
 #define SCALE_MAX 14  /* RFC 7323 2.3 */
-#define TCP_NEEDED 16 /* up to the window: without them a segment says too little */
+#define TCP_NEEDED 14 /* up to the flags: without them a segment says too little */
 
 /* --- TCP (RFC 9293 3.1) ---------------------------------------------------------------------- */
 
@@ -73,7 +73,7 @@ void packet_read_tcp(struct packet_rest *r, struct packet *out)
     out->seq = packet_get32(p + 4);
     out->ack = packet_get32(p + 8);
     out->flags = p[13] & 0x3f;
-    out->window = packet_get16(p + 14);
+    out->window = r->have >= 16 ? packet_get16(p + 14) : UINT16_MAX; /* not a closed one */
     have = header < r->have ? header : r->have;
     out->options_cut = have < header && header > 20;
     if (have > 20)

@@ -358,6 +358,17 @@ static const struct talk_case cases[] = {
      false,
      {{'>', "", 79}, {'<', "", 39}, {'>', "", 517}, {'<', "", 1400}},
      {"unseen first last content-unseen 596/1439"}},
+    {"only what comes back is there, twice",
+     3128,
+     false,
+     {{'>', "", 79},
+      {'<', LOGIN, 0},
+      {'>', "", 120},
+      {'<', OPENED, 0},
+      {'>', "", 200},
+      {'<', "\x16\x03\x03\x01\x02xy", 0}},
+     {"unseen 407 auth-required first complete content-unseen 79/2",
+      "unseen 200 last content-unseen is-tls 200/7"}},
     {"a tunnel that began before the capture",
      3128,
      true,
@@ -580,6 +591,50 @@ static void tls_in_a_tunnel(void **state)
     }
 }
 
+/* Two tickets before, around or behind a request answer nothing, in one packet or in two. */
+static void tickets_are_no_answer(void **state)
+{
+    static const char asked[] = "GET / HTTP/1.1\r\nHost: t.test\r\n\r\n";
+
+    (void)state;
+    for (unsigned before = 0; before <= 2; before++)
+        for (unsigned together = 0; together < 2; together++) {
+            struct session_piece tickets, *p;
+
+            record_session(TLS1_3_VERSION, NULL);
+            session_close(&session);
+            session_open(&session);
+            session_shake(&session);
+            /* hello, flight, Finished, tickets of one length each */
+            assert_int_equal(session.pieces_len, 4);
+            tickets = session.pieces[--session.pieces_len];
+            assert_int_equal(tickets.len % 2, 0);
+            session_say(&session, UP, asked, sizeof asked - 1);
+            p = &session.pieces[session.pieces_len - 1];
+            struct session_piece request = *p;
+            session.pieces_len--;
+            for (unsigned n = 0; n <= 2; n++) {
+                size_t half = tickets.len / 2;
+
+                if (n == before)
+                    session.pieces[session.pieces_len++] = request;
+                if (n == 2 || (together && n == 1 && before != 1))
+                    continue;
+                p = &session.pieces[session.pieces_len++];
+                *p = tickets;
+                p->len = together && before != 1 ? tickets.len : half;
+                p->bytes = memcpy(malloc(p->len), tickets.bytes + n * half, p->len);
+            }
+            play(true, 3128, 1460, 100000, NULL);
+            assert_true(last.at_ns[MARK_INNER] > 0);
+            if (last.at_ns[MARK_INNER_ANSWER])
+                fail_msg("an answer, %u before, together %u", before, together);
+            assert_true(last.x.sides[UP].since_other > sizeof asked);
+            free(tickets.bytes);
+            session_fini(&session);
+        }
+}
+
 static void the_first_flight_is_counted(void **state)
 {
     (void)state;
@@ -611,8 +666,10 @@ static void a_hello_that_is_cut_has_its_number(void **state)
     record_session(TLS1_3_VERSION, NULL);
     play(true, 3128, 1460, 100000, NULL);
     whole = last.x.hello_hash;
-    play(false, 443, 1460, 40, NULL);
-    assert_true(last.x.hello_hash == whole);
+    for (int connect = 0; connect < 2; connect++) {
+        play(connect, connect ? 3128 : 443, 1460, 40, NULL);
+        assert_true(last.x.hello_hash == whole);
+    }
     assert_true(last.x.is_tls && last.x.content_unseen && last.at_ns[MARK_HELLO_END]);
     assert_true(last.at_ns[MARK_SERVER_HELLO]);
     session_fini(&session);
@@ -637,7 +694,7 @@ int main(void)
         cmocka_unit_test(what_is_said),        cmocka_unit_test(pieces_do_not_matter),
         cmocka_unit_test(tls_in_a_tunnel),     cmocka_unit_test(the_first_flight_is_counted),
         cmocka_unit_test(tls_without_a_proxy), cmocka_unit_test(a_hello_that_is_cut_has_its_number),
-        cmocka_unit_test(keys_open_it),
+        cmocka_unit_test(keys_open_it),        cmocka_unit_test(tickets_are_no_answer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -354,8 +354,13 @@ static void requests_without_answer(void **state)
     ask(&s, ASKED_ORIGIN);
     s.x.proxied = false;
     fin(&s, UP, 8000);
-    expect("direct, no answer", &s,
+    expect(
+        "direct, no answer", &s,
+        (struct want){VERDICT_STALLED, PHASE_ANSWER, SIDE_TARGET, INFERRED, "viaduct check --mtu"});
+    s.c.streams[DOWN].largest = 1460;
+    expect("direct, no answer, and full-size segments pass", &s,
            (struct want){VERDICT_STALLED, PHASE_ANSWER, SIDE_TARGET, SEEN, NULL});
+    s.c.streams[DOWN].largest = 0;
     ask(&s, ASKED_CONNECT);
     s.c.streams[DOWN].begun = false;
     s.c.one_sided = true;
@@ -569,6 +574,54 @@ static void resets(void **state)
            (struct want){VERDICT_RESET_BY_TARGET, PHASE_TRANSFER, SIDE_TARGET, SEEN, NULL});
 }
 
+/* A client that has all that was said before the FIN may close as it likes. */
+static void resets_behind_a_fin(void **state)
+{
+    struct scene s;
+
+    answer(&s, ASKED_ORIGIN, 200);
+    s.x.proxied = false;
+    s.x.body_unfinished = true;
+    s.x.promised = 300000;
+    s.x.received = 150000;
+    fin(&s, DOWN, 200);
+    rst(&s, UP, 201);
+    expect(
+        "a body that was cut", &s,
+        (struct want){VERDICT_INCOMPLETE, PHASE_TRANSFER, SIDE_TARGET, SEEN, "150000 of 300000"});
+    s.c.streams[DOWN].top += 1460;
+    expect("and not all of it arrived", &s,
+           (struct want){VERDICT_RESET_BY_CLIENT, PHASE_TRANSFER, SIDE_CLIENT, SEEN, NULL});
+}
+
+/* ---- what TLS hides */
+
+static void hidden_things(void **state)
+{
+    struct scene s;
+
+    transfer(&s);
+    fins(&s, DOWN, 400);
+    expect("no close_notify", &s,
+           (struct want){VERDICT_OK, PHASE_CLOSE, SIDE_PROXY, INFERRED, "without close_notify"});
+    s.x.sides[DOWN].records.last_len = 19;
+    expect("with one", &s, (struct want){VERDICT_OK, PHASE_CLOSE, SIDE_PROXY, SEEN, NULL});
+    tunnel(&s);
+    rst(&s, UP, 75);
+    expect("reset behind the handshake", &s,
+           (struct want){VERDICT_RESET_BY_CLIENT, PHASE_EXCHANGE, SIDE_CLIENT, INFERRED,
+                         "may not have accepted"});
+    transfer(&s);
+    rst(&s, UP, 301);
+    expect("in the middle", &s,
+           (struct want){VERDICT_RESET_BY_CLIENT, PHASE_TRANSFER, SIDE_CLIENT, SEEN, NULL});
+    transfer(&s);
+    rst(&s, UP, 8000);
+    expect("after a silence", &s,
+           (struct want){VERDICT_RESET_BY_CLIENT, PHASE_TRANSFER, SIDE_CLIENT, INFERRED,
+                         "after a long silence"});
+}
+
 /* ---- black holes */
 
 static void black_holes(void **state)
@@ -605,6 +658,13 @@ static void black_holes(void **state)
     expect("from the client, at the proxy's side", &s,
            (struct want){VERDICT_MTU_BLACKHOLE, PHASE_TLS, SIDE_NETWORK, INFERRED,
                          "362 bytes from the client arrived behind a hole of 1460"});
+    answer(&s, ASKED_CONNECT, 200);
+    mark(&s, MARK_HELLO, 46, 6);
+    hole(&s, UP, 1460, 362, 47);
+    rst(&s, UP, 1500);
+    expect("too young", &s,
+           (struct want){VERDICT_RESET_BY_CLIENT, PHASE_TLS, SIDE_CLIENT, INFERRED,
+                         "over too soon to tell"});
     answer(&s, ASKED_CONNECT, 200);
     mark(&s, MARK_HELLO, 46, 6);
     stick(&s, DOWN, 1448, 4, 70);
@@ -889,6 +949,8 @@ int main(void)
         cmocka_unit_test(tunnels_that_are_well),
         cmocka_unit_test(streams_that_stop),
         cmocka_unit_test(resets),
+        cmocka_unit_test(resets_behind_a_fin),
+        cmocka_unit_test(hidden_things),
         cmocka_unit_test(black_holes),
         cmocka_unit_test(tls),
         cmocka_unit_test(one_issuer_behind_many),

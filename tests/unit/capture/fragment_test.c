@@ -116,7 +116,10 @@ static void connections_are_kept_apart(void **state)
     addr_parse(SPAN_LIT("192.0.2.3"), &other.from.addr);
     assert_false(fragment_add(*state, &other));
     other = part(7, 1600, sizeof whole, 1400);
-    other.fragment_protocol = 17;
+    other.fragment_protocol = 1;
+    assert_false(fragment_add(*state, &other));
+    other = part(7, 1600, sizeof whole, 1400);
+    other.fragment_protocol = 17; /* not even kept */
     assert_false(fragment_add(*state, &other));
     assert_false(add(*state, 8, 1600, sizeof whole, &p));
     assert_true(add(*state, 7, 1600, sizeof whole, &p));
@@ -147,7 +150,7 @@ static void ipv6_takes_the_first_ones_protocol(void **state)
 
     for (int i = 0; i < 2; i++) {
         p = i ? part(7, 0, 1600, 1600) : part(7, 1600, sizeof whole, 1400);
-        p.fragment_protocol = i ? 6 : 17;
+        p.fragment_protocol = i ? 6 : 60;
         addr_parse(SPAN_LIT("2001:db8::1"), &p.from.addr);
         addr_parse(SPAN_LIT("2001:db8::2"), &p.to.addr);
         assert_int_equal(fragment_add(*state, &p), i);

@@ -178,12 +178,46 @@ static void heads_belong_to_the_connection_above(void **state)
          "6 0.002000 c:40000>p:3128 . 1 ack 1\n"
          "1 1.000000 c:40000>p:3128 P. 1+55 ack 1 \"" CONNECT "\"\n"
          "7 1.000000 p:3128>c:40000 P. 1+300 ack 56\n"},
+        {"above packets that they do not fit",
+         "CONNECT t.example:443 HTTP/1.1\n\nHTTP/1.1 403 Forbidden\n\n" OPEN
+         "14:00:01 IP c.40000 > p.3128: Flags [P.], length 10\n",
+         "5 0.000000 c:40000>p:3128 S 0 mss 1460\n"
+         "6 0.001000 p:3128>c:40000 S. 0 ack 1\n"
+         "7 0.002000 c:40000>p:3128 . 1 ack 1\n"
+         "1 1.000000 c:40000>p:3128 P. 1+34 ack 1 \"CONNECT t.example:443 HTTP/1.1\\r\\n\\r\\n\"\n"
+         "3 1.000000 p:3128>c:40000 P. 1+26 ack 35 \"HTTP/1.1 403 Forbidden\\r\\n\\r\\n\"\n"
+         "8 1.000000 c:40000>p:3128 P. 35+10 ack 27\n"},
         {"above a handshake without more", "CONNECT t.example:443 HTTP/1.1\n\n" OPEN,
          "3 0.000000 c:40000>p:3128 S 0 mss 1460\n"
          "4 0.001000 p:3128>c:40000 S. 0 ack 1\n"
          "5 0.002000 c:40000>p:3128 . 1 ack 1\n"
          "1 0.002000 c:40000>p:3128 P. 1+34 ack 1 \"CONNECT t.example:443 "
          "HTTP/1.1\\r\\n\\r\\n\"\n"},
+        {"behind all packets: what was said before the end",
+         OPEN "14:00:01 IP c.40000 > p.3128: Flags [P.], seq 1:60, ack 1, win 5, length 59\n"
+              "14:00:02 IP p.3128 > c.40000: Flags [.], ack 60, win 5, length 0\n"
+              "14:00:03 IP p.3128 > c.40000: Flags [F.], seq 27, ack 60, win 5, length 0\n"
+              "> CONNECT t.example:443 HTTP/1.1\n> Host: t.example:443\n>\n"
+              "< HTTP/1.1 403 Forbidden\n<\n",
+         OPENED "4 1.000000 c:40000>p:3128 P. 1+59 ack 1 \"CONNECT t.example:443 HTTP/1.1\\r\\n"
+                "Host: t.example:443    \\r\\n\\r\\n\"\n"
+                "5 2.000000 p:3128>c:40000 . 1 ack 60\n"
+                "10 3.000000 p:3128>c:40000 P. 1+26 ack 60 \"HTTP/1.1 403 Forbidden\\r\\n\\r\\n\"\n"
+                "6 3.000000 p:3128>c:40000 F. 27 ack 60\n"},
+        {"what TLS hides was not captured",
+         OPEN "CONNECT t.example:443 HTTP/1.1\n\nHTTP/1.1 200 OK\n\nGET /secret HTTP/1.1\n\n"
+              "14:00:01 IP c.40000 > p.3128: Flags [P.], length 517\n",
+         OPENED "4 0.002000 c:40000>p:3128 P. 1+34 ack 1 \"CONNECT t.example:443 "
+                "HTTP/1.1\\r\\n\\r\\n\"\n"
+                "6 0.002000 p:3128>c:40000 P. 1+19 ack 35 \"HTTP/1.1 200 OK\\r\\n\\r\\n\"\n"
+                "10 1.000000 c:40000>p:3128 P. 35+517 ack 20\n"},
+        {"a closed side says nothing more",
+         OPEN
+         "CONNECT t.example:443 HTTP/1.1\n\n"
+         "14:00:01 IP c.40000 > p.3128: Flags [F.], length 0\nGET http://t.example/ HTTP/1.1\n\n",
+         OPENED "4 0.002000 c:40000>p:3128 P. 1+34 ack 1 \"CONNECT t.example:443 "
+                "HTTP/1.1\\r\\n\\r\\n\"\n"
+                "6 1.000000 c:40000>p:3128 F. 35 ack 1\n"},
         {"of no connection", "CONNECT t.example:443 HTTP/1.1\n\nHTTP/1.1 403 Forbidden\n", ""},
         {"as curl -v prints it",
          OPEN "> CONNECT t.example:443 HTTP/1.1\n> Host: t.example:443\n> \n"
@@ -387,6 +421,14 @@ static void remarks_are_never_evidence(void **state)
         {"within a line",
          OPEN "14:00:01 IP c.40000 > p.3128: Flags [P.] (seq 9 I think), ack 1, length 517\n",
          OPENED "4 1.000000 c:40000>p:3128 P. 1+517 ack 1\n"},
+        {"in Japanese, in heads",
+         OPEN "GET http://t.example/ HTTP/1.1\xe2\x80\xbb 1\nHost: t.example\xef\xbc\x88 a "
+              "\xef\xbc\x89\n"
+              "\xe3\x80\x90X-A: b\xe3\x80\x91\n\nHTTP/1.1 403 Forbidden\xef\xbc\x88?\xef\xbc\x89\n",
+         OPENED
+         "4 0.002000 c:40000>p:3128 P. 1+51 ack 1 \"GET http://t.example/ HTTP/1.1\\r\\n"
+         "Host: t.example\\r\\n\\r\\n\"\n"
+         "8 0.002000 p:3128>c:40000 P. 1+26 ack 52 \"HTTP/1.1 403 Forbidden\\r\\n\\r\\n\"\n"},
         {"in Japanese", OPEN "\xe5\xbf\x9c\xe7\xad\x94\xe3\x81\xaa\xe3\x81\x97 14:00:01 RST\n",
          OPENED},
         {"in a sentence", OPEN "we never saw 14:00:01 IP p.3128 > c.40000: Flags [R], length 0\n",

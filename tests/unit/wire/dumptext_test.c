@@ -227,6 +227,10 @@ static void segments_tell_their_fields(void **state)
         {"IP a.1 > b.2: Flags [P.], length 517 (Client Hello)", "tcp a/1>b/2 P. len 517"},
         {"IP a.1 > b.2: Flags [P.] (seq 7 again?), ack 9, length 5", "tcp a/1>b/2 P. ack 9 len 5"},
         {"IP a.1 > b.2: Flags [P.], ack 9 # length 5", "tcp a/1>b/2 P. ack 9"},
+        {"IP a.1 > b.2: Flags [P.]\xef\xbc\x88 seq 7 \xef\xbc\x89, ack 9\xef\xbc\x88 win "
+         "8\xef\xbc\x89, "
+         "length 5\xef\xbc\x88x\xef\xbc\x89",
+         "tcp a/1>b/2 P. ack 9 len 5"},
         {"IP a.1 > b.2: Flags [P], seq 12ab, ack 99999999999, win 70000, length 5",
          "tcp a/1>b/2 P len 5"},
         {"IP a.1 > b.2: Flags [S], seq 1, win 5, options [mss 1460,sackOK,unknown-99 0x1234,nop], "
@@ -343,6 +347,12 @@ static void people_write_in_front(void **state)
         {"see this one 04:24:24.5 IP " SEGMENT, "other"},
         {"# 04:24:24.5 IP " SEGMENT, "other"},
         {"(04:24:24.5 IP " SEGMENT ")", "other"},
+        {"// 04:24:24.5 IP " SEGMENT, "other"},
+        {"\xef\xbc\x88"
+         "04:24:24.5 IP " SEGMENT "\xef\xbc\x89",
+         "other"},
+        {"\xe2\x80\xbb 04:24:24.5 IP " SEGMENT, "other"},
+        {"\xe3\x80\x90gw\xe3\x80\x91 04:24:24.5 IP " SEGMENT, "tcp @9 clock 15864.500000000 " END},
         {"[04:24:24.5 IP " SEGMENT, "other"},
         {"and then (04:24:24.5 IP " SEGMENT ")", "other"},
         {"04:24:24.5 IP 192.0.2.1.5 > 192.0.2.2.80: # Flags [R], length 0",
@@ -382,6 +392,12 @@ static void icmp_errors_are_sentences(void **state)
          "icmp 192.0.2.9>192.0.2.1 11/0 mtu 0 about"},
         {"IP6 2001:db8::9 > 2001:db8::1: ICMP6, packet too big, mtu 1400, length 1240",
          "icmp 2001:db8::9>2001:db8::1 v6 2/0 mtu 1400 about"},
+        {"04:24:24.5 IP6 (hlim 64, next-header ICMPv6 (58) payload length: 88) 2001:db8::9 > "
+         "2001:db8::1: [icmp6 sum ok] ICMP6, destination unreachable, unreachable address "
+         "2001:db8::2",
+         "icmp clock 15864.500000000 ttl 64 id 0 iplen 128 2001:db8::9>2001:db8::1 v6 1/3 mtu 0 "
+         "about "
+         "2001:db8::2"},
         {"IP6 2001:db8::9 > 2001:db8::1: ICMP6, destination unreachable, unreachable route "
          "2001:db8::2, length 88",
          "icmp 2001:db8::9>2001:db8::1 v6 1/0 mtu 0 about 2001:db8::2"},
