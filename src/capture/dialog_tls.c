@@ -81,16 +81,17 @@ static void open_inside(struct said *s, struct exchange *x, struct span text)
     inside_feed(x->inside, UP, &p);
 }
 
-static void keep_names(struct round *t, const struct tls_hello *h)
+/* Which protocol is spoken is the target's choice: before TLS 1.3 its hello says. */
+static void keep_names(struct round *t, struct span sni, struct span alpn)
 {
-    size_t len = h->sni.len + h->alpn.len + 2;
+    char *names = calloc(1, sni.len + alpn.len + 2);
 
-    free(t->names);
-    t->names = calloc(1, len);
-    if (!t->names)
+    if (!names)
         return;
-    memcpy(t->names, h->sni.ptr, h->sni.len);
-    memcpy(t->names + h->sni.len + 1, h->alpn.ptr, h->alpn.len);
+    memcpy(names, sni.ptr, sni.len);
+    memcpy(names + sni.len + 1, alpn.ptr, alpn.len);
+    free(t->names);
+    t->names = names;
 }
 
 /* Which legs carry the same hello is told by its beginning. */
@@ -116,7 +117,7 @@ static void take_client_hello(struct said *s, struct round *t)
             t->x.hello_len = (uint16_t)(text.len < UINT16_MAX ? text.len : UINT16_MAX);
         t->x.hello_whole[UP] = true;
         t->tls_version = t->tls_version ? t->tls_version : h.version;
-        keep_names(t, &h);
+        keep_names(t, h.sni, SPAN_LIT(""));
         set_target(s, &t->x, h.sni);
         exchange_mark(&t->x, MARK_HELLO_END, s->p.at_ns, s->p.number);
         open_inside(s, &t->x, text);
@@ -241,6 +242,8 @@ static void take_server_hello(struct said *s, struct round *t)
             return;
         }
         t->x.hello_whole[DOWN] = true;
+        if (h.alpn.len > 0)
+            keep_names(t, span_of(t->names ? t->names : ""), h.alpn);
     }
     if (t->x.is_tls13 || !look_for_certificate(s, t))
         stop_collecting(s);
@@ -551,7 +554,7 @@ void dialog_tls_end(struct round *t)
         flow_set_text(&x->tls->sni, t->names);
     if (t->names && t->names[sni + 1])
         flow_set_text(&x->tls->alpn, t->names + sni + 1);
-    if (*tlsrec_version_name(t->tls_version) && x->hello_whole[DOWN])
+    if (*tlsrec_version_name(t->tls_version))
         flow_set_text(&x->tls->version, tlsrec_version_name(t->tls_version));
     if (*tlsrec_cipher_name(t->tls_cipher))
         flow_set_text(&x->tls->cipher, tlsrec_cipher_name(t->tls_cipher));
