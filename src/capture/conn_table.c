@@ -209,6 +209,7 @@ static struct conn *find(const struct conn_table *t, uint64_t hash, const struct
         *dir = is_end(&c->ends[UP], from) ? UP : DOWN;
         if (is_end(&c->ends[*dir], from) && is_end(&c->ends[!*dir], to)) {
             __builtin_prefetch(c->dialog, 1);
+            __builtin_prefetch((const char *)c->dialog + 64, 1);
             return c;
         }
     }
@@ -689,6 +690,7 @@ void conn_table_add(struct conn_table *t, const struct packet *p)
     struct conn *c;
     uint64_t hash;
     enum dir dir;
+    bool is_copy;
 
     if (p->at_ns >= t->due_ns)
         expire(t, p->at_ns);
@@ -697,8 +699,10 @@ void conn_table_add(struct conn_table *t, const struct packet *p)
     if (p->kind != PACKET_TCP)
         return;
     hash = conn_hash(&p->from, &p->to);
+    __builtin_prefetch(&t->buckets[hash & t->mask]);
+    is_copy = twice_is_copy(&t->twice, hash, p);
     c = find(t, hash, &p->from, &p->to, &dir);
-    if (twice_is_copy(&t->twice, hash, p)) {
+    if (is_copy) {
         t->core.counts.duplicates++;
         if (c)
             c->duplicates++;
