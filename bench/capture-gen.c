@@ -248,6 +248,8 @@ static bool step_flow(struct flow *f)
     static const unsigned char certificate[2800] = {0x17, 3, 3, 0x0a, 0xeb};
     struct side *c = &f->client, *p = &f->proxy;
 
+    if (f->step == 6 || f->step == 7) /* each has a random of its own */
+        put_32(hello + 11, f->client.address * 65536 + f->client.port);
     switch (f->step++) {
     case 0:
         send_packet(c, p, SYN, NULL, 0);

@@ -15,6 +15,8 @@
 #define RECENT_MAX 4096 /* a power of two, as is the next */
 #define CHAINS 4096
 #define HELD_MAX 1024
+#define LOOKS_MAX                                                                                  \
+    64 /* at exchanges that began with the same bytes: a capture may be full of them */
 #define HELLO_NS (10 * NS_PER_S)  /* a ClientHello is passed on within */
 #define REQUEST_NS NS_PER_S       /* and a request */
 #define EARLY_NS (10 * NS_PER_MS) /* a far leg's packet may be captured before the near one's */
@@ -26,6 +28,7 @@ struct recent {
     struct exchange *x; /* NULL: it is over */
     uint64_t hash, at_ns;
     uint32_t next; /* in its chain, + 1; 0: the last */
+    uint32_t prev; /*   and back; 0: the first */
     uint32_t same; /* the one before of the same exchange, + 1; 0: none */
 };
 
@@ -81,12 +84,13 @@ uint64_t pairs_get_memory(const struct pairs *p)
 static void unchain(struct pairs *p, uint32_t slot)
 {
     struct recent *r = &p->recent[slot];
-    uint32_t *at = &p->chains[r->hash % CHAINS];
 
-    while (*at && *at != slot + 1)
-        at = &p->recent[*at - 1].next;
-    if (*at)
-        *at = r->next;
+    if (r->prev)
+        p->recent[r->prev - 1].next = r->next;
+    else
+        p->chains[r->hash % CHAINS] = r->next;
+    if (r->next)
+        p->recent[r->next - 1].prev = r->prev;
     *r = (struct recent){0};
 }
 
@@ -111,6 +115,8 @@ static void add_recent(struct pairs *p, struct exchange *x, uint64_t now_ns)
         forget_recent(p, r->x);
     *r = (struct recent){
         .x = x, .hash = x->hello_hash, .at_ns = now_ns, .next = *chain, .same = x->recent};
+    if (*chain)
+        p->recent[*chain - 1].prev = slot + 1;
     *chain = x->recent = slot + 1;
 }
 
@@ -158,12 +164,15 @@ static struct exchange *find_mate(const struct pairs *p, const struct exchange *
                                   bool *x_is_far)
 {
     struct exchange *found = NULL;
+    unsigned looks = 0;
 
     for (uint32_t at = p->chains[x->hello_hash % CHAINS]; at; at = p->recent[at - 1].next) {
         const struct recent *r = &p->recent[at - 1];
 
         if (r->hash != x->hello_hash || r->x == x || !r->x)
             continue;
+        if (++looks > LOOKS_MAX)
+            break;
         if (fits(r->x, r->at_ns, x, now_ns)) {
             *x_is_far = true;
             found = r->x;
