@@ -244,7 +244,6 @@ static void on_secrets(void *owner, struct span lines)
     struct explain *e = owner;
 
     secrets_add(e->secrets, lines);
-    secrets_add(e->secrets, SPAN_LIT("\n")); /* the last line may have no end */
 }
 
 /* ---- set-up */

@@ -212,11 +212,13 @@ static void read_statistics(struct ngfile *f, struct span body)
         f->interfaces[id].dropped = sum;
 }
 
-/* Takes a block of `len` bytes whose body begins with a kind of secrets and their length. */
+/* Takes a block of `len` bytes whose body begins with a kind of secrets and their length.  They are
+ * handed on in pieces; a last line without its end gets one. */
 static enum record_next read_secrets(struct ngfile *f, struct unpack *u, uint32_t len)
 {
     const char *p = len >= 20 ? unpack_peek(u, 16) : NULL;
     uint32_t left = p ? get32(f, p + 12) : 0;
+    bool ended = true;
 
     if (p && (get32(f, p + 8) != SECRETS_TLS || left > len - 20 || !f->secrets))
         left = 0;
@@ -229,8 +231,11 @@ static enum record_next read_secrets(struct ngfile *f, struct unpack *u, uint32_
         if (!(p = unpack_peek(u, n)))
             return RECORD_CUT;
         f->secrets(f->owner, (struct span){p, n});
+        ended = p[n - 1] == '\n';
         unpack_take(u, n);
     }
+    if (!ended)
+        f->secrets(f->owner, SPAN_LIT("\n"));
     return unpack_skip(u, len) ? RECORD_OK : RECORD_CUT;
 }
 

@@ -1,35 +1,40 @@
-/* Exchanges that were learnt of lately stand in a ring and in chains by hash.  Two that fit make a
- * pair, which lives until both are over; the one that is over first is taken out of its dialog.
- * Those that have no hash to go by wait in two lists, of CONNECTs and of connections that a proxy
- * opened, until it is sure how many fit. */
+/* Exchanges that were learnt of lately stand in a ring and in chains, by what the other leg would
+ * know them by.  A ClientHello is known by itself.  A request may be said by many at once; its near
+ * leg is known by the proxy that it goes to, its far leg by the host that it comes from, so that
+ * neither looks through others of its own kind.
+ *
+ * Two that fit make a pair, which lives until both are over; the one that is over first is taken
+ * out of its dialog.  Those that have nothing to go by wait in two lists, of CONNECTs and of
+ * connections that a proxy opened, until it is sure how many fit. */
 #include "capture/pair.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/list.h"
 #include "base/num.h"
 #include "base/util.h"
 
-#define RECENT_MAX 4096 /* a power of two, as is the next */
-#define CHAINS 4096
+#define RECENT_MAX 8192 /* a power of two, as is the next */
+#define CHAINS 8192
+#define ALIASES_MAX 16
+#define LOOKS_MAX 256 /* at exchanges that began alike */
 #define HELD_MAX 1024
-#define LOOKS_MAX                                                                                  \
-    64 /* at exchanges that began with the same bytes: a capture may be full of them */
-#define HELLO_NS (10 * NS_PER_S)  /* a ClientHello is passed on within */
-#define REQUEST_NS NS_PER_S       /* and a request */
-#define EARLY_NS (10 * NS_PER_MS) /* a far leg's packet may be captured before the near one's */
-#define HOLD_NS (10 * NS_PER_S)   /* who waits for another leg */
-#define HOLD_LONG_NS                                                                               \
-    (150 * NS_PER_S) /*   that may never be answered: until its SYNs are given up */
+#define HELLO_NS (10 * NS_PER_S)      /* a ClientHello is passed on within */
+#define REQUEST_NS NS_PER_S           /* and a request */
+#define EARLY_NS (10 * NS_PER_MS)     /* a far leg's packet may be captured before the near one's */
+#define HOLD_NS (10 * NS_PER_S)       /* who waits for another leg */
+#define HOLD_LONG_NS (150 * NS_PER_S) /*   which nobody may answer: until it is given up */
+
+enum role { NEAR, FAR, EITHER };
 
 struct recent {
-    struct exchange *x; /* NULL: it is over */
-    uint64_t hash, at_ns;
-    uint32_t next; /* in its chain, + 1; 0: the last */
-    uint32_t prev; /*   and back; 0: the first */
-    uint32_t same; /* the one before of the same exchange, + 1; 0: none */
+    struct exchange *x; /* NULL: free */
+    uint64_t key, at_ns;
+    uint32_t newer, older; /* in its chain, + 1; 0: none */
+    uint32_t same;         /* the one before of the same exchange, + 1; 0: none */
 };
 
 /* One of the two that is over, the other is not. */
@@ -47,15 +52,22 @@ struct pair {
     bool upstream_over;                 /* `upstream` is the pair's own */
 };
 
+/* A proxy that asks from another address than it is asked at: a ClientHello told. */
+struct alias {
+    struct addr outside, inside;
+};
+
 struct pairs {
     struct pairs_options o;
     struct recent recent[RECENT_MAX];
-    uint32_t chains[CHAINS]; /* + 1 */
-    uint32_t next;           /* slot of `recent` to be used next */
-    bool sees_upstream;      /* a proxy opened a connection: this capture has its far side */
-    struct list waiting;     /* of struct held: near legs of pairs */
-    struct list connects;    /* CONNECTs behind which nothing was said */
-    struct list lonely;      /* connections that a proxy opened, with nothing to know them by */
+    uint32_t chains[CHAINS];           /* + 1, the newest */
+    uint32_t next;                     /* slot of `recent` to be used next */
+    struct alias aliases[ALIASES_MAX]; /* a ring */
+    unsigned alias_next;
+    bool sees_upstream;   /* a proxy opened a connection: this capture has its far side */
+    struct list waiting;  /* of struct held: near legs of pairs */
+    struct list connects; /* CONNECTs behind which nothing was said */
+    struct list lonely;   /* connections that a proxy opened, with nothing to know them by */
     unsigned held_len;
     uint64_t memory;
 };
@@ -81,16 +93,21 @@ uint64_t pairs_get_memory(const struct pairs *p)
 
 /* ---- recent ones */
 
-static void unchain(struct pairs *p, uint32_t slot)
+static struct recent *get_recent(struct pairs *p, uint32_t slot_1)
 {
-    struct recent *r = &p->recent[slot];
+    return slot_1 ? &p->recent[slot_1 - 1] : NULL;
+}
 
-    if (r->prev)
-        p->recent[r->prev - 1].next = r->next;
+static void unchain(struct pairs *p, struct recent *r)
+{
+    struct recent *newer = get_recent(p, r->newer), *older = get_recent(p, r->older);
+
+    if (newer)
+        newer->older = r->older;
     else
-        p->chains[r->hash % CHAINS] = r->next;
-    if (r->next)
-        p->recent[r->next - 1].prev = r->prev;
+        p->chains[r->key % CHAINS] = r->older;
+    if (older)
+        older->newer = r->newer;
     *r = (struct recent){0};
 }
 
@@ -98,26 +115,82 @@ static void unchain(struct pairs *p, uint32_t slot)
 static void forget_recent(struct pairs *p, struct exchange *x)
 {
     while (x->recent) {
-        uint32_t slot = x->recent - 1;
+        struct recent *r = get_recent(p, x->recent);
 
-        x->recent = p->recent[slot].same;
-        unchain(p, slot);
+        assert(r->x == x);
+        x->recent = r->same;
+        unchain(p, r);
     }
 }
 
-static void add_recent(struct pairs *p, struct exchange *x, uint64_t now_ns)
+static void add_recent(struct pairs *p, struct exchange *x, uint64_t key, uint64_t now_ns)
 {
     uint32_t slot = p->next++ % RECENT_MAX;
     struct recent *r = &p->recent[slot];
-    uint32_t *chain = &p->chains[x->hello_hash % CHAINS];
+    uint32_t *chain = &p->chains[key % CHAINS];
 
     if (r->x)
         forget_recent(p, r->x);
-    *r = (struct recent){
-        .x = x, .hash = x->hello_hash, .at_ns = now_ns, .next = *chain, .same = x->recent};
-    if (*chain)
-        p->recent[*chain - 1].prev = slot + 1;
+    *r = (struct recent){.x = x, .key = key, .at_ns = now_ns, .older = *chain, .same = x->recent};
+    if (r->older)
+        get_recent(p, r->older)->newer = slot + 1;
     *chain = x->recent = slot + 1;
+}
+
+/* ---- what legs are known by */
+
+static bool is_request(const struct exchange *x)
+{
+    return !x->is_tls &&
+           (x->asked == ASKED_CONNECT || x->asked == ASKED_ABSOLUTE || x->asked == ASKED_ORIGIN);
+}
+
+/* The address at which a proxy is asked that asks from this one. */
+static const struct addr *find_inside(const struct pairs *p, const struct addr *outside)
+{
+    for (unsigned i = 0; i < ALIASES_MAX; i++)
+        if (addr_is_equal(&p->aliases[i].outside, outside))
+            return &p->aliases[i].inside;
+    return outside;
+}
+
+static void learn_alias(struct pairs *p, const struct exchange *near, const struct exchange *far)
+{
+    const struct addr *inside = &near->conn->ends[DOWN].addr;
+    const struct addr *outside = &far->conn->ends[UP].addr;
+
+    if (is_request(far) || addr_is_equal(find_inside(p, outside), inside))
+        return;
+    p->aliases[p->alias_next++ % ALIASES_MAX] = (struct alias){*outside, *inside};
+}
+
+/* Under what a leg of `x`'s proxy stands in that role. */
+static uint64_t make_key(const struct exchange *x, enum role role, const struct addr *proxy)
+{
+    uint64_t key[4] = {x->hello_hash, role, 0, 0};
+
+    memcpy(&key[2], proxy->bytes, sizeof proxy->bytes);
+    return role == EITHER ? x->hello_hash : hash_bytes(key, sizeof key);
+}
+
+/* The proxy of `x`, if x has that role. */
+static const struct addr *find_proxy(const struct pairs *p, const struct exchange *x,
+                                     enum role role)
+{
+    return role == FAR ? find_inside(p, &x->conn->ends[UP].addr) : &x->conn->ends[DOWN].addr;
+}
+
+static uint64_t key_of(const struct pairs *p, const struct exchange *x, enum role role)
+{
+    return make_key(x, role, find_proxy(p, x, role));
+}
+
+/* What its other leg stands under. */
+static uint64_t key_of_mate(const struct pairs *p, const struct exchange *x, enum role role)
+{
+    static const enum role other[] = {[NEAR] = FAR, [FAR] = NEAR, [EITHER] = EITHER};
+
+    return make_key(x, other[role], find_proxy(p, x, role));
 }
 
 /* ---- who fits */
@@ -127,14 +200,7 @@ static bool is_same_end(const struct endpoint *a, const struct endpoint *b)
     return a->port == b->port && addr_is_equal(&a->addr, &b->addr);
 }
 
-static bool is_request(const struct exchange *x)
-{
-    return !x->is_tls &&
-           (x->asked == ASKED_CONNECT || x->asked == ASKED_ABSOLUTE || x->asked == ASKED_ORIGIN);
-}
-
-/* `near` was asked by a client, at a proxy; `far` by that proxy, or by one that cannot be known for
- * another: then it is not the client's host. */
+/* `near` was asked by a client, at a proxy; `far` by another than that client. */
 static bool can_follow(const struct exchange *near, const struct exchange *far)
 {
     const struct conn *n = near->conn, *f = far->conn;
@@ -160,23 +226,25 @@ static bool fits(const struct exchange *near, uint64_t near_ns, const struct exc
 }
 
 /* The oldest that fits: requests are passed on in their order. */
-static struct exchange *find_mate(const struct pairs *p, const struct exchange *x, uint64_t now_ns,
-                                  bool *x_is_far)
+static struct exchange *find_mate(struct pairs *p, const struct exchange *x, enum role role,
+                                  uint64_t now_ns, bool *x_is_far)
 {
+    uint64_t key = key_of_mate(p, x, role);
     struct exchange *found = NULL;
+    uint32_t at = p->chains[key % CHAINS];
     unsigned looks = 0;
 
-    for (uint32_t at = p->chains[x->hello_hash % CHAINS]; at; at = p->recent[at - 1].next) {
-        const struct recent *r = &p->recent[at - 1];
-
-        if (r->hash != x->hello_hash || r->x == x || !r->x)
+    for (struct recent *r; (r = get_recent(p, at)); at = r->older) {
+        if (r->at_ns + HELLO_NS < now_ns)
+            break; /* and all behind it are older */
+        if (r->key != key || r->x == x)
             continue;
         if (++looks > LOOKS_MAX)
             break;
-        if (fits(r->x, r->at_ns, x, now_ns)) {
+        if (role != NEAR && fits(r->x, r->at_ns, x, now_ns)) {
             *x_is_far = true;
             found = r->x;
-        } else if (fits(x, now_ns, r->x, r->at_ns)) {
+        } else if (role != FAR && fits(x, now_ns, r->x, r->at_ns)) {
             *x_is_far = false;
             found = r->x;
         }
@@ -188,6 +256,8 @@ static void join(struct pairs *p, struct exchange *near, struct exchange *far)
 {
     struct pair *pair = calloc(1, sizeof *pair);
 
+    forget_recent(p, near);
+    forget_recent(p, far);
     if (!pair)
         return;
     p->memory += sizeof *pair;
@@ -195,6 +265,7 @@ static void join(struct pairs *p, struct exchange *near, struct exchange *far)
     pair->upstream = far;
     near->pair = far->pair = pair;
     far->to_parent = far->asked == ASKED_CONNECT || far->asked == ASKED_ABSOLUTE;
+    learn_alias(p, near, far);
     if (!near->number) { /* which it had while nobody knew */
         near->number = far->number;
         far->number = 0;
@@ -208,20 +279,24 @@ static bool is_from_proxy(const struct pairs *p, const struct exchange *x)
 
 void pairs_learn(struct pairs *p, struct exchange *x, uint64_t now_ns)
 {
-    struct exchange *mate;
+    enum role first = is_request(x) ? NEAR : EITHER, last = is_request(x) ? FAR : EITHER;
     bool x_is_far = false;
 
     p->sees_upstream |= is_from_proxy(p, x);
     if (x->pair || !x->hello_hash)
         return;
-    mate = find_mate(p, x, now_ns, &x_is_far);
-    if (!mate) {
-        add_recent(p, x, now_ns);
+    forget_recent(p, x); /* by what it was known before */
+    for (enum role role = first; role <= last; role++) {
+        struct exchange *mate = find_mate(p, x, role, now_ns, &x_is_far);
+
+        if (!mate)
+            continue;
+        join(p, x_is_far ? mate : x, x_is_far ? x : mate);
         return;
     }
-    join(p, x_is_far ? mate : x, x_is_far ? x : mate);
-    forget_recent(p, x);
-    forget_recent(p, mate);
+    for (enum role role = first; role <= last; role++)
+        if (role != NEAR || x->proxied)
+            add_recent(p, x, key_of(p, x, role), now_ns);
 }
 
 bool pairs_is_upstream(const struct exchange *x)

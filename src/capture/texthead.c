@@ -3,6 +3,7 @@
 #include "base/num.h"
 #include "base/util.h"
 #include "flow/ownwords.h"
+#include "wire/dumptext.h"
 #include "wire/field.h"
 
 static struct span after(struct span s, size_t n)
@@ -39,10 +40,13 @@ static struct span cut_remark(struct span s, bool comments)
     for (size_t i = 1; i < s.len; i++) {
         char close = s.ptr[i] == '[' ? ']' : s.ptr[i] == '(' && !comments ? ')' : '\0';
 
-        if (!is_blank(s.ptr[i - 1]))
+        bool is_wide = (unsigned char)s.ptr[i] >= 0x80; /* Japanese goes without blanks */
+
+        if (!is_blank(s.ptr[i - 1]) && !is_wide)
             continue;
-        if (s.ptr[i] == '#' || (close && trim(s).ptr[trim(s).len - 1] == close)) {
-            s.len = i - 1;
+        if (s.ptr[i] == '#' || (is_wide && dumptext_remark_len(after(s, i), NULL) > 0) ||
+            (close && trim(s).ptr[trim(s).len - 1] == close)) {
+            s.len = i;
             break;
         }
     }
@@ -53,7 +57,7 @@ static struct span cut_remark(struct span s, bool comments)
 static bool is_version(struct span s)
 {
     return s.len >= 8 && memcmp(s.ptr, "HTTP/1.", 7) == 0 && (s.ptr[7] == '0' || s.ptr[7] == '1') &&
-           (s.len == 8 || is_blank(s.ptr[8]));
+           (s.len == 8 || is_blank(s.ptr[8]) || dumptext_remark_len(after(s, 8), NULL) > 0);
 }
 
 static bool is_method(struct span s)
@@ -140,13 +144,10 @@ bool texthead_parse_field(struct span *line)
 bool texthead_is_remark(struct span line)
 {
     struct span s = trim(unquote(line));
+    bool closed;
 
-    if (s.len == 0)
-        return false;
-    if (s.ptr[0] == '#')
-        return true;
-    return (s.ptr[0] == '(' && s.ptr[s.len - 1] == ')') ||
-           (s.ptr[0] == '[' && s.ptr[s.len - 1] == ']');
+    return s.len > 0 && dumptext_remark_len(s, &closed) == s.len &&
+           (closed || (s.ptr[0] != '(' && s.ptr[0] != '['));
 }
 
 bool texthead_is_blank(struct span line)

@@ -3,7 +3,6 @@
  * ends, and what the packet is.  Where it begins is found by trying word after word. */
 #include "wire/dumptext.h"
 
-#include "base/clock.h"
 #include "base/num.h"
 #include "base/util.h"
 #include "wire/dumptext_private.h"
@@ -20,18 +19,9 @@ struct span dumptext_take_word(struct span *rest)
     return word;
 }
 
-static size_t digits_len(struct span s)
-{
-    size_t n = 0;
-
-    while (n < s.len && dumptext_is_digit(s.ptr[n]))
-        n++;
-    return n;
-}
-
 bool dumptext_take_number(struct span *rest, uint64_t max, uint64_t *out)
 {
-    size_t n = digits_len(*rest);
+    size_t n = dumptext_digits_len(*rest);
 
     if (!num_parse_u64((struct span){rest->ptr, n}, max, out))
         return false;
@@ -51,110 +41,6 @@ size_t dumptext_bracket_len(struct span s)
             return i + 1;
     }
     return s.len;
-}
-
-/* --- times --- */
-
-/* "hh:mm:ss" and a fraction of any length; to *ns. */
-static bool take_clock(struct span *rest, uint64_t *ns)
-{
-    uint64_t part[3];
-    uint64_t unit = NS_PER_S;
-    struct span s = *rest;
-
-    for (unsigned i = 0; i < 3; i++) {
-        if (digits_len(s) != 2 || !dumptext_take_number(&s, i ? 60 : 23, &part[i]))
-            return false;
-        if (i < 2) {
-            if (s.len == 0 || s.ptr[0] != ':')
-                return false;
-            s = dumptext_after(s, 1);
-        }
-    }
-    *ns = (part[0] * 3600 + part[1] * 60 + part[2]) * NS_PER_S;
-    if (s.len > 1 && s.ptr[0] == '.' && dumptext_is_digit(s.ptr[1])) {
-        s = dumptext_after(s, 1);
-        for (; s.len > 0 && dumptext_is_digit(s.ptr[0]); s = dumptext_after(s, 1))
-            *ns += (unsigned)(s.ptr[0] - '0') * (unit /= 10);
-    }
-    *rest = s;
-    return true;
-}
-
-/* Days since 1970 of a civil date (Gregorian, years from 1970 on). */
-static uint64_t days_of(uint64_t year, uint64_t month, uint64_t day)
-{
-    uint64_t y = month <= 2 ? year - 1 : year, m = (month + 9) % 12;
-    uint64_t era_day = y * 365 + y / 4 - y / 100 + y / 400 + (m * 153 + 2) / 5 + day - 1;
-
-    return era_day - 719468;
-}
-
-/* "2024-02-29 " or with a T, in front of a clock. */
-static bool take_date(struct span *rest, uint64_t *ns)
-{
-    uint64_t year, month, day;
-    struct span s = *rest;
-
-    if (digits_len(s) != 4 || !dumptext_take_number(&s, 2400, &year) || year < 1970)
-        return false;
-    if (s.len < 7 || s.ptr[0] != '-' || s.ptr[3] != '-' || (s.ptr[6] != ' ' && s.ptr[6] != 'T'))
-        return false;
-    if (!num_parse_u64((struct span){s.ptr + 1, 2}, 12, &month) || month == 0 ||
-        !num_parse_u64((struct span){s.ptr + 4, 2}, 31, &day) || day == 0)
-        return false;
-    *ns = days_of(year, month, day) * 86400 * NS_PER_S;
-    *rest = dumptext_skip_blanks(dumptext_after(s, 7));
-    return true;
-}
-
-/* "1795667064.184202" */
-static bool take_epoch(struct span *rest, uint64_t *ns)
-{
-    uint64_t seconds, unit = NS_PER_S;
-    struct span s = *rest;
-
-    if (digits_len(s) < 9 || !dumptext_take_number(&s, UINT32_MAX, &seconds))
-        return false;
-    if (s.len < 2 || s.ptr[0] != '.' || !dumptext_is_digit(s.ptr[1]))
-        return false;
-    *ns = seconds * NS_PER_S;
-    for (s = dumptext_after(s, 1); s.len > 0 && dumptext_is_digit(s.ptr[0]);
-         s = dumptext_after(s, 1))
-        *ns += (unsigned)(s.ptr[0] - '0') * (unit /= 10);
-    *rest = s;
-    return true;
-}
-
-/* A time and the blank behind it, if that is what stands here. */
-static void take_time(struct span *rest, struct dumptext *out)
-{
-    struct span s = *rest;
-    uint64_t date_ns = 0, n;
-    enum dumptext_time form = DUMPTEXT_TIME_CLOCK;
-
-    out->is_negative = s.len > 0 && s.ptr[0] == '-';
-    if (out->is_negative)
-        s = dumptext_after(s, 1);
-    if (take_epoch(&s, &out->time_ns)) {
-        form = DUMPTEXT_TIME_EPOCH;
-    } else if (digits_len(s) == 6 && dumptext_take_number(&s, 999999, &n)) {
-        form = DUMPTEXT_TIME_DELTA;
-        out->time_ns = n * NS_PER_US;
-    } else {
-        bool dated = take_date(&s, &date_ns);
-
-        if (!take_clock(&s, &out->time_ns))
-            return;
-        out->time_ns += date_ns;
-        form = dated              ? DUMPTEXT_TIME_EPOCH
-               : out->is_negative ? DUMPTEXT_TIME_DELTA
-                                  : DUMPTEXT_TIME_CLOCK;
-    }
-    if (s.len > 0 && s.ptr[0] != ' ' && s.ptr[0] != '\t')
-        return;
-    out->time_form = form;
-    *rest = dumptext_skip_blanks(s);
 }
 
 /* --- the link layer --- */
@@ -406,7 +292,7 @@ static enum dumptext_kind parse_at(struct span s, bool is_bare, struct dumptext 
     bool has_time;
 
     *out = (struct dumptext){0};
-    take_time(&s, out);
+    dumptext_take_time(&s, out);
     has_time = out->time_form != DUMPTEXT_TIME_NONE;
     if (has_time && dumptext_begins(s, SPAN_LIT("ARP,")))
         return DUMPTEXT_PACKET;
@@ -443,11 +329,50 @@ static bool is_prose_word(struct span word)
     return true;
 }
 
+size_t dumptext_remark_len(struct span s, bool *closed)
+{
+    static const struct {
+        struct span open, close;
+    } wide[] = {
+        {SPAN_INIT("\xef\xbc\x88"), SPAN_INIT("\xef\xbc\x89")}, /* full-width parentheses */
+        {SPAN_INIT("\xef\xbc\xbb"), SPAN_INIT("\xef\xbc\xbd")}, /* full-width square brackets */
+        {SPAN_INIT("\xe3\x80\x90"), SPAN_INIT("\xe3\x80\x91")}, /* black lenticular brackets */
+        {SPAN_INIT("\xe3\x80\x8c"), SPAN_INIT("\xe3\x80\x8d")}, /* corner brackets */
+    };
+    static const struct span signs[] = {SPAN_INIT("#"), SPAN_INIT("//"),
+                                        SPAN_INIT("\xef\xbc\x83"),  /* full-width number sign */
+                                        SPAN_INIT("\xe2\x80\xbb")}; /* reference mark */
+    bool unused;
+
+    if (!closed)
+        closed = &unused;
+    *closed = false;
+    for (size_t i = 0; i < ARRAY_LEN(signs); i++)
+        if (dumptext_begins(s, signs[i]))
+            return s.len;
+    if (s.len > 0 && (s.ptr[0] == '(' || s.ptr[0] == '[')) {
+        size_t n = dumptext_bracket_len(s);
+
+        *closed = n > 1 && s.ptr[n - 1] == (s.ptr[0] == '(' ? ')' : ']');
+        return n;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(wide); i++) {
+        const char *end;
+
+        if (!dumptext_begins(s, wide[i].open))
+            continue;
+        end = memmem(s.ptr, s.len, wide[i].close.ptr, wide[i].close.len);
+        *closed = end != NULL;
+        return end ? (size_t)(end - s.ptr) + wide[i].close.len : s.len;
+    }
+    return 0;
+}
+
 bool dumptext_parse(struct span line, struct dumptext *out)
 {
     struct span s = line;
     unsigned prose = 0, signs = 0;
-    bool is_bare = true;
+    bool is_bare = true, closed = false;
 
     while (s.len > 0 && is_quote(s.ptr[0]))
         s = dumptext_after(s, 1);
@@ -455,14 +380,12 @@ bool dumptext_parse(struct span line, struct dumptext *out)
         size_t before = line.len - s.len;
         enum dumptext_kind kind;
 
-        if (s.ptr[0] == '#' || before > PREFIX_MAX)
-            break;
-        if ((s.ptr[0] == '(' && !is_verbose(s)) || s.ptr[0] == '[') { /* no more than a remark */
-            size_t n = dumptext_bracket_len(s);
+        size_t remark = is_verbose(s) ? 0 : dumptext_remark_len(s, &closed);
 
-            if (s.ptr[n - 1] != (s.ptr[0] == '(' ? ')' : ']'))
-                break;
-            s = dumptext_skip_blanks(dumptext_after(s, n));
+        if (before > PREFIX_MAX || (remark > 0 && !closed))
+            break;
+        if (remark > 0) {
+            s = dumptext_skip_blanks(dumptext_after(s, remark));
             signs++;
             is_bare = false;
             continue;

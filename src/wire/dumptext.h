@@ -81,6 +81,11 @@ struct dumptext {
  * rubbish counts as not printed. */
 bool dumptext_parse(struct span line, struct dumptext *out);
 
+/* Bytes of a remark that begins here: a bracket with all that is in it, ASCII or Japanese, or all
+ * of `s` behind a sign that begins one ('#', "//"); 0: none begins here.  *closed (or NULL): the
+ * bracket ends within `s`. */
+size_t dumptext_remark_len(struct span s, bool *closed);
+
 /* A line of -x, -X, -xx, -XX: "0x0010:  4500 003c …".  Sets *offset, writes up to 16 bytes and
  * returns how many; 0: no such line. */
 unsigned dumptext_parse_hex(struct span line, uint32_t *offset, uint8_t out[16]);

@@ -135,10 +135,8 @@ static struct span cut_sentence(struct span s, bool *is_whole)
     for (size_t i = 1; i < s.len; i++) {
         struct span at = dumptext_after(s, i);
 
-        if (s.ptr[i - 1] != ' ')
-            continue;
-        if (s.ptr[i] == '#' || s.ptr[i] == '[' ||
-            (s.ptr[i] == '(' && !dumptext_begins(at, SPAN_LIT("(mtu ")))) {
+        if (s.ptr[i - 1] == ' ' && !dumptext_begins(at, SPAN_LIT("(mtu ")) &&
+            dumptext_remark_len(at, NULL) > 0) {
             s.len = i - 1;
             break;
         }

@@ -30,6 +30,19 @@ static inline bool dumptext_begins(struct span s, struct span head)
 /* The next word, up to a blank; *rest goes behind it and the blanks. */
 struct span dumptext_take_word(struct span *rest);
 
+/* How many decimal digits stand in front. */
+static inline size_t dumptext_digits_len(struct span s)
+{
+    size_t n = 0;
+
+    while (n < s.len && dumptext_is_digit(s.ptr[n]))
+        n++;
+    return n;
+}
+
+/* A time and the blank behind it, if that is what stands here. */
+void dumptext_take_time(struct span *rest, struct dumptext *out);
+
 /* Decimal digits off the front, at most `max`.  False: none, or too large; *rest stays. */
 bool dumptext_take_number(struct span *rest, uint64_t max, uint64_t *out);
 

@@ -19,7 +19,8 @@ static bool take_value(struct span *s, uint64_t max, uint64_t *out)
 
     if (!dumptext_take_number(&rest, max, out))
         return false;
-    if (rest.len > 0 && !memchr(" \t,:;[](){}<>#", rest.ptr[0], 14))
+    if (rest.len > 0 && !memchr(" \t,:;[](){}<>#", rest.ptr[0], 14) &&
+        dumptext_remark_len(rest, NULL) == 0)
         return false;
     *s = rest;
     return true;
@@ -225,8 +226,8 @@ static bool read_field(struct span *s, bool old, struct dumptext *out)
         if (out->has_length)
             read_http(*s, out);
         return false;
-    } else if (s->ptr[0] == '(' || s->ptr[0] == '[') {
-        *s = dumptext_after(*s, dumptext_bracket_len(*s)); /* a remark, "(correct)", "(DF)" */
+    } else if (dumptext_remark_len(*s, NULL) > 0) { /* also "(correct)", "(DF)" */
+        *s = dumptext_after(*s, dumptext_remark_len(*s, NULL));
     } else if (!old || out->has_seq || !read_range(s, true, out)) {
         dumptext_take_word(s);
     }
@@ -238,7 +239,7 @@ static void read_fields(struct span s, bool old, struct dumptext *out)
     for (;;) {
         while (s.len > 0 && (s.ptr[0] == ' ' || s.ptr[0] == '\t' || s.ptr[0] == ','))
             s = dumptext_after(s, 1);
-        if (s.len == 0 || s.ptr[0] == '#' || !read_field(&s, old, out))
+        if (s.len == 0 || !read_field(&s, old, out))
             return;
     }
 }

@@ -2,6 +2,7 @@
 capture.  What the capture holds is read by this file's own reader."""
 
 import ipaddress
+import json
 import os
 import re
 import struct
@@ -11,7 +12,7 @@ import pytest
 
 from target import HttpTarget, reply
 
-TEXTSHOW = os.environ["TEXTSHOW"]
+TEXTSHOW, BINARY = os.environ["TEXTSHOW"], os.environ["VIADUCT"]
 FLAGS = "FSRP.U"
 PAGE = "<html>\n<p>one\n\ttwo</p>\n</html>\n" * 60
 
@@ -284,3 +285,18 @@ def test_what_mail_programs_do_changes_nothing(lab, capture):
         wrapped = [(us, line) for us, line, _ in show("\r\n".join(mangle(text)).encode("latin-1"))]
         assert wrapped == whole
         assert len(whole) == len(packets)
+
+
+def explain(data):
+    """What explain says of each flow, as far as a text can tell it."""
+    run = subprocess.run([BINARY, "explain", "--json", "-"], input=data, capture_output=True, timeout=60)
+    assert run.returncode in (0, 1), run.stderr
+    flows = [json.loads(line) for line in run.stdout.splitlines()]
+    keys = "client", "proxy", "method", "target", "status", "verdict", "ended_by", "certainty"
+    return sorted(tuple(map(str, (flow[key] for key in keys))) for flow in flows)
+
+
+@pytest.mark.parametrize("form", ["-nn -v", "-nn -A", "-nn -X", "-nn -e -v -S -tttt", "-nn -xx -q", "-nn -ttt -A"])
+def test_a_text_has_the_flows_of_its_capture(lab, capture, form):
+    path, _ = capture
+    assert explain(print_text(lab, path, form)) == explain(open(path, "rb").read())

@@ -41,7 +41,7 @@ static void check_exchange(const struct exchange *x)
     check_text(x->url);
     check_text(x->user);
     assert(!x->user || !strstr(x->user, "secret"));
-    assert(!x->url || !strstr(x->url, "secret@"));
+    assert(!x->url || !strstr(x->url, "//me:secret@"));
     assert(!(x->complete && x->body_unfinished));
     assert(!end || !answer || end >= answer);
     assert(!x->tls || x->is_tls);

@@ -227,9 +227,10 @@ static void secrets_are_handed_on(void **state)
     reader_open(f.len);
     assert_int_equal(next(), RECORD_OK);
     assert_true(span_equal(r.record.bytes, HELLO));
-    assert_int_equal(r.secrets_len, 200001);
+    assert_int_equal(r.secrets_len, 200002);
     for (size_t i = 0; i < 200001; i++)
         assert_int_equal(r.secrets[i], 's');
+    assert_int_equal(r.secrets[200001], '\n'); /* which the block had not */
 }
 
 static void put_statistics(uint32_t interface, uint64_t by_interface, uint64_t by_system)

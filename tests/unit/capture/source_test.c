@@ -229,8 +229,9 @@ static void secrets_come_once_and_before_the_packets(void **state)
             image_interface(&images[i], RAW, 0, 0, 0);
             at = image_begin(&images[i], 10);
             image_u32(&images[i], 0x544c534b);
-            image_u32(&images[i], 1);
+            image_u32(&images[i], 2);
             image_put(&images[i], &line, 1);
+            image_put(&images[i], "\n", 1);
             image_end(&images[i], at);
             image_packet(&images[i], 0, (10 + i) * 1000000, SPAN_LIT("?"), 1, 0);
             paths[i] = image_path(&images[i]);
@@ -242,10 +243,10 @@ static void secrets_come_once_and_before_the_packets(void **state)
         assert_non_null(s);
         for (unsigned i = 0; i < files; i++) {
             assert_int_equal(capture_source_next(s, &p), 1);
-            assert_true(got.len > i && bytes[i] == (char)('A' + i));
+            assert_true(got.len > 2 * i && bytes[2 * i] == (char)('A' + i));
         }
         assert_int_equal(capture_source_next(s, &p), 0);
-        assert_int_equal(got.len, files);
+        assert_int_equal(got.len, 2 * files);
         capture_source_free(s);
         for (unsigned i = 0; i < files; i++)
             image_fini(&images[i]);

@@ -421,6 +421,14 @@ static void remarks_are_never_evidence(void **state)
         {"within a line",
          OPEN "14:00:01 IP c.40000 > p.3128: Flags [P.] (seq 9 I think), ack 1, length 517\n",
          OPENED "4 1.000000 c:40000>p:3128 P. 1+517 ack 1\n"},
+        {"in Japanese, in heads",
+         OPEN "GET http://t.example/ HTTP/1.1\xe2\x80\xbb 1\nHost: t.example\xef\xbc\x88 a "
+              "\xef\xbc\x89\n"
+              "\xe3\x80\x90X-A: b\xe3\x80\x91\n\nHTTP/1.1 403 Forbidden\xef\xbc\x88?\xef\xbc\x89\n",
+         OPENED
+         "4 0.002000 c:40000>p:3128 P. 1+51 ack 1 \"GET http://t.example/ HTTP/1.1\\r\\n"
+         "Host: t.example\\r\\n\\r\\n\"\n"
+         "8 0.002000 p:3128>c:40000 P. 1+26 ack 52 \"HTTP/1.1 403 Forbidden\\r\\n\\r\\n\"\n"},
         {"in Japanese", OPEN "\xe5\xbf\x9c\xe7\xad\x94\xe3\x81\xaa\xe3\x81\x97 14:00:01 RST\n",
          OPENED},
         {"in a sentence", OPEN "we never saw 14:00:01 IP p.3128 > c.40000: Flags [R], length 0\n",

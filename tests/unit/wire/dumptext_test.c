@@ -227,6 +227,10 @@ static void segments_tell_their_fields(void **state)
         {"IP a.1 > b.2: Flags [P.], length 517 (Client Hello)", "tcp a/1>b/2 P. len 517"},
         {"IP a.1 > b.2: Flags [P.] (seq 7 again?), ack 9, length 5", "tcp a/1>b/2 P. ack 9 len 5"},
         {"IP a.1 > b.2: Flags [P.], ack 9 # length 5", "tcp a/1>b/2 P. ack 9"},
+        {"IP a.1 > b.2: Flags [P.]\xef\xbc\x88 seq 7 \xef\xbc\x89, ack 9\xef\xbc\x88 win "
+         "8\xef\xbc\x89, "
+         "length 5\xef\xbc\x88x\xef\xbc\x89",
+         "tcp a/1>b/2 P. ack 9 len 5"},
         {"IP a.1 > b.2: Flags [P], seq 12ab, ack 99999999999, win 70000, length 5",
          "tcp a/1>b/2 P len 5"},
         {"IP a.1 > b.2: Flags [S], seq 1, win 5, options [mss 1460,sackOK,unknown-99 0x1234,nop], "
@@ -343,6 +347,12 @@ static void people_write_in_front(void **state)
         {"see this one 04:24:24.5 IP " SEGMENT, "other"},
         {"# 04:24:24.5 IP " SEGMENT, "other"},
         {"(04:24:24.5 IP " SEGMENT ")", "other"},
+        {"// 04:24:24.5 IP " SEGMENT, "other"},
+        {"\xef\xbc\x88"
+         "04:24:24.5 IP " SEGMENT "\xef\xbc\x89",
+         "other"},
+        {"\xe2\x80\xbb 04:24:24.5 IP " SEGMENT, "other"},
+        {"\xe3\x80\x90gw\xe3\x80\x91 04:24:24.5 IP " SEGMENT, "tcp @9 clock 15864.500000000 " END},
         {"[04:24:24.5 IP " SEGMENT, "other"},
         {"and then (04:24:24.5 IP " SEGMENT ")", "other"},
         {"04:24:24.5 IP 192.0.2.1.5 > 192.0.2.2.80: # Flags [R], length 0",
