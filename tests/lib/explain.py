@@ -29,6 +29,8 @@ FINER = {
     # who resets or leaves after a long silence has a reason
     ("serve", "reset-by-client"): {"stalled", "mtu-blackhole"},
     ("serve", "client-gone"): {"proxy-silent"},
+    # the proxy's answer says less than its own leg shows
+    ("check", "upstream-failed"): {"upstream-refused", "upstream-unreachable", "upstream-timeout"},
     # two cuts at one place
     ("serve", "incomplete"): {"size-limit"},
     ("serve", "reset-by-target"): {"size-limit"},
