@@ -18,13 +18,13 @@ static const char *doubt_silence(const struct look *l, const struct ending *e)
 }
 
 /* That a FIN stands at a record's end is all that TLS shows of a transfer whose end is not
- * announced. */
+ * announced.  A timer that closes what was quiet for long is another matter. */
 static const char *doubt_end(const struct look *l, const struct ending *e)
 {
     struct symptoms s = {0};
 
     if (e->verdict != VERDICT_OK || !l->x->is_tls || !l->closed || l->closer != DOWN || l->by_rst ||
-        !look_get(l, MARK_INNER_ANSWER))
+        l->quiet_ns >= l->patience_ns || !look_get(l, MARK_INNER_ANSWER))
         return NULL;
     signs_gather(l, &s);
     if (s.frame_down != STREAM_FRAME_BOUNDARY)
