@@ -119,7 +119,8 @@ static void step_over(struct stream_piece *p, size_t n)
     size_t there = n < p->bytes.len ? n : p->bytes.len;
 
     assert(n <= p->len);
-    p->bytes = (struct span){p->bytes.ptr + there, p->bytes.len - there};
+    if (there > 0)
+        p->bytes = (struct span){p->bytes.ptr + there, p->bytes.len - there};
     p->len -= (uint32_t)n;
 }
 
