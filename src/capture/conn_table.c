@@ -19,6 +19,8 @@ static_assert(sizeof(struct conn) <= 480, "a live flow stays under 1 KiB with it
 
 #define BUCKETS_FIRST 1024u
 #define BUCKETS_EACH 4             /* a chain of one is found without looking at others */
+#define MANY 4096u                 /* live ones, from here on their order is that of */
+#define SAME_NS (8 * NS_PER_S)     /*   stretches of time */
 #define EMBRYOS_MAX 1024u          /* data with a SYN is kept for that many */
 #define REFUSED_NS (3 * NS_PER_S)  /* a client may try again that long after an RST */
 #define CLOSING_NS (10 * NS_PER_S) /* for the last ACK */
@@ -98,12 +100,17 @@ static void shelve(struct conn_table *t, struct conn *c, enum conn_shelf shelf)
         be_due(t, c->last_ns, get_limit(t, shelf));
 }
 
-/* To the young end of the line where it belongs now. */
-static void reshelve(struct conn_table *t, struct conn *c)
+/* To the young end of the line where it belongs now, unless it is there.  Of many live ones, those
+ * that had a packet in the same few seconds keep their places: their neighbours are not in the
+ * cache. */
+static void reshelve(struct conn_table *t, struct conn *c, uint64_t before_ns)
 {
     enum conn_shelf shelf = conn_find_shelf(c);
 
     if (t->youngest[shelf] == c)
+        return;
+    if (shelf == CONN_SHELF_LIVE && c->shelf == CONN_SHELF_LIVE && t->used > MANY &&
+        c->last_ns / SAME_NS == before_ns / SAME_NS)
         return;
     unshelve(t, c);
     shelve(t, c, shelf);
@@ -191,15 +198,6 @@ static void fetch(const struct conn *c)
         __builtin_prefetch((const char *)c + i, 1);
 }
 
-static void fetch_neighbours(const struct conn *c)
-{
-    __builtin_prefetch(c->dialog, 1);
-    if (c->older)
-        __builtin_prefetch(&c->older->younger, 1);
-    if (c->younger)
-        __builtin_prefetch(&c->younger->older, 1);
-}
-
 /* *dir is the direction from `from` to `to`. */
 static struct conn *find(const struct conn_table *t, uint64_t hash, const struct endpoint *from,
                          const struct endpoint *to, enum dir *dir)
@@ -210,7 +208,8 @@ static struct conn *find(const struct conn_table *t, uint64_t hash, const struct
         fetch(c);
         *dir = is_end(&c->ends[UP], from) ? UP : DOWN;
         if (is_end(&c->ends[*dir], from) && is_end(&c->ends[!*dir], to)) {
-            fetch_neighbours(c);
+            __builtin_prefetch(c->dialog, 1);
+            __builtin_prefetch((const char *)c->dialog + 64, 1);
             return c;
         }
     }
@@ -350,8 +349,10 @@ static struct conn *add(struct conn_table *t, uint64_t hash, uint64_t now_ns)
 
 static void take(struct conn_table *t, struct conn *c, enum dir dir, const struct packet *p)
 {
+    uint64_t before_ns = c->last_ns;
+
     conn_take(&t->core, c, dir, p);
-    reshelve(t, c);
+    reshelve(t, c, before_ns);
 }
 
 /* A half-open one becomes a whole one; NULL: out of memory. */
@@ -689,6 +690,7 @@ void conn_table_add(struct conn_table *t, const struct packet *p)
     struct conn *c;
     uint64_t hash;
     enum dir dir;
+    bool is_copy;
 
     if (p->at_ns >= t->due_ns)
         expire(t, p->at_ns);
@@ -697,8 +699,10 @@ void conn_table_add(struct conn_table *t, const struct packet *p)
     if (p->kind != PACKET_TCP)
         return;
     hash = conn_hash(&p->from, &p->to);
+    __builtin_prefetch(&t->buckets[hash & t->mask]);
+    is_copy = twice_is_copy(&t->twice, hash, p);
     c = find(t, hash, &p->from, &p->to, &dir);
-    if (twice_is_copy(&t->twice, hash, p)) {
+    if (is_copy) {
         t->core.counts.duplicates++;
         if (c)
             c->duplicates++;

@@ -1,276 +1,34 @@
 /* What is said in a tunnel, or behind a ClientHello: records, read without keys.
  *
- * Records are followed as they come.  Beside that a hello is collected, and of the target's side
- * its certificate where it is readable (before TLS 1.3).  The client's last record of the handshake
- * is its Finished: the first one behind its change_cipher_spec. */
+ * Records are followed as they come; beside that a hello is collected (dialog_hello.c).  The
+ * client's last record of the handshake is its Finished: the first one behind its
+ * change_cipher_spec. */
+#include "capture/dialog_tls.h"
+
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/hash.h"
 #include "capture/inside.h"
-#include "capture/round.h"
-#include "capture/secrets.h"
-#include "wire/cert.h"
 
-enum { TYPE_CHANGE = 20, TYPE_ALERT, TYPE_HANDSHAKE, TYPE_DATA };
-enum { MESSAGE_SERVER_HELLO = 2, MESSAGE_CERTIFICATE = 11 };
-
-#define RECORD_HEADER 5
 #define RECORD_MAX (16384 + 2048)
-#define HASHED_BYTES 27 /* headers, version, half of the random: no capture's snaplen is below */
-#define RANDOM_AT 11    /* of a ClientHello's bytes */
-#define TLS13 0x0304
 #define TICKETS_NS (100 * NS_PER_MS) /* from the first to the second */
 #define TICKET_MAX 2048
-
-static unsigned byte_at(struct span s, size_t at)
-{
-    return (unsigned char)s.ptr[at];
-}
+#define ALERT_13_LEN 19 /* of an encrypted one */
 
 bool dialog_tls_is_record(struct span b)
 {
-    if (b.len == 0 || byte_at(b, 0) < TYPE_CHANGE || byte_at(b, 0) > TYPE_DATA)
+    if (b.len == 0 || dialog_tls_byte(b, 0) < TYPE_CHANGE || dialog_tls_byte(b, 0) > TYPE_DATA)
         return false;
-    if (b.len > 1 && byte_at(b, 1) != 3)
+    if (b.len > 1 && dialog_tls_byte(b, 1) != 3)
         return false;
-    return b.len < RECORD_HEADER || (byte_at(b, 3) << 8 | byte_at(b, 4)) <= RECORD_MAX;
+    return b.len < RECORD_HEADER || dialog_tls_len(b) <= RECORD_MAX;
 }
 
 static struct round *find_round(const struct said *s)
 {
     return s->dir == UP ? s->g->last : round_find_answering(s->g);
-}
-
-/* ---- hellos */
-
-static void stop_collecting(struct said *s)
-{
-    s->g->collects[s->dir] = false;
-    round_forget(s->d, s->g, s->dir);
-}
-
-static void set_target(struct said *s, struct exchange *x, struct span sni)
-{
-    char text[300];
-
-    if (x->target || sni.len == 0 || x->asked != ASKED_TLS)
-        return;
-    snprintf(text, sizeof text, "%.*s:%u", (int)sni.len, sni.ptr, s->c->ends[DOWN].port);
-    flow_set_text(&x->target, text);
-    x->by_name = true;
-}
-
-/* Secrets have to be there by now: who writes them into a capture puts them in front. */
-static void open_inside(struct said *s, struct exchange *x, struct span text)
-{
-    struct stream_piece p = s->p;
-
-    if (!s->d->o.secrets || x->inside || text.len < RANDOM_AT + 32 ||
-        !secrets_find(s->d->o.secrets, (const uint8_t *)text.ptr + RANDOM_AT))
-        return;
-    x->inside = inside_new(s->d->o.secrets);
-    if (!x->inside)
-        return;
-    p.bytes = text;
-    p.len = (uint32_t)text.len;
-    inside_feed(x->inside, UP, &p);
-}
-
-static void keep_names(struct round *t, const struct tls_hello *h)
-{
-    size_t len = h->sni.len + h->alpn.len + 2;
-
-    free(t->names);
-    t->names = calloc(1, len);
-    if (!t->names)
-        return;
-    memcpy(t->names, h->sni.ptr, h->sni.len);
-    memcpy(t->names + h->sni.len + 1, h->alpn.ptr, h->alpn.len);
-}
-
-/* Which legs carry the same hello is told by its beginning. */
-static void hash_hello(struct exchange *x, struct span text)
-{
-    if (text.len >= RECORD_HEADER)
-        x->hello_len = (uint16_t)(RECORD_HEADER + (byte_at(text, 3) << 8 | byte_at(text, 4)));
-    if (text.len >= HASHED_BYTES)
-        x->hello_hash = hash_bytes(text.ptr, HASHED_BYTES);
-}
-
-static void take_client_hello(struct said *s, struct round *t)
-{
-    struct span text = round_kept(s->g, UP);
-    struct tls_hello h;
-    enum parse got = tlsrec_parse_client_hello(text, &h);
-
-    if (got == PARSE_MORE)
-        return;
-    if (got == PARSE_OK) {
-        hash_hello(&t->x, text);
-        if (t->x.hello_len < text.len && t->x.sides[UP].records.records > 1)
-            t->x.hello_len = (uint16_t)(text.len < UINT16_MAX ? text.len : UINT16_MAX);
-        t->x.hello_whole[UP] = true;
-        t->tls_version = t->tls_version ? t->tls_version : h.version;
-        keep_names(t, &h);
-        set_target(s, &t->x, h.sni);
-        exchange_mark(&t->x, MARK_HELLO_END, s->p.at_ns, s->p.number);
-        open_inside(s, &t->x, text);
-        t->asked_head = true;
-        round_tell(s, t);
-    }
-    stop_collecting(s);
-}
-
-/* ---- the target's side: ServerHello, and the certificate where it is readable */
-
-static const char *find_issuer(struct dialogs *d, struct span der)
-{
-    uint64_t hash = hash_bytes(der.ptr, der.len);
-    struct issuer *i = &d->issuers[hash % ISSUERS_MAX];
-    struct cert cert;
-
-    if (!i->text || i->hash != hash) {
-        if (i->text) /* a live round may show it */
-            return NULL;
-        i->text = strdup(cert_read(der, NULL, &cert) ? cert.issuer : "");
-        i->hash = hash;
-    }
-    return i->text;
-}
-
-/* A certificate list (RFC 5246 7.4.2): the first is the target's own. */
-static void read_certificate(struct dialogs *d, struct round *t, struct span body)
-{
-    size_t len;
-
-    if (body.len < 6)
-        return;
-    len = byte_at(body, 3) << 16 | byte_at(body, 4) << 8 | byte_at(body, 5);
-    if (len > 0 && len <= body.len - 6)
-        t->issuer = find_issuer(d, (struct span){body.ptr + 6, len});
-}
-
-/* The handshake's messages, without the records around them.  Heap; *len of it; NULL: none. */
-static char *join_messages(struct span text, size_t *len, bool *ended)
-{
-    char *out = malloc(text.len + 1);
-    size_t at = 0;
-
-    *len = 0;
-    *ended = false;
-    while (out && at + RECORD_HEADER <= text.len) {
-        size_t n = byte_at(text, at + 3) << 8 | byte_at(text, at + 4);
-
-        *ended = byte_at(text, at) != TYPE_HANDSHAKE;
-        if (*ended || at + RECORD_HEADER + n > text.len)
-            break;
-        memcpy(out + *len, text.ptr + at + RECORD_HEADER, n);
-        *len += n;
-        at += RECORD_HEADER + n;
-    }
-    return out;
-}
-
-/* False: there is nothing more to wait for. */
-static bool look_for_certificate(struct said *s, struct round *t)
-{
-    bool ended, found = false;
-    size_t len, at = 0;
-    char *all = join_messages(round_kept(s->g, DOWN), &len, &ended);
-
-    while (all && at + 4 <= len && !found) {
-        struct span m = {all + at, len - at};
-        size_t n = byte_at(m, 1) << 16 | byte_at(m, 2) << 8 | byte_at(m, 3);
-
-        if (n > m.len - 4)
-            break;
-        found = byte_at(m, 0) == MESSAGE_CERTIFICATE;
-        if (found)
-            read_certificate(s->d, t, (struct span){m.ptr + 4, n});
-        at += 4 + n;
-    }
-    free(all);
-    return all && !found && !ended;
-}
-
-/* change_cipher_spec stands between a HelloRetryRequest and the hello behind it (RFC 8446 D.4). */
-static struct span skip_changes(struct span text)
-{
-    while (text.len > RECORD_HEADER && byte_at(text, 0) == TYPE_CHANGE &&
-           text.len >= RECORD_HEADER + (byte_at(text, 3) << 8 | byte_at(text, 4))) {
-        size_t n = RECORD_HEADER + (byte_at(text, 3) << 8 | byte_at(text, 4));
-
-        text = (struct span){text.ptr + n, text.len - n};
-    }
-    return text;
-}
-
-/* What was read is dropped; the hello that counts comes behind it. */
-static void consume_record(struct dialog *g)
-{
-    struct span text = round_kept(g, DOWN), rest = skip_changes(text);
-    size_t n = text.len - rest.len + RECORD_HEADER + (byte_at(rest, 3) << 8 | byte_at(rest, 4));
-
-    buf_consume(&g->words->in[DOWN], n < text.len ? n : text.len);
-}
-
-static void take_server_hello(struct said *s, struct round *t)
-{
-    struct tls_hello h;
-    enum parse got;
-
-    if (!t->x.hello_whole[DOWN]) {
-        got = tlsrec_parse_server_hello(skip_changes(round_kept(s->g, DOWN)), &h);
-        if (got == PARSE_MORE)
-            return;
-        if (got == PARSE_BAD) {
-            stop_collecting(s);
-            return;
-        }
-        t->tls_version = h.version;
-        t->tls_cipher = h.cipher;
-        t->x.is_tls13 = h.version >= TLS13;
-        if (h.hello_retry) {
-            t->retried = true;
-            consume_record(s->g);
-            return;
-        }
-        t->x.hello_whole[DOWN] = true;
-    }
-    if (t->x.is_tls13 || !look_for_certificate(s, t))
-        stop_collecting(s);
-}
-
-/* The rest of it is not in the capture. */
-static void collect_no_more(struct said *s, struct round *t)
-{
-    struct span text = round_kept(s->g, s->dir);
-
-    t->x.content_unseen |= !t->x.hello_whole[s->dir];
-    if (s->dir == UP && !t->x.hello_whole[UP] && text.len >= HASHED_BYTES) {
-        hash_hello(&t->x, text);
-        open_inside(s, &t->x, text);
-        round_tell(s, t);
-    }
-    stop_collecting(s);
-}
-
-static void collect(struct said *s, struct round *t, bool record_ended)
-{
-    if (!round_keep(s->d, s->g, s->dir, s->p.bytes)) {
-        collect_no_more(s, t);
-        return;
-    }
-    if (record_ended && s->dir == UP)
-        take_client_hello(s, t);
-    else if (record_ended)
-        take_server_hello(s, t);
-    if (s->g->collects[s->dir] && s->p.len > s->p.bytes.len)
-        collect_no_more(s, t);
 }
 
 /* ---- records */
@@ -320,6 +78,14 @@ static void take_inner_answer(const struct said *s, struct round *t)
         s->g->asked = (uint16_t)(asked < UINT16_MAX ? asked : UINT16_MAX);
 }
 
+/* The last record that began is as long as an alert of TLS 1.3. */
+static bool is_hidden_alert(const struct round *t, enum dir dir)
+{
+    const struct tlsrec *r = &t->x.sides[dir].records;
+
+    return t->x.is_tls13 && r->last_type == TYPE_DATA && r->last_len == ALERT_13_LEN;
+}
+
 static void begin_record(const struct said *s, struct round *t)
 {
     struct exchange *x = &t->x;
@@ -332,7 +98,7 @@ static void begin_record(const struct said *s, struct round *t)
             take_inner_answer(s, t);
         return;
     }
-    if (type == TYPE_DATA && x->packets[MARK_TLS_END] > 0)
+    if (type == TYPE_DATA && x->packets[MARK_TLS_END] > 0 && !is_hidden_alert(t, UP))
         exchange_mark(x, MARK_INNER, s->p.at_ns, s->p.number);
 }
 
@@ -421,6 +187,15 @@ static void free_words(struct said *s, const struct round *t)
         round_free_words(s->d, s->g);
 }
 
+/* A packet that is one alert, as far as can be seen: in TLS 1.3 by its size. */
+static bool is_alert(const struct round *t, const struct said *s)
+{
+    const struct tlsrec *r = &t->x.sides[s->dir].records;
+
+    return s->p.len == RECORD_HEADER + (uint32_t)r->last_len && tlsrec_is_boundary(r) &&
+           (r->last_type == TYPE_ALERT || is_hidden_alert(t, s->dir));
+}
+
 static size_t take_records(struct said *s, struct round *t)
 {
     bool fresh = t->x.inside != NULL, ended;
@@ -430,9 +205,10 @@ static size_t take_records(struct said *s, struct round *t)
         end_flight(t);
     ended = follow(s, t);
     if (s->g->collects[s->dir])
-        collect(s, t, ended);
+        dialog_hello_collect(s, t, ended);
     if (fresh) /* else what was collected has been fed */
         inside_feed(t->x.inside, s->dir, &s->p);
+    s->g->only_alert = s->at_start && is_alert(t, s);
     free_words(s, t);
     return s->p.len;
 }
@@ -441,7 +217,7 @@ static size_t take_records(struct said *s, struct round *t)
 
 static void begin_tls(struct said *s, struct round *t)
 {
-    bool is_hello = byte_at(s->p.bytes, 0) == TYPE_HANDSHAKE;
+    bool is_hello = dialog_tls_byte(s->p.bytes, 0) == TYPE_HANDSHAKE;
     bool to_proxy = t->x.asked == ASKED_TLS && t->x.proxied;
 
     t->x.is_tls = true;
@@ -450,6 +226,21 @@ static void begin_tls(struct said *s, struct round *t)
     round_forget(s->d, s->g, s->dir);
     s->g->mode[s->dir] = MODE_TLS;
     s->g->collects[s->dir] = is_hello;
+}
+
+void dialog_tls_resume(struct said *s, struct round *t)
+{
+    bool is_hello = dialog_tls_byte(s->p.bytes, 0) == TYPE_HANDSHAKE && s->p.bytes.len > 5 &&
+                    dialog_tls_byte(s->p.bytes, 5) ==
+                        (s->dir == UP ? MESSAGE_CLIENT_HELLO : MESSAGE_SERVER_HELLO);
+
+    if (is_hello) {
+        s->g->mode[s->dir] = MODE_TUNNEL;
+        return;
+    }
+    t->x.is_tls = true;
+    s->g->mode[s->dir] = MODE_TLS;
+    s->g->collects[s->dir] = false;
 }
 
 static size_t take_first(struct said *s, struct round *t)
@@ -469,7 +260,7 @@ static size_t take_first(struct said *s, struct round *t)
 
 void dialog_tls_begin_direct(struct said *s, struct round *t)
 {
-    bool is_hello = byte_at(s->p.bytes, 0) == TYPE_HANDSHAKE;
+    bool is_hello = dialog_tls_byte(s->p.bytes, 0) == TYPE_HANDSHAKE;
 
     t->x.asked = is_hello ? ASKED_TLS : ASKED_UNSEEN;
     t->x.proxied &= round_is_sure_proxy(s->d, &s->c->ends[DOWN]);
@@ -518,7 +309,7 @@ void dialog_tls_end(struct round *t)
         flow_set_text(&x->tls->sni, t->names);
     if (t->names && t->names[sni + 1])
         flow_set_text(&x->tls->alpn, t->names + sni + 1);
-    if (*tlsrec_version_name(t->tls_version) && x->hello_whole[DOWN])
+    if (*tlsrec_version_name(t->tls_version))
         flow_set_text(&x->tls->version, tlsrec_version_name(t->tls_version));
     if (*tlsrec_cipher_name(t->tls_cipher))
         flow_set_text(&x->tls->cipher, tlsrec_cipher_name(t->tls_cipher));

@@ -8,8 +8,9 @@ from viaduct import BINARY, KEYS, SANITIZER, Flow
 # Where explain may say something else than another source of the same flow.  viaduct-verdicts(7) has the reasons, under
 # "From what" of each verdict.  First what explain cannot see; it has to call it inferred then:
 HIDDEN = {
-    # told by a second probe; who should receive sees nothing of what is lost, and nobody does beyond the proxy
-    ("check", "mtu-blackhole"): {"stalled", "proxy-silent"},
+    # told by a second probe; who should receive sees nothing of what is lost, and nobody does beyond the proxy; and one
+    # session ticket that comes through looks like a reply
+    ("check", "mtu-blackhole"): {"stalled", "proxy-silent", "reset-by-client"},
     # what TLS hides: the promise that was not kept, and why a client does not like a certificate
     ("check", "incomplete"): {"ok"},
     ("check", "size-limit"): {"ok"},
@@ -28,6 +29,8 @@ FINER = {
     # who resets or leaves after a long silence has a reason
     ("serve", "reset-by-client"): {"stalled", "mtu-blackhole"},
     ("serve", "client-gone"): {"proxy-silent"},
+    # the proxy's answer says less than its own leg shows
+    ("check", "upstream-failed"): {"upstream-refused", "upstream-unreachable", "upstream-timeout"},
     # two cuts at one place
     ("serve", "incomplete"): {"size-limit"},
     ("serve", "reset-by-target"): {"size-limit"},
