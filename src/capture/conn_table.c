@@ -6,7 +6,7 @@
 #include "capture/conn.h"
 #include "capture/conn_private.h"
 #include "capture/half_open.h"
-#include "capture/pages.h"
+#include "capture/objects.h"
 #include "capture/twice.h"
 #include "capture/waiting.h"
 
@@ -19,7 +19,6 @@ static_assert(sizeof(struct conn) <= 480, "a live flow stays under 1 KiB with it
 
 #define BUCKETS_FIRST 1024u
 #define BUCKETS_EACH 4             /* a chain of one is found without looking at others */
-#define BLOCK_FIRST (32u * 1024)   /* bytes of the first connections */
 #define EMBRYOS_MAX 1024u          /* data with a SYN is kept for that many */
 #define REFUSED_NS (3 * NS_PER_S)  /* a client may try again that long after an RST */
 #define CLOSING_NS (10 * NS_PER_S) /* for the last ACK */
@@ -29,17 +28,9 @@ static_assert(sizeof(struct conn) <= 480, "a live flow stays under 1 KiB with it
 #define STALE_NS (60 * NS_PER_S) /* quiet that long, a connection may begin anew unseen */
 #define REACH (1u << 20)         /* bytes that packets of a handshake may be apart */
 
-/* Connections are made many at once: first a few, then a large page full. */
-struct block {
-    struct block *next;
-    size_t len; /* bytes, this head included */
-    struct conn conns[];
-};
-
 struct conn_table {
     struct conn_core core;
-    struct block *blocks;
-    struct conn *spare; /* by `chain` */
+    struct objects conns;
     struct conn **buckets;
     uint32_t mask, used;
     struct conn *oldest[CONN_SHELF_COUNT], *youngest[CONN_SHELF_COUNT];
@@ -120,61 +111,36 @@ static void reshelve(struct conn_table *t, struct conn *c)
 
 /* --- memory */
 
-/* Of PAGES_UNIT and more in large pages.  Zeroed and counted. */
-static void *alloc_much(struct conn_table *t, size_t len)
+static void count_more(struct conn_table *t, uint64_t len)
 {
-    void *ptr = len % PAGES_UNIT == 0 ? pages_new(len) : calloc(1, len);
-
-    if (ptr)
+    if (len)
         conn_core_count(&t->core, len);
-    return ptr;
-}
-
-static void free_much(struct conn_table *t, void *ptr, size_t len)
-{
-    if (!ptr)
-        return;
-    t->core.counts.memory -= len;
-    if (len % PAGES_UNIT == 0)
-        pages_free(ptr, len);
-    else
-        free(ptr);
-}
-
-static bool add_block(struct conn_table *t)
-{
-    size_t len = t->blocks ? PAGES_UNIT : BLOCK_FIRST;
-    struct block *b = alloc_much(t, len);
-
-    if (!b)
-        return false;
-    b->next = t->blocks;
-    b->len = len;
-    t->blocks = b;
-    for (size_t i = (len - sizeof *b) / sizeof b->conns[0]; i-- > 0;) {
-        b->conns[i].chain = t->spare;
-        t->spare = &b->conns[i];
-    }
-    return true;
 }
 
 /* Zeroed; NULL: out of memory. */
-static struct conn *take_spare(struct conn_table *t)
+static struct conn *get_spare(struct conn_table *t)
 {
-    struct conn *c = t->spare;
+    uint64_t before = t->conns.memory;
+    struct conn *c = objects_get(&t->conns);
 
-    if (!c && !add_block(t))
-        return NULL;
-    c = t->spare;
-    t->spare = c->chain;
-    *c = (struct conn){0};
+    count_more(t, t->conns.memory - before);
     return c;
 }
 
-static void give_back(struct conn_table *t, struct conn *c)
+static struct conn **make_buckets(struct conn_table *t, uint32_t n)
 {
-    c->chain = t->spare;
-    t->spare = c;
+    struct conn **buckets = objects_new_pages(n * sizeof(struct conn *));
+
+    count_more(t, buckets ? n * sizeof(struct conn *) : 0);
+    return buckets;
+}
+
+static void free_buckets(struct conn_table *t)
+{
+    size_t len = (t->mask + (size_t)1) * sizeof(struct conn *);
+
+    t->core.counts.memory -= t->buckets ? len : 0;
+    objects_free_pages(t->buckets, len);
 }
 
 /* --- making one */
@@ -201,7 +167,8 @@ struct conn_table *conn_table_new(const struct conn_options *o, const struct con
     t->core.counts.memory = sizeof *t;
     t->due_ns = UINT64_MAX;
     t->mask = BUCKETS_FIRST - 1;
-    t->buckets = alloc_much(t, BUCKETS_FIRST * sizeof(struct conn *));
+    t->buckets = make_buckets(t, BUCKETS_FIRST);
+    objects_init(&t->conns, sizeof(struct conn));
     if (!half_open_init(&t->half, &t->core) || !t->buckets) {
         conn_table_free(t);
         return NULL;
@@ -216,8 +183,8 @@ static bool is_end(const struct endpoint *a, const struct endpoint *b)
     return a->port == b->port && addr_is_equal(&a->addr, &b->addr);
 }
 
-/* Asks for all of a connection at once, and for its neighbours in line: they are hardly ever in the
- * cache, and would be waited for one by one. */
+/* Asks for all of a connection at once, and for what hangs on it: it is hardly ever in the cache,
+ * and would be waited for bit by bit. */
 static void fetch(const struct conn *c)
 {
     for (size_t i = 64; i < sizeof *c; i += 64)
@@ -226,6 +193,7 @@ static void fetch(const struct conn *c)
 
 static void fetch_neighbours(const struct conn *c)
 {
+    __builtin_prefetch(c->dialog, 1);
     if (c->older)
         __builtin_prefetch(&c->older->younger, 1);
     if (c->younger)
@@ -261,7 +229,7 @@ struct conn *conn_table_find(struct conn_table *t, const struct endpoint *a,
 static void grow(struct conn_table *t)
 {
     uint32_t buckets = 4 * (t->mask + 1);
-    struct conn **grown = alloc_much(t, buckets * sizeof(struct conn *));
+    struct conn **grown = make_buckets(t, buckets);
 
     if (!grown)
         return;
@@ -272,7 +240,7 @@ static void grow(struct conn_table *t)
             grown[c->hash & (buckets - 1)] = c;
         }
     }
-    free_much(t, t->buckets, (t->mask + (size_t)1) * sizeof(struct conn *));
+    free_buckets(t);
     t->buckets = grown;
     t->mask = buckets - 1;
 }
@@ -307,7 +275,7 @@ static void end(struct conn_table *t, struct conn *c, enum conn_end how, uint64_
     *get_gone(t, hash) = (struct gone){hash, c->last_ns};
     t->core.events.ended(t->core.events.owner, c, how, now_ns);
     conn_fini(&t->core, c);
-    give_back(t, c);
+    objects_put(&t->conns, c);
 }
 
 static void end_half(struct conn_table *t, struct half_open *r, enum conn_end how, uint64_t now_ns)
@@ -366,7 +334,7 @@ static struct conn *add(struct conn_table *t, uint64_t hash, uint64_t now_ns)
     struct conn *c;
 
     make_room(t, now_ns);
-    c = take_spare(t);
+    c = get_spare(t);
     if (!c) {
         t->core.counts.bad++;
         return NULL;
@@ -788,8 +756,6 @@ void conn_table_finish(struct conn_table *t, uint64_t now_ns)
 
 void conn_table_free(struct conn_table *t)
 {
-    struct block *b;
-
     if (!t)
         return;
     for (enum conn_shelf shelf = 0; shelf < CONN_SHELF_COUNT; shelf++) {
@@ -798,16 +764,14 @@ void conn_table_free(struct conn_table *t)
 
             take_out(t, c);
             conn_fini(&t->core, c);
-            give_back(t, c);
+            objects_put(&t->conns, c);
         }
     }
     half_open_fini(&t->half);
     waiting_fini(&t->core);
-    free_much(t, t->buckets, (t->mask + (size_t)1) * sizeof(struct conn *));
-    while ((b = t->blocks)) {
-        t->blocks = b->next;
-        free_much(t, b, b->len);
-    }
+    free_buckets(t);
+    t->core.counts.memory -= t->conns.memory;
+    objects_fini(&t->conns);
     assert(t->core.counts.memory == sizeof *t && t->core.waiting_used == 0);
     free(t);
 }

@@ -27,6 +27,8 @@ struct dialogs *dialogs_new(const struct dialogs_options *o)
     d->o = *o;
     list_init(&d->lingering);
     d->memory = sizeof *d;
+    objects_init(&d->rounds, sizeof(struct round));
+    objects_init(&d->dialogs, sizeof(struct dialog));
     return d;
 }
 
@@ -36,21 +38,21 @@ void dialogs_free(struct dialogs *d)
         return;
     for (unsigned i = 0; i < ISSUERS_MAX; i++)
         free(d->issuers[i].text);
+    objects_fini(&d->rounds);
+    objects_fini(&d->dialogs);
     free(d);
 }
 
 uint64_t dialogs_get_memory(const struct dialogs *d)
 {
-    return d->memory + d->kept;
+    return d->memory + d->kept + d->rounds.memory + d->dialogs.memory;
 }
 
 static struct dialog *get_dialog(struct dialogs *d, struct conn *c)
 {
     if (c->dialog)
         return c->dialog;
-    c->dialog = calloc(1, sizeof *c->dialog);
-    if (c->dialog)
-        d->memory += sizeof *c->dialog;
+    c->dialog = objects_get(&d->dialogs);
     return c->dialog;
 }
 
@@ -268,9 +270,8 @@ static void on_ended(void *owner, struct conn *c, enum conn_end how, uint64_t no
         round_end(d, g, how, now_ns, true);
     round_free_words(d, g);
     list_remove(&g->linger);
-    free(g);
+    objects_put(&d->dialogs, g);
     c->dialog = NULL;
-    d->memory -= sizeof *g;
 }
 
 static bool on_is_proxy(void *owner, const struct endpoint *e)

@@ -140,10 +140,12 @@ static struct ending judge(struct endings *n, const struct look *l)
         return judge_through(l);
     if (look_get(l, MARK_PROXY_HELLO))
         return beyond_judge_proxy_tls(l);
+    if (is_asked(x) && look_get(l, MARK_ANSWER) && !look_get(l, MARK_ANSWER_END) &&
+        !x->content_unseen && !x->early_unseen && !x->judged && !l->c->is_text)
+        return unanswered_judge_head(l);
     if (is_asked(x) && !x->status && !x->judged && !x->early_unseen && !sending &&
         !look_get(l, MARK_HELLO))
-        return look_get(l, MARK_ANSWER) && !x->content_unseen ? unanswered_judge_head(l)
-                                                              : unanswered_judge_request(l);
+        return unanswered_judge_request(l);
     e = beyond_judge(l);
     refine_issuer(n, l, &e);
     opened_refine(l, &e);
@@ -184,6 +186,7 @@ void endings_make(struct endings *n, const struct exchange *x, enum conn_end how
     look_init(&l, x, how, now_ns, n->options.source, n->options.silence_ns, out);
     copies_write(&l);
     e = judge(n, &l);
+    unanswered_refine_dial(&l, &e);
     doubt(&l, &e);
     doubts_refine(&l, &e);
     remarks_write_evidence(&l, &e);

@@ -174,10 +174,9 @@ struct round *round_begin(struct said *s)
 
     if (g->first && g->first == g->last && g->first->asked_all && g->first->answered_all)
         round_end(s->d, g, CONN_END_CLOSED, s->p.at_ns, false);
-    t = calloc(1, sizeof *t);
+    t = objects_get(&s->d->rounds);
     if (!t)
         return NULL;
-    s->d->memory += sizeof *t;
     t->x.conn = s->c;
     t->x.begin_ns = s->p.at_ns;
     t->x.proxied = dialogs_is_proxy(s->d, &s->c->ends[DOWN]);
@@ -305,8 +304,7 @@ void round_end(struct dialogs *d, struct dialog *g, enum conn_end how, uint64_t 
         g->last = NULL;
     exchange_fini(&t->x);
     free(t->names);
-    free(t);
-    d->memory -= sizeof *t;
+    objects_put(&d->rounds, t);
 }
 
 void round_finish(struct said *s, struct round *t)

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "capture/dialog.h"
+#include "capture/objects.h"
 #include "wire/body.h"
 
 /* What the next bytes of a direction are. */
@@ -72,10 +73,11 @@ struct dialog {
 
 struct dialogs {
     struct dialogs_options o;
-    uint64_t kept;          /* bytes of buffers */
-    uint64_t memory;        /* of all else */
-    struct list lingering;  /* of struct dialog, oldest first */
-    struct http1_head head; /* scratch */
+    uint64_t kept;                  /* bytes of buffers */
+    uint64_t memory;                /* of all else, but: */
+    struct objects rounds, dialogs; /* of struct round, of struct dialog */
+    struct list lingering;          /* of struct dialog, oldest first */
+    struct http1_head head;         /* scratch */
     struct issuer {
         uint64_t hash; /* of the certificate */
         char *text;    /* heap; "" where it could not be read */

@@ -29,10 +29,18 @@ static uint32_t span_of_sequence(uint32_t from, uint32_t to)
     return stream_is_before(from, to) ? to - from : 0;
 }
 
+/* A segment waits for its acknowledgement.  Where those are not in the capture, new bytes behind
+ * its being sent again show that it had one. */
+static bool is_stuck(const struct stream *s)
+{
+    return s->stuck.len &&
+           (s->has_acks || s->stuck.sends < 2 || s->last_data_ns <= s->stuck.last_ns);
+}
+
 /* Sent again and again to somebody who does not answer. */
 static bool is_lost(const struct stream *s)
 {
-    return s->stuck.len && s->stuck.sends >= SENDS && s->stuck.backs_off;
+    return is_stuck(s) && s->stuck.sends >= SENDS && s->stuck.backs_off;
 }
 
 /* Of the segments that ends[from] sends. */
@@ -44,7 +52,7 @@ static void read_out(const struct conn *c, enum dir from, struct path_signs *p)
 
     p->largest_acked = out->largest_acked;
     p->acked = out->has_acks ? span_of_sequence(out->first, out->acked) + c->established : 0;
-    if (!stuck->len)
+    if (!is_stuck(out))
         return;
     if (!out->has_acks) { /* a sender begins with the first that it misses: the others arrived */
         p->acked = span_of_sequence(out->first, stuck->seq) + c->established;

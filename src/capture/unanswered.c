@@ -39,6 +39,45 @@ struct ending unanswered_judge_connect(const struct look *l)
     return look_conclude(l, VERDICT_OPEN, SIDE_NOBODY, CERTAINTY_SEEN, "%s", "");
 }
 
+/* ---- the proxy's own connection */
+
+static void note_dial(const struct look *l, const char *what)
+{
+    const struct exchange *own = l->x->upstream;
+    char where[LOOK_TEXT_MAX], to[ENDPOINT_TEXT_MAX];
+
+    endpoint_write(&l->up->ends[DOWN], to);
+    flow_evidence(
+        l->f, "%s: the proxy's own SYN to %s, and %s",
+        look_name_packet(l, own->packets[MARK_SYN], exchange_get_ns(own, MARK_SYN), where), to,
+        what);
+}
+
+void unanswered_refine_dial(const struct look *l, struct ending *e)
+{
+    bool by_number = e->certainty == CERTAINTY_INFERRED && l->x->status >= 500;
+    const struct stream *back = l->up ? &l->up->streams[DOWN] : NULL;
+    enum verdict v;
+
+    if (!l->up || l->up->established)
+        return;
+    if (back->rst) {
+        note_dial(l, "RST in answer");
+        v = VERDICT_UPSTREAM_REFUSED;
+    } else if (is_refused_by_icmp(l->up)) {
+        note_dial(l, "ICMP in answer");
+        v = VERDICT_UPSTREAM_UNREACHABLE;
+    } else if (!back->begun) {
+        note_dial(l, "no answer");
+        v = VERDICT_UPSTREAM_TIMEOUT;
+    } else {
+        return;
+    }
+    if (by_number) /* words of the proxy's stand, as they tell of all that it tried */
+        *e = look_conclude(l, v, v == VERDICT_UPSTREAM_REFUSED ? l->beyond : SIDE_NETWORK,
+                           CERTAINTY_SEEN, "the proxy could not connect");
+}
+
 /* ---- asked, and not answered */
 
 /* Whether the answer may have come, and just is not in the capture. */

@@ -1,5 +1,6 @@
 /* cli/cmd_explain.c - `viaduct explain`: reads captures and says what became of every flow. */
 #include <errno.h>
+#include <net/if.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -295,6 +296,17 @@ static bool begin(struct run *r)
     return ok && find_names(r);
 }
 
+/* Files that cannot be read, an interface that is none, and a bad filter are mistakes of who asked;
+ * what else a live interface refuses, the system does. */
+static int status_of_opening(const struct run *r, const struct err *err)
+{
+    const char *interface = r->args.options.capture.interface;
+
+    if (!interface || span_begins_nocase(span_of(err->text), SPAN_LIT("the filter")))
+        return EXIT_USAGE;
+    return strcmp(interface, "any") == 0 || if_nametoindex(interface) ? EXIT_SYSTEM : EXIT_USAGE;
+}
+
 static int run(struct run *r)
 {
     struct err err;
@@ -308,7 +320,7 @@ static int run(struct run *r)
     r->args.options.owner = r;
     r->explain = explain_new(&r->args.options, &err);
     if (!r->explain)
-        return fail(r, EXIT_USAGE, err.text);
+        return fail(r, status_of_opening(r, &err), err.text);
     if (is_live(r))
         fprintf(stderr, "viaduct explain: listening on %s, Ctrl-C ends it\n",
                 r->args.options.capture.interface);

@@ -151,6 +151,7 @@ bool explain_page_write(struct explain_page *page, const struct explain_page_fac
     const struct html_page head = {
         .packets = facts->seen->packets,
         .tcp = facts->seen->tcp,
+        .is_text = facts->seen->is_text,
         .first_ns = facts->seen->first_ns,
         .last_ns = facts->seen->last_ns,
         .names = facts->names,

@@ -141,7 +141,7 @@ static void write_facts(struct pen *p, const struct html_page *page)
 {
     pen_text(p, "<dl>\n");
     write_names(p, page);
-    begin_fact(p, N_("packets"));
+    begin_fact(p, page->is_text ? N_("lines") : N_("packets"));
     pen_u64(p, page->packets);
     pen_text(p, ", TCP ");
     pen_u64(p, page->tcp);

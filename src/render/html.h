@@ -17,6 +17,7 @@
 /* What stands above the flows. */
 struct html_page {
     uint64_t packets, tcp;
+    bool is_text;               /* they are lines of a text */
     uint64_t first_ns, last_ns; /* wall clock; packets 0: not known */
     const char *const *names;   /* of the files, as they are shown */
     size_t names_len;

@@ -90,10 +90,12 @@ void human_request(struct pen *p, const struct flow *f)
 
 void human_asked(struct pen *p, const struct flow *f)
 {
-    if (f->method || f->url || f->target)
+    const char *what = f->url ? f->url : f->target;
+
+    if (f->method)
         human_request(p, f);
     else
-        pen_text(p, "no request seen");
+        escape_text(p, what ? span_of(what) : SPAN_LIT("no request seen"));
 }
 
 void human_ending(struct pen *p, const struct flow *f)

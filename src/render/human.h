@@ -18,7 +18,8 @@ bool human_has_side(const struct flow *f, enum side side);
 /* "CONNECT updates.example.net:443", or method and URL; "-" for what is not known. */
 void human_request(struct pen *p, const struct flow *f);
 
-/* The same for a heading: "no request seen" where nothing is known. */
+/* The same for a heading: without a method (TLS without a proxy) the target alone, "no request
+ * seen" where nothing is known. */
 void human_asked(struct pen *p, const struct flow *f);
 
 /* "mtu-blackhole in tls by network (inferred)"; the certainty of an open or good flow is left out.

@@ -51,6 +51,7 @@ Packets:   TIME  FROM>TO  ITEM…           TIME in seconds; it may be negative
 Settings:  link ethernet|vlan|sll|sll2|raw|null     ipv6      times (TCP timestamps)      mss N (of all connections)
            view C|P|M (where it is captured: C; M: half-way)      rtt S (between C and P: 0.020)        far S (between P and T: 0.030)
            address NAME ADDRESS                     port NAME N     isn N (the client's first sequence number)
+           clock N (from here on the capture's clock is N seconds ahead of what it was; may be negative)
            ttl NAME N (of that host's packets, as captured)
            epoch N (seconds since 1970 of 0: 1700000000)
 
@@ -168,7 +169,7 @@ class Packet:
         self.window, self.options = more.get('window', 502), more.get('options', b'')
         self.ttl, self.id = more.get('ttl') or conn.ttls[0 if up else 1], more.get('id')
         self.frag, self.raw = more.get('frag'), more.get('raw')
-        self.order = 0
+        self.order, self.shift = 0, 0.0
 
     def tcp(self, net):
         opts = self.options
@@ -243,7 +244,7 @@ class Net:
         self.rtt, self.far, self.base = 0.020, 0.030, 1700000000
         self.addresses = {'C': '10.40.0.5', 'P': '10.10.0.1', 'T': '192.0.2.80', 'R': '10.0.0.254'}
         self.ports = {'C': 40220, 'P': 3128, 'T': 443}
-        self.ids, self.isn, self.ttls = {}, 1000, {}
+        self.ids, self.isn, self.ttls, self.shift = {}, 1000, {}, 0.0
 
     # -- names
     def address(self, name):
@@ -282,7 +283,7 @@ class Net:
 
     # -- sending
     def put(self, packet):
-        packet.order = len(self.packets)
+        packet.order, packet.shift = len(self.packets), self.shift
         self.packets.append(packet)
         return packet
 
@@ -570,6 +571,8 @@ def set_line(net, words):
         net.view = words.word()
     elif word in ('rtt', 'far'):
         setattr(net, word, float(words.word()))
+    elif word == 'clock':
+        net.shift += float(words.word())
     elif word == 'ttl':
         name = words.word()
         net.ttls[name] = words.number()
@@ -686,7 +689,7 @@ def write(net, packets, path, snaplen, twice):
     seen = {}
     for p in packets:
         seen[id(p)] = seen.get(id(p), -1) + 1
-        at = net.base + p.at + (0.00002 * seen[id(p)] if twice else 0)
+        at = net.base + p.at + p.shift + (0.00002 * seen[id(p)] if twice else 0)
         us = round(at * 1000000)
         for ip in p.ip(net):
             data = frame(net, p, ip)

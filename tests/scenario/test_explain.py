@@ -462,7 +462,18 @@ def test_interfaces_and_filters_that_are_none(world, arguments, says):
     done = subprocess.run(
         [*world.command, BINARY, "explain", *arguments], capture_output=True, text=True, timeout=30, check=False
     )
-    assert done.returncode in (2, 3) and says in done.stderr and done.stdout == "", done
+    assert done.returncode == 2 and says in done.stderr and done.stdout == "", done
+
+
+def test_who_may_not_capture_is_told():
+    done = subprocess.run(
+        ["setpriv", "--reuid=65534", "--clear-groups", "--bounding-set=-all", BINARY, "explain", "-i", "lo"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 3 and "not permitted" in done.stderr, done
 
 
 # ---- the page

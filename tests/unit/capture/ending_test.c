@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -470,6 +471,35 @@ static void tunnels_that_are_well(void **state)
            (struct want){VERDICT_OK, PHASE_CLOSE, SIDE_CLIENT, SEEN, NULL});
 }
 
+/* Only silences that look like somebody's timer are named after one. */
+static void timers(void **state)
+{
+    static const struct {
+        unsigned ms, timer_s;
+    } cases[] = {{30000, 30},   {30900, 30},   {31500, 0},    {28900, 0},    {59500, 60},
+                 {120400, 120}, {270000, 270}, {299000, 300}, {604000, 600}, {905000, 900},
+                 {4000, 0},     {100000, 0},   {1800000, 0}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct scene s;
+        struct flow f = {0};
+        char want[64];
+
+        transfer(&s);
+        fins(&s, UP, 300 + cases[i].ms);
+        run(&s, &f);
+        snprintf(want, sizeof want, "looks like a timer of %u s", cases[i].timer_s);
+        assert_int_equal(f.verdict, VERDICT_OK);
+        if (cases[i].timer_s &&
+            !strstr(flow_find_note(&f, NOTE_WARNING, WARNING_IDLE_CLOSED), want))
+            fail_msg("%u ms: %s", cases[i].ms,
+                     flow_find_note(&f, NOTE_WARNING, WARNING_IDLE_CLOSED));
+        assert_int_equal(f.warnings != 0, cases[i].timer_s != 0);
+        flow_fini(&f);
+    }
+}
+
 /* ---- streams that stop */
 
 static void streams_that_stop(void **state)
@@ -931,6 +961,21 @@ static void two_legs(void **state)
     expect("the target sends nothing", &s,
            (struct want){VERDICT_STALLED, PHASE_EXCHANGE, SIDE_TARGET, INFERRED,
                          "the proxy passed all on"});
+    begin(&own);
+    own.x.proxied = false;
+    endpoint(&own.c.ends[DOWN], "192.0.2.80:443");
+    rst(&own, DOWN, 30);
+    answer(&s, ASKED_CONNECT, 502);
+    s.judged =
+        (struct outside_verdict){VERDICT_UPSTREAM_FAILED, SIDE_TARGET, INFERRED, NULL, "502"};
+    s.x.judged = &s.judged;
+    s.x.upstream = &own.x;
+    expect("the dial was refused", &s,
+           (struct want){VERDICT_UPSTREAM_REFUSED, PHASE_ANSWER, SIDE_TARGET, SEEN,
+                         "the proxy's own SYN to 192.0.2.80:443, and RST in answer"});
+    s.judged = (struct outside_verdict){VERDICT_OVERLOADED, SIDE_PROXY, SEEN, NULL, "full"};
+    expect("words tell more", &s,
+           (struct want){VERDICT_OVERLOADED, PHASE_ANSWER, SIDE_PROXY, SEEN, NULL});
     both_legs(&s, &own);
     own.c.streams[UP].largest_acked = 500;
     stick(&own, UP, 1460, 5, 81);
@@ -947,6 +992,7 @@ int main(void)
         cmocka_unit_test(requests_without_answer),
         cmocka_unit_test(answers_that_say_no),
         cmocka_unit_test(tunnels_that_are_well),
+        cmocka_unit_test(timers),
         cmocka_unit_test(streams_that_stop),
         cmocka_unit_test(resets),
         cmocka_unit_test(resets_behind_a_fin),
