@@ -21,7 +21,7 @@ static void copy_tls(const struct look *l)
     flow_set_text(&to->version, from->version);
     flow_set_text(&to->cipher, from->cipher);
     flow_set_text(&to->issuer, s && s->issuer && !from->issuer ? s->issuer : from->issuer);
-    flow_set_text(&to->alpn, s && s->is_open ? s->alpn : from->alpn); /* else: offered */
+    flow_set_text(&to->alpn, s && s->is_open ? s->alpn : from->alpn);
     l->f->tls = to;
 }
 

@@ -183,10 +183,15 @@ static void count_bytes(struct said *s, const struct stream_piece *whole)
     struct dialog *g = s->g;
     struct round *t = s->dir == UP ? g->last : g->first;
 
+    bool is_alert = g->only_alert;
+
+    g->only_alert = false;
     if (g->only_tickets) {
         count_tickets(s, t);
         return;
     }
+    if (is_alert) /* who says good-bye asks nothing and answers nothing */
+        return;
     g->last_ns = whole->at_ns;
     g->last_number = whole->number;
     g->last_dir = (uint8_t)s->dir;

@@ -533,4 +533,6 @@ void dialog_answer_end(struct dialogs *d, struct dialog *g, struct round *t)
         round_forget(d, g, DOWN);
     }
     judge_kept(d, g, t);
+    if (t->x.judged && t->x.judged->verdict != VERDICT_TARGET_ERROR)
+        t->x.sides[UP].bytes = t->x.sides[DOWN].bytes = 0; /* a proxy's own page moves nothing */
 }

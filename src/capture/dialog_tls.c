@@ -25,6 +25,7 @@ enum { MESSAGE_SERVER_HELLO = 2, MESSAGE_CERTIFICATE = 11 };
 #define TLS13 0x0304
 #define TICKETS_NS (100 * NS_PER_MS) /* from the first to the second */
 #define TICKET_MAX 2048
+#define ALERT_13_LEN 19 /* of an encrypted one */
 
 static unsigned byte_at(struct span s, size_t at)
 {
@@ -80,16 +81,17 @@ static void open_inside(struct said *s, struct exchange *x, struct span text)
     inside_feed(x->inside, UP, &p);
 }
 
-static void keep_names(struct round *t, const struct tls_hello *h)
+/* Which protocol is spoken is the target's choice: before TLS 1.3 its hello says. */
+static void keep_names(struct round *t, struct span sni, struct span alpn)
 {
-    size_t len = h->sni.len + h->alpn.len + 2;
+    char *names = calloc(1, sni.len + alpn.len + 2);
 
-    free(t->names);
-    t->names = calloc(1, len);
-    if (!t->names)
+    if (!names)
         return;
-    memcpy(t->names, h->sni.ptr, h->sni.len);
-    memcpy(t->names + h->sni.len + 1, h->alpn.ptr, h->alpn.len);
+    memcpy(names, sni.ptr, sni.len);
+    memcpy(names + sni.len + 1, alpn.ptr, alpn.len);
+    free(t->names);
+    t->names = names;
 }
 
 /* Which legs carry the same hello is told by its beginning. */
@@ -115,7 +117,7 @@ static void take_client_hello(struct said *s, struct round *t)
             t->x.hello_len = (uint16_t)(text.len < UINT16_MAX ? text.len : UINT16_MAX);
         t->x.hello_whole[UP] = true;
         t->tls_version = t->tls_version ? t->tls_version : h.version;
-        keep_names(t, &h);
+        keep_names(t, h.sni, SPAN_LIT(""));
         set_target(s, &t->x, h.sni);
         exchange_mark(&t->x, MARK_HELLO_END, s->p.at_ns, s->p.number);
         open_inside(s, &t->x, text);
@@ -240,6 +242,8 @@ static void take_server_hello(struct said *s, struct round *t)
             return;
         }
         t->x.hello_whole[DOWN] = true;
+        if (h.alpn.len > 0)
+            keep_names(t, span_of(t->names ? t->names : ""), h.alpn);
     }
     if (t->x.is_tls13 || !look_for_certificate(s, t))
         stop_collecting(s);
@@ -320,6 +324,14 @@ static void take_inner_answer(const struct said *s, struct round *t)
         s->g->asked = (uint16_t)(asked < UINT16_MAX ? asked : UINT16_MAX);
 }
 
+/* The last record that began is as long as an alert of TLS 1.3. */
+static bool is_hidden_alert(const struct round *t, enum dir dir)
+{
+    const struct tlsrec *r = &t->x.sides[dir].records;
+
+    return t->x.is_tls13 && r->last_type == TYPE_DATA && r->last_len == ALERT_13_LEN;
+}
+
 static void begin_record(const struct said *s, struct round *t)
 {
     struct exchange *x = &t->x;
@@ -332,7 +344,7 @@ static void begin_record(const struct said *s, struct round *t)
             take_inner_answer(s, t);
         return;
     }
-    if (type == TYPE_DATA && x->packets[MARK_TLS_END] > 0)
+    if (type == TYPE_DATA && x->packets[MARK_TLS_END] > 0 && !is_hidden_alert(t, UP))
         exchange_mark(x, MARK_INNER, s->p.at_ns, s->p.number);
 }
 
@@ -421,6 +433,15 @@ static void free_words(struct said *s, const struct round *t)
         round_free_words(s->d, s->g);
 }
 
+/* A packet that is one alert, as far as can be seen: in TLS 1.3 by its size. */
+static bool is_alert(const struct round *t, const struct said *s)
+{
+    const struct tlsrec *r = &t->x.sides[s->dir].records;
+
+    return s->p.len == RECORD_HEADER + (uint32_t)r->last_len && tlsrec_is_boundary(r) &&
+           (r->last_type == TYPE_ALERT || is_hidden_alert(t, s->dir));
+}
+
 static size_t take_records(struct said *s, struct round *t)
 {
     bool fresh = t->x.inside != NULL, ended;
@@ -433,6 +454,7 @@ static size_t take_records(struct said *s, struct round *t)
         collect(s, t, ended);
     if (fresh) /* else what was collected has been fed */
         inside_feed(t->x.inside, s->dir, &s->p);
+    s->g->only_alert = s->at_start && is_alert(t, s);
     free_words(s, t);
     return s->p.len;
 }
@@ -450,6 +472,20 @@ static void begin_tls(struct said *s, struct round *t)
     round_forget(s->d, s->g, s->dir);
     s->g->mode[s->dir] = MODE_TLS;
     s->g->collects[s->dir] = is_hello;
+}
+
+void dialog_tls_resume(struct said *s, struct round *t)
+{
+    bool is_hello = byte_at(s->p.bytes, 0) == TYPE_HANDSHAKE && s->p.bytes.len > 5 &&
+                    byte_at(s->p.bytes, 5) == (s->dir == UP ? 1 : MESSAGE_SERVER_HELLO);
+
+    if (is_hello) {
+        s->g->mode[s->dir] = MODE_TUNNEL;
+        return;
+    }
+    t->x.is_tls = true;
+    s->g->mode[s->dir] = MODE_TLS;
+    s->g->collects[s->dir] = false;
 }
 
 static size_t take_first(struct said *s, struct round *t)
@@ -518,7 +554,7 @@ void dialog_tls_end(struct round *t)
         flow_set_text(&x->tls->sni, t->names);
     if (t->names && t->names[sni + 1])
         flow_set_text(&x->tls->alpn, t->names + sni + 1);
-    if (*tlsrec_version_name(t->tls_version) && x->hello_whole[DOWN])
+    if (*tlsrec_version_name(t->tls_version))
         flow_set_text(&x->tls->version, tlsrec_version_name(t->tls_version));
     if (*tlsrec_cipher_name(t->tls_cipher))
         flow_set_text(&x->tls->cipher, tlsrec_cipher_name(t->tls_cipher));

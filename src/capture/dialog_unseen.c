@@ -102,6 +102,10 @@ size_t dialog_unseen_take(struct said *s)
         s->g->mode[UP] = MODE_HEAD;
         return 0;
     }
+    if (s->at_start && s->p.bytes.len > 5 && dialog_tls_is_record(s->p.bytes)) {
+        dialog_tls_resume(s, t);
+        return 0;
+    }
     if (s->dir == UP)
         hear_client(s, &t->x);
     else

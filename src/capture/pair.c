@@ -25,6 +25,7 @@
 #define HELLO_NS (10 * NS_PER_S)      /* a ClientHello is passed on within */
 #define REQUEST_NS NS_PER_S           /* and a request */
 #define EARLY_NS (10 * NS_PER_MS)     /* a far leg's packet may be captured before the near one's */
+#define LATE_NS (100 * NS_PER_MS)     /* a near leg's packets may be put in order so much later */
 #define HOLD_NS (10 * NS_PER_S)       /* who waits for another leg */
 #define HOLD_LONG_NS (150 * NS_PER_S) /*   which nobody may answer: until it is given up */
 
@@ -68,6 +69,7 @@ struct pairs {
     struct list waiting;  /* of struct held: near legs of pairs */
     struct list connects; /* CONNECTs behind which nothing was said */
     struct list lonely;   /* connections that a proxy opened, with nothing to know them by */
+    struct list late;     /* far legs that were over before anybody knew of a near one */
     unsigned held_len;
     uint64_t memory;
 };
@@ -82,6 +84,7 @@ struct pairs *pairs_new(const struct pairs_options *o)
     list_init(&p->waiting);
     list_init(&p->connects);
     list_init(&p->lonely);
+    list_init(&p->late);
     p->memory = sizeof *p;
     return p;
 }
@@ -252,58 +255,6 @@ static struct exchange *find_mate(struct pairs *p, const struct exchange *x, enu
     return found;
 }
 
-static void join(struct pairs *p, struct exchange *near, struct exchange *far)
-{
-    struct pair *pair = calloc(1, sizeof *pair);
-
-    forget_recent(p, near);
-    forget_recent(p, far);
-    if (!pair)
-        return;
-    p->memory += sizeof *pair;
-    pair->client = near;
-    pair->upstream = far;
-    near->pair = far->pair = pair;
-    far->to_parent = far->asked == ASKED_CONNECT || far->asked == ASKED_ABSOLUTE;
-    learn_alias(p, near, far);
-    if (!near->number) { /* which it had while nobody knew */
-        near->number = far->number;
-        far->number = 0;
-    }
-}
-
-static bool is_from_proxy(const struct pairs *p, const struct exchange *x)
-{
-    return dialogs_is_proxy_host(p->o.dialogs, &x->conn->ends[UP].addr);
-}
-
-void pairs_learn(struct pairs *p, struct exchange *x, uint64_t now_ns)
-{
-    enum role first = is_request(x) ? NEAR : EITHER, last = is_request(x) ? FAR : EITHER;
-    bool x_is_far = false;
-
-    p->sees_upstream |= is_from_proxy(p, x);
-    if (x->pair || !x->hello_hash)
-        return;
-    forget_recent(p, x); /* by what it was known before */
-    for (enum role role = first; role <= last; role++) {
-        struct exchange *mate = find_mate(p, x, role, now_ns, &x_is_far);
-
-        if (!mate)
-            continue;
-        join(p, x_is_far ? mate : x, x_is_far ? x : mate);
-        return;
-    }
-    for (enum role role = first; role <= last; role++)
-        if (role != NEAR || x->proxied)
-            add_recent(p, x, key_of(p, x, role), now_ns);
-}
-
-bool pairs_is_upstream(const struct exchange *x)
-{
-    return x->pair && x->pair->upstream == x;
-}
-
 /* ---- waiting */
 
 static struct held *hold(struct pairs *p, struct list *where, struct exchange *x, enum conn_end how,
@@ -353,6 +304,76 @@ static void tell(struct pairs *p, struct held *h)
 
     p->o.over(p->o.owner, x, how, now_ns);
     drop(x);
+}
+
+/* ---- joining */
+
+/* A far leg that is over already. */
+static struct held *find_late(struct pairs *p, const struct exchange *x)
+{
+    for (struct list *at = p->late.next; at != &p->late; at = at->next) {
+        struct held *h = CONTAINER_OF(at, struct held, node);
+
+        if (h->x == x)
+            return h;
+    }
+    return NULL;
+}
+
+static void join(struct pairs *p, struct exchange *near, struct exchange *far)
+{
+    struct pair *pair = calloc(1, sizeof *pair);
+    struct held *late = find_late(p, far);
+
+    forget_recent(p, near);
+    forget_recent(p, far);
+    if (!pair)
+        return;
+    p->memory += sizeof *pair;
+    pair->client = near;
+    pair->upstream = far;
+    near->pair = far->pair = pair;
+    pair->upstream_over = late != NULL;
+    if (late)
+        let_go(p, late);
+    far->to_parent = far->asked == ASKED_CONNECT || far->asked == ASKED_ABSOLUTE;
+    learn_alias(p, near, far);
+    if (!near->number) { /* which it had while nobody knew */
+        near->number = far->number;
+        far->number = 0;
+    }
+}
+
+static bool is_from_proxy(const struct pairs *p, const struct exchange *x)
+{
+    return dialogs_is_proxy_host(p->o.dialogs, &x->conn->ends[UP].addr);
+}
+
+void pairs_learn(struct pairs *p, struct exchange *x, uint64_t now_ns)
+{
+    enum role first = is_request(x) ? NEAR : EITHER, last = is_request(x) ? FAR : EITHER;
+    bool x_is_far = false;
+
+    p->sees_upstream |= is_from_proxy(p, x);
+    if (x->pair || !x->hello_hash)
+        return;
+    forget_recent(p, x); /* by what it was known before */
+    for (enum role role = first; role <= last; role++) {
+        struct exchange *mate = find_mate(p, x, role, now_ns, &x_is_far);
+
+        if (!mate)
+            continue;
+        join(p, x_is_far ? mate : x, x_is_far ? x : mate);
+        return;
+    }
+    for (enum role role = first; role <= last; role++)
+        if (role != NEAR || x->proxied)
+            add_recent(p, x, key_of(p, x, role), now_ns);
+}
+
+bool pairs_is_upstream(const struct exchange *x)
+{
+    return x->pair && x->pair->upstream == x;
 }
 
 /* ---- pairs end */
@@ -425,11 +446,13 @@ static void give_up(struct pairs *p, struct held *h)
     tell(p, h);
 }
 
-/* ---- CONNECTs that nothing was said behind */
+/* ---- CONNECTs that nothing was said behind, and requests that nothing became of */
 
-static bool is_bare_connect(const struct exchange *x)
+static bool is_bare(const struct exchange *x)
 {
-    return x->asked == ASKED_CONNECT && !x->is_tls && x->target && !x->upstream;
+    bool failed = x->asked == ASKED_ABSOLUTE && x->status >= 500;
+
+    return ((x->asked == ASKED_CONNECT && !x->is_tls) || failed) && x->target && !x->upstream;
 }
 
 static bool is_lonely(const struct pairs *p, const struct exchange *x)
@@ -525,12 +548,33 @@ static struct held *first_of(const struct list *list)
     return list_is_empty(list) ? NULL : CONTAINER_OF(list->next, struct held, node);
 }
 
+/* It can still be found. */
+static bool hold_late(struct pairs *p, struct exchange *x, enum conn_end how, uint64_t now_ns)
+{
+    enum mark known = is_request(x) ? MARK_REQUEST_END : MARK_HELLO_END;
+    struct held *h = hold(p, &p->late, x, how, now_ns, LATE_NS);
+
+    if (h)
+        add_recent(p, h->x, key_of(p, h->x, is_request(h->x) ? FAR : EITHER),
+                   exchange_get_ns(h->x, known));
+    return h != NULL;
+}
+
+/* Nobody asked for it. */
+static void tell_late(struct pairs *p, struct held *h)
+{
+    forget_recent(p, h->x);
+    tell(p, h);
+}
+
 /* Too many wait: the oldest goes. */
 static void make_room(struct pairs *p)
 {
     if (p->held_len < HELD_MAX)
         return;
-    if (first_of(&p->connects))
+    if (first_of(&p->late))
+        tell_late(p, first_of(&p->late));
+    else if (first_of(&p->connects))
         settle_connect(p, first_of(&p->connects));
     else if (first_of(&p->lonely))
         settle_lonely(p, first_of(&p->lonely), true);
@@ -553,9 +597,11 @@ void pairs_end(struct pairs *p, struct exchange *x, enum conn_end how, uint64_t 
         end_client(p, x, how, now_ns);
         return;
     }
-    if (is_lonely(p, x))
+    if (x->hello_hash && !x->proxied && is_from_proxy(p, x))
+        held = hold_late(p, x, how, now_ns);
+    else if (is_lonely(p, x))
         held = hold(p, &p->lonely, x, how, now_ns, HOLD_NS) != NULL;
-    else if (p->sees_upstream && is_bare_connect(x) && has_dialled(x))
+    else if (p->sees_upstream && is_bare(x) && has_dialled(x))
         held = hold(p, &p->connects, x, how, now_ns, hold_time(x)) != NULL;
     if (!held)
         p->o.over(p->o.owner, x, how, now_ns);
@@ -569,6 +615,8 @@ void pairs_tick(struct pairs *p, uint64_t now_ns)
 
     while ((h = first_of(&p->waiting)) && h->until_ns <= now_ns)
         give_up(p, h);
+    while ((h = first_of(&p->late)) && h->until_ns <= now_ns)
+        tell_late(p, h);
     while ((h = first_of(&p->connects)) && h->until_ns <= now_ns)
         settle_connect(p, h);
     for (unsigned n = 0; n < 8 && (h = first_of(&p->lonely)) && h->until_ns <= now_ns; n++)
@@ -581,6 +629,8 @@ void pairs_finish(struct pairs *p)
 
     while ((h = first_of(&p->waiting)))
         give_up(p, h);
+    while ((h = first_of(&p->late)))
+        tell_late(p, h);
     while ((h = first_of(&p->connects)))
         settle_connect(p, h);
     while ((h = first_of(&p->lonely)))
@@ -590,7 +640,7 @@ void pairs_finish(struct pairs *p)
 /* Exchanges that a dialog still has are the dialog's. */
 void pairs_free(struct pairs *p)
 {
-    struct list *lists[3];
+    struct list *lists[4];
     struct held *h;
 
     if (!p)
@@ -598,6 +648,7 @@ void pairs_free(struct pairs *p)
     lists[0] = &p->waiting;
     lists[1] = &p->connects;
     lists[2] = &p->lonely;
+    lists[3] = &p->late;
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
         while ((h = first_of(lists[i])))
             drop(let_go(p, h));

@@ -64,6 +64,7 @@ struct dialog {
     uint8_t mode[2];       /* enum mode */
     bool collects[2];      /* MODE_TLS: a hello (or certificate) is being collected */
     bool had_round : 1;    /* there was a round before */
+    bool only_alert : 1;   /* what is said here is no more than good-bye */
     bool only_tickets : 1; /* what the target says here answers nothing: session tickets */
     bool replaying : 1;    /* kept bytes are read: no second time */
 };
@@ -157,6 +158,9 @@ bool dialog_answer_is_page(struct said *s, struct round *t);
 
 /* TLS begins with the bytes of `s`, without CONNECT. */
 void dialog_tls_begin_direct(struct said *s, struct round *t);
+
+/* Records whose beginning was not seen: they are followed from here. */
+void dialog_tls_resume(struct said *s, struct round *t);
 
 /* Makes x->tls of what was seen. */
 void dialog_tls_end(struct round *t);

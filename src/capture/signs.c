@@ -11,6 +11,7 @@
 /* Below this a record of TLS may be two window updates of HTTP/2, or a ping with one: no request
  * that waits.  A first request is longer, and few later ones are shorter. */
 #define REQUEST_LEAST 100
+#define FIRST_LEAST 60 /* before any answer there is nothing to acknowledge */
 
 /* A GOAWAY and a close_notify may still come when a client has left: nobody waits for them. */
 #define LATE_BYTES 64
@@ -190,7 +191,8 @@ bool signs_is_asking(const struct look *l)
         return false;
     if (!x->is_tls || !x->hello_whole[DOWN])
         return true;
-    return exchange_get_ns(x, MARK_INNER) != 0 && asked >= REQUEST_LEAST;
+    return exchange_get_ns(x, MARK_INNER) != 0 &&
+           asked >= (exchange_get_ns(x, MARK_INNER_ANSWER) ? REQUEST_LEAST : FIRST_LEAST);
 }
 
 static void read_body(const struct exchange *x, struct symptoms *s)

@@ -211,7 +211,7 @@ static const struct talk_case cases[] = {
      3128,
      false,
      {{'>', CONNECT, 0}, {'<', LOGIN, 0}, {'>', CONNECT_AS, 0}, {'<', OPENED, 0}, {'>', "x", 0}},
-     {"connect a.test:443 407 auth-required first complete 0/2",
+     {"connect a.test:443 407 auth-required first complete",
       "connect a.test:443 200 user=fmc last 1/0"}},
     {"go on, and the answer behind it",
      3128,
@@ -267,12 +267,12 @@ static const struct talk_case cases[] = {
      {{'>', CONNECT, 0},
       {'<', "HTTP/1.1 403 Forbidden\r\nContent-Length: 4\r\n\r\nno", 0},
       {'<', "pe", 0}},
-     {"connect a.test:443 403 acl-denied first last complete 0/4"}},
+     {"connect a.test:443 403 acl-denied first last complete"}},
     {"a web server's page in place of a tunnel",
      80,
      false,
      {{'>', CONNECT, 0}, {'<', "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>", 0}},
-     {"connect a.test:443 200 not-a-proxy first last 0/6"}},
+     {"connect a.test:443 200 not-a-proxy first last"}},
     {"200 that calls itself HTML without a page",
      3128,
      false,
@@ -285,12 +285,12 @@ static const struct talk_case cases[] = {
      3128,
      false,
      {{'>', CONNECT, 0}, {'<', "SSH-2.0-OpenSSH_9.2\r\n", 0}},
-     {"connect a.test:443 not-a-proxy first last 0/21"}},
+     {"connect a.test:443 not-a-proxy first last"}},
     {"who greets before a request is no proxy either",
      3128,
      false,
      {{'<', "220 mail.test ESMTP\r\n", 0}, {'>', CONNECT, 0}},
-     {"connect a.test:443 not-a-proxy first last 0/21"}},
+     {"connect a.test:443 not-a-proxy first last"}},
     {"another protocol",
      22,
      false,
@@ -329,7 +329,7 @@ static const struct talk_case cases[] = {
       {'<', "", 200},
       {'>', "CONNECT b.test:443 HTTP/1.1\r\nHo", 40},
       {'<', "HTTP/1.1 200 OK", 30}},
-     {"connect a.test:443 403 acl-denied first 0/200", "connect b.test:443 200 last"}},
+     {"connect a.test:443 403 acl-denied first", "connect b.test:443 200 last"}},
     {"only the method is there",
      3128,
      false,
@@ -367,7 +367,7 @@ static const struct talk_case cases[] = {
       {'<', OPENED, 0},
       {'>', "", 200},
       {'<', "\x16\x03\x03\x01\x02xy", 0}},
-     {"unseen 407 auth-required first complete content-unseen 79/2",
+     {"unseen 407 auth-required first complete content-unseen",
       "unseen 200 last content-unseen is-tls 200/7"}},
     {"a tunnel that began before the capture",
      3128,
@@ -571,7 +571,7 @@ static void tls_in_a_tunnel(void **state)
         for (size_t k = 0; k < ARRAY_LEN(sizes); k++) {
             play(true, 3128, sizes[k], 100000, NULL);
             assert_string_equal(last.sni, "t.test");
-            assert_string_equal(last.alpn, "http/1.1");
+            assert_string_equal(last.alpn, last.x.is_tls13 ? "" : "http/1.1");
             assert_string_equal(last.version, rows[i].name);
             assert_string_equal(last.issuer, rows[i].issuer);
             assert_true(*last.cipher);
@@ -675,6 +675,59 @@ static void a_hello_that_is_cut_has_its_number(void **state)
     session_fini(&session);
 }
 
+/* Quiet before the last piece of the client, which is its close_notify; or without its hello. */
+static void play_quiet(uint64_t quiet_ns, bool without_hello)
+{
+    struct heard h = {.look = look_at_tls};
+    struct speaker s;
+    size_t last_up = 0;
+
+    begin(&s, &h, NULL, 3128);
+    s.events.established(s.events.owner, &s.c);
+    say(&s, UP, SPAN_LIT(CONNECT), 0);
+    say(&s, DOWN, SPAN_LIT(OPENED), 0);
+    for (size_t i = 0; i < session.pieces_len; i++)
+        last_up = session.pieces[i].dir == UP ? i : last_up;
+    for (size_t i = 0; i < session.pieces_len; i++) {
+        const struct session_piece *p = &session.pieces[i];
+        size_t there = without_hello && i == 0 ? 0 : p->len;
+
+        s.at_ns += i == last_up ? quiet_ns : 0;
+        say(&s, p->dir, (struct span){p->bytes, there}, (uint32_t)(p->len - there));
+    }
+    leave(&s, UP);
+    leave(&s, DOWN);
+    finish(&s);
+    assert_int_equal(h.len, 1);
+}
+
+static void who_says_good_bye_asks_nothing(void **state)
+{
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
+        record_session(versions[i], NULL);
+        play_quiet(60 * NS_PER_S, false);
+        assert_true(last.at_ns[MARK_LAST] + 60 * NS_PER_S <= last.at_ns[MARK_CLOSE]);
+        assert_true(last.x.silence.length_ns >= 60 * NS_PER_S);
+        assert_int_equal(last.x.silence.after, 0);
+        assert_int_equal(last.x.sides[UP].since_other, 0);
+        session_fini(&session);
+    }
+}
+
+static void records_are_read_on_behind_a_hole(void **state)
+{
+    (void)state;
+    record_session(TLS1_2_VERSION, NULL);
+    play_quiet(0, true);
+    assert_true(last.x.is_tls && last.x.content_unseen && !last.x.hello_whole[UP]);
+    assert_int_equal(last.x.sides[UP].records.last_type, 21);
+    assert_true(last.at_ns[MARK_HELLO] && last.at_ns[MARK_INNER]);
+    session_fini(&session);
+}
+
 static void keys_open_it(void **state)
 {
     struct secrets *secrets = secrets_new();
@@ -691,10 +744,16 @@ static void keys_open_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_said),        cmocka_unit_test(pieces_do_not_matter),
-        cmocka_unit_test(tls_in_a_tunnel),     cmocka_unit_test(the_first_flight_is_counted),
-        cmocka_unit_test(tls_without_a_proxy), cmocka_unit_test(a_hello_that_is_cut_has_its_number),
-        cmocka_unit_test(keys_open_it),        cmocka_unit_test(tickets_are_no_answer),
+        cmocka_unit_test(what_is_said),
+        cmocka_unit_test(pieces_do_not_matter),
+        cmocka_unit_test(tls_in_a_tunnel),
+        cmocka_unit_test(the_first_flight_is_counted),
+        cmocka_unit_test(tls_without_a_proxy),
+        cmocka_unit_test(a_hello_that_is_cut_has_its_number),
+        cmocka_unit_test(who_says_good_bye_asks_nothing),
+        cmocka_unit_test(records_are_read_on_behind_a_hole),
+        cmocka_unit_test(keys_open_it),
+        cmocka_unit_test(tickets_are_no_answer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

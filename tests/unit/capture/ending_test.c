@@ -446,6 +446,7 @@ static void tunnels_that_are_well(void **state)
     expect("never used: a Finished is no request", &s,
            (struct want){VERDICT_OK, PHASE_CLOSE, SIDE_PROXY, SEEN, NULL});
     inner(&s);
+    mark(&s, MARK_INNER_ANSWER, 81, 12);
     s.x.sides[UP].since_other = 70;
     fins(&s, UP, 90000);
     expect("window updates are no request", &s,

@@ -58,10 +58,14 @@ static const struct pair_case cases[] = {
      {{PROXY_OUT, TARGET, ASKED_TLS, 7, NULL, false, true, 0, 5, 10, 0, 90},
       {CLIENT, PROXY, ASKED_CONNECT, 7, "a.test:443", true, true, 200, 0, 12, 8, 100}},
      "1+0"},
+    {"the far leg was over before anybody could know of the near one",
+     {{CLIENT, PROXY, ASKED_CONNECT, 7, "a.test:443", true, true, 200, 0, 95, 8, 120},
+      {PROXY_OUT, TARGET, ASKED_TLS, 7, NULL, false, true, 0, 5, 90, 0, 92}},
+     "0+1"},
     {"another ClientHello",
      {{CLIENT, PROXY, ASKED_CONNECT, 7, "a.test:443", true, true, 200, 0, 10, 8, 100},
       {PROXY_OUT, TARGET, ASKED_TLS, 8, NULL, false, true, 0, 5, 12, 0, 90}},
-     "1 0"},
+     "0 1"},
     {"the same leg, captured at two points of a NAT: no proxy between them",
      {{CLIENT, PROXY, ASKED_CONNECT, 7, "a.test:443", true, true, 200, 0, 10, 8, 100},
       {"10.1.0.1:40000", PROXY, ASKED_CONNECT, 7, "a.test:443", true, true, 200, 0, 12, 8, 90}},
@@ -155,7 +159,8 @@ static void make(struct exchange *x, struct conn *c, const struct leg *l, unsign
     x->request_promised = index;
     flow_set_text(&x->target, l->target);
     if (l->learnt_ms)
-        exchange_mark(x, MARK_REQUEST_END, l->learnt_ms * NS_PER_MS, 1);
+        exchange_mark(x, l->asked == ASKED_TLS ? MARK_HELLO_END : MARK_REQUEST_END,
+                      l->learnt_ms * NS_PER_MS, 1);
 }
 
 static void run(const struct pair_case *t)
