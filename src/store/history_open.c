@@ -45,7 +45,8 @@ static bool prepare(struct history *h, struct err *err)
         {&h->sql.flow, "INSERT INTO flow VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
                        " ?, ?, ?)"},
         {&h->sql.pack, "INSERT INTO pack VALUES (?, ?, ?, ?)"},
-        {&h->sql.block, "INSERT INTO block VALUES (?, ?, ?, ?, ?, ?, ?)"},
+        {&h->sql.block, "INSERT INTO block VALUES (?, ?, ?, ?, ?, ?)"},
+        {&h->sql.ids, "INSERT INTO ids VALUES (?, ?)"},
         {&h->sql.posting, "INSERT INTO posting VALUES (?, ?, ?)"},
         {&h->sql.mark, "REPLACE INTO mark VALUES (?, ?)"},
         {&h->sql.gap, "INSERT INTO gap VALUES (?, ?, ?)"},
