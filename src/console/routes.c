@@ -40,7 +40,7 @@ const struct route routes[] = {
      "the flows under way, sorted and by pages",
      "sort: age, idle, up, down, client, user, target, rule or phase\norder: asc or desc\noffset\n"
      "limit: at most 100\nclient: a part of its address\nuser\ntarget\nrule", NULL,
-     "rows: flows as everywhere, with idle_us; matching, open"},
+     "rows: flow as everywhere, with idle_us and phase; matching, open"},
     {CONSOLE_GET, "/api/v1/connections/{}", RIGHT_READ, 0, false, connection_get,
      "one flow under way", NULL, NULL, "the flow"},
     {CONSOLE_DELETE, "/api/v1/connections/{}", RIGHT_CHANGE, 4 * KIB, false, connection_delete,
@@ -70,7 +70,7 @@ const struct route routes[] = {
      "judges each field of the form by itself", NULL, "all of the form, or some", "problems: field, message"},
     {CONSOLE_GET, "/api/v1/access", RIGHT_READ, 0, false, access_get,
      "the access rules in the order in which they are tried, with what they did", NULL, NULL,
-     "rules: name, action, report, built_in, file, line, hits, denied, reports, last_us"},
+     "rules: name, action, report, built_in, file, line, text, hits, denied, reports, last_us"},
     {CONSOLE_POST, "/api/v1/access/test", RIGHT_READ, 8 * KIB, false, access_test_post,
      "which rule would decide, without sending anything", NULL, "client\nuser\nmethod\ntarget",
      "decision, rule, matches, text"},
