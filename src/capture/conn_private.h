@@ -1,7 +1,10 @@
 /* capture/conn_private.h - what the modules behind capture/conn.h share.
  *
  *   conn_table   which connection a packet belongs to, and when one is over
- *   conn         one connection: what was sent first, what comes in order
+ *   conn_store   finds them, and keeps them in line
+ *   conn_open    handshakes
+ *   conn         one connection: takes its packets
+ *   order        what was sent first, and what comes next
  *   stream       the facts of one direction
  *   flight       segments that are not acknowledged yet
  *   waiting      bytes that have to wait for their turn
@@ -72,9 +75,6 @@ void conn_take(struct conn_core *k, struct conn *c, enum dir dir, const struct p
 
 /* Tells the listener that the handshake is through. */
 void conn_establish(struct conn_core *k, struct conn *c);
-
-/* Hands on what can be, whatever else might come: nothing will. */
-void conn_hand_on(struct conn_core *k, struct conn *c);
 
 /* Frees what hangs on it, but not itself; the listener's part is the listener's. */
 void conn_fini(struct conn_core *k, struct conn *c);
