@@ -21,6 +21,7 @@
 #include "capture/opened.h"
 #include "capture/remarks.h"
 #include "capture/unanswered.h"
+#include "capture/warnings.h"
 #include "flow/inspectors.h"
 #include "flow/judge.h"
 
@@ -192,7 +193,7 @@ void endings_make(struct endings *n, const struct exchange *x, enum conn_end how
     remarks_write_evidence(&l, &e);
     remarks_write_reason(&l, &e);
     moments_write(&l, e.verdict);
-    remarks_write_warnings(&l, &e);
+    warnings_write(&l, &e);
     flow_end(out, e.verdict, e.by, e.certainty, end_of(&l, e.verdict));
     if (e.verdict == VERDICT_TLS_INTERCEPTED) /* all went on, but that is where it was done */
         out->ended_in = PHASE_TLS;

@@ -112,6 +112,30 @@ def test_mangled(name, tmp_path):
             assert not bad, (mangling, got)
 
 
+# What a text from a ticket is, and what has to be said of it.
+TICKETS = {
+    'normal': ('ok', 'statuses and redirects are not seen'),
+    'denied': ('acl-denied(inferred)', '403 Forbidden'),
+    'stops': ('stalled(inferred)', 'capture-incomplete: the text ends here', 'offload', 'tcpdump -i any -s 0 -w'),
+    'reset': ('reset-by-proxy', 'says nothing about an MTU', 'viaduct check --mtu -x http://proxy:80 https://dl.example.com:443/'),
+    'blackhole': ('mtu-blackhole(inferred)', '1460 bytes of the client, never acknowledged, sent 5 times', '362 bytes behind it'),
+    'no-answer': ('proxy-silent', 'never acknowledged, sent 4 times', 'no question of size'),
+}
+
+
+@pytest.mark.parametrize('name', TICKETS)
+def test_ticket(name):
+    verdict, *sentences = TICKETS[name]
+    text = HERE / 'tickets' / f'{name}.txt'
+    script = Script(SCRIPTS[0])
+    script.options = []
+    (flow,) = flows_of(script, text)
+    assert tell(flow) == verdict
+    said = explain(script, text, '--flow', '1')
+    for sentence in sentences:
+        assert sentence in said
+
+
 def test_every_golden_has_a_script():
     assert {p.stem for p in HERE.glob('*.txt')} == set(SCRIPTS)
 

@@ -236,7 +236,8 @@ def test_clients_through_other_proxies(request, tap, targets, free_port, certs, 
     agree(flows, checked)
     wrong = []
     for other in checked:
-        same = [flow for flow in flows if asks_for(flow) == asks_for(other)]
+        # (not the second probe of a check, which is given up once the first has its answer)
+        same = [f for f in flows if asks_for(f) == asks_for(other) and "small-mss" not in f["warnings"]]
         assert len(same) >= 3, (tell(other), list(map(tell, same)))
         wrong += [f"{tell(flow)}\n   but {tell(other)}" for flow in same if not agrees(flow, other)]
     assert not wrong, "\n".join(wrong)
