@@ -13,8 +13,8 @@
 
 #include "base/util.h"
 #include "capture/fragment.h"
+#include "capture/iface.h"
 #include "capture/infile.h"
-#include "capture/live.h"
 #include "capture/timeline.h"
 
 #define BUFFER_ONE (512u << 10)  /* bytes for the only file */
@@ -41,7 +41,7 @@ struct capture_source {
     bool is_lost_told;
     uint64_t line_ns; /* of the last packet */
     char *interface;  /* heap */
-    struct live *live;
+    struct iface *live;
     struct timeline live_line;
     uint32_t live_number;
     struct fragments *fragments;
@@ -267,7 +267,7 @@ static bool open_live(struct capture_source *s, const struct capture_options *o,
     s->interface = span_dup(span_of(o->interface));
     if (!s->interface)
         err_set(err, "memory is out");
-    return s->interface && (s->live = live_open(o->interface, o->filter, err));
+    return s->interface && (s->live = iface_open(o->interface, o->filter, err));
 }
 
 struct capture_source *capture_source_open(const struct capture_options *o, struct err *err)
@@ -302,7 +302,7 @@ void capture_source_free(struct capture_source *s)
         close_input(&s->inputs[i]);
         free(s->paths[i]);
     }
-    live_free(s->live);
+    iface_free(s->live);
     fragment_free(s->fragments);
     free(s->interface);
     free(s->inputs);
@@ -352,12 +352,12 @@ static void finish(struct capture_source *s, uint32_t kept, uint32_t wire_len, s
 static int next_live(struct capture_source *s, struct packet *out)
 {
     struct record r;
-    int got = live_next(s->live, &r);
+    int got = iface_next(s->live, &r);
 
     if (got != 1 || s->live_number % DROPS_EVERY == 0)
-        s->seen.dropped = live_get_dropped(s->live);
+        s->seen.dropped = iface_get_dropped(s->live);
     if (got < 0 && got != -EAGAIN)
-        add_trouble(s, s->interface, live_get_trouble(s->live));
+        add_trouble(s, s->interface, iface_get_trouble(s->live));
     if (got != 1)
         return got;
     packet_parse(r.linktype, r.bytes, r.wire_len, out);
@@ -505,5 +505,5 @@ void capture_source_stop(struct capture_source *s)
 {
     s->stopped = 1;
     if (s->live)
-        live_stop(s->live);
+        iface_stop(s->live);
 }

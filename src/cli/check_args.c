@@ -29,7 +29,8 @@ enum {
     OPT_KEYLOG,
     OPT_CACERT,
     OPT_PROXY_CACERT,
-    OPT_JSON
+    OPT_JSON,
+    OPT_EVENTS
 };
 
 static const struct option longs[] = {
@@ -51,6 +52,7 @@ static const struct option longs[] = {
     {"file", required_argument, NULL, 'f'},
     {"config", required_argument, NULL, 'c'},
     {"json", no_argument, NULL, OPT_JSON},
+    {"events", no_argument, NULL, OPT_EVENTS},
     {0},
 };
 
@@ -147,6 +149,10 @@ static int take_option(struct check_args *a, struct words *w, int option)
         return EXIT_OK;
     case 'c':
         a->config_path = optarg;
+        return EXIT_OK;
+    case OPT_EVENTS:
+        a->events = true;
+        a->json = true;
         return EXIT_OK;
     case OPT_JSON:
         a->json = true;

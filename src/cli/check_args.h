@@ -15,6 +15,7 @@ struct check_args {
     struct config *config;        /* the upstream settings are read from; NULL: not asked */
     const char *config_path;      /* -c; NULL: where it lies by default */
     bool json, compare;
+    bool events; /* with json: each flow also whenever another phase of it begins */
     const char *output, *pcap, *keylog;
     bool resume;
     char **urls;

@@ -1,112 +1,12 @@
 #include <getopt.h>
-#include <ifaddrs.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "base/util.h"
 #include "cli/command.h"
+#include "config/access_test.h"
 #include "config/config.h"
-#include "policy/access.h"
-#include "wire/authority.h"
 
-/* What was asked on the command line. */
-struct question {
-    const char *file, *client, *user, *method, *target;
-    struct authority at;
-};
-
-/* "deny private (built in)", "allow local (viaduct.conf:12, report only)" */
-static void print_rule(const struct access_rule *r)
-{
-    printf("%s %s (", r->allow ? "allow" : "deny", r->name);
-    if (r->line > 0)
-        printf("%s:%d", r->file, r->line);
-    else
-        printf("%.*s", (int)strcspn(r->file + 1, ")"), r->file + 1);
-    printf("%s)\n", r->report ? ", report only" : "");
-}
-
-static const char *outcome_word(enum access_outcome outcome)
-{
-    switch (outcome) {
-    case ACCESS_ALLOW:
-        return "allowed";
-    case ACCESS_DENY:
-        return "denied";
-    case ACCESS_LOGIN:
-        return "login needed";
-    case ACCESS_RESOLVE:
-        return "depends on the address";
-    }
-    return "";
-}
-
-static void print_others(const struct access *a, const struct access_query *q,
-                         const struct access_rule *decided)
-{
-    for (unsigned i = 0; i < access_count_rules(a); i++) {
-        const struct access_rule *r = access_get_rule(a, i);
-        int matches = access_rule_matches(a, i, q, NULL);
-
-        if (r == decided || matches == 0)
-            continue;
-        fputs(matches > 0 ? "  matches    " : "  may match  ", stdout);
-        print_rule(r);
-    }
-}
-
-static int answer(const struct access *a, const struct access_query *q, const char *what)
-{
-    struct access_decision d;
-
-    access_decide(a, q, &d);
-    printf("%s: %s\n", outcome_word(d.outcome), what);
-    if (d.rule) {
-        fputs(d.outcome == ACCESS_LOGIN ? "  asked by   " : "  decided by ", stdout);
-        print_rule(d.rule);
-    } else if (d.outcome == ACCESS_DENY) {
-        puts("  no rule allows it");
-    } else {
-        puts("  nothing was looked up; of these, report-only ones aside, the first that matches an "
-             "address decides for it");
-    }
-    print_others(a, q, d.rule);
-    return d.outcome == ACCESS_ALLOW || d.outcome == ACCESS_RESOLVE ? EXIT_OK : EXIT_VERDICT;
-}
-
-/* Minutes since Monday 00:00, local time. */
-static int week_minute_now(void)
-{
-    time_t now = time(NULL);
-    struct tm tm;
-
-    localtime_r(&now, &tm);
-    return ((tm.tm_wday + 6) % 7 * 24 + tm.tm_hour) * 60 + tm.tm_min;
-}
-
-/* This machine's addresses count as loopback, here as in the proxy. */
-static void learn_own_addresses(void)
-{
-    struct addr list[256];
-    struct ifaddrs *all = NULL;
-    unsigned n = 0;
-
-    if (getifaddrs(&all) != 0)
-        return;
-    for (struct ifaddrs *i = all; i && n < ARRAY_LEN(list); i = i->ifa_next) {
-        struct endpoint e;
-
-        if (!i->ifa_addr ||
-            (i->ifa_addr->sa_family != AF_INET && i->ifa_addr->sa_family != AF_INET6))
-            continue;
-        endpoint_from_sockaddr(&e, i->ifa_addr);
-        list[n++] = e.addr;
-    }
-    freeifaddrs(all);
-    access_set_own_addresses(list, n);
-}
+#define OUTPUT_MAX (1u << 20)
 
 static struct config *load(const char *file)
 {
@@ -120,49 +20,29 @@ static struct config *load(const char *file)
     return c;
 }
 
-/* "https://host/…" is asked for by CONNECT, as a client of the proxy does; an http URL by its own
- * method. */
-static bool parse_target(struct question *q)
+static int test(const char *file, const struct access_test *t)
 {
-    struct span text = span_of(q->target);
-    bool is_url = strstr(q->target, "://") != NULL;
+    struct config *c = load(file);
+    struct access_answer a;
+    struct buf text;
+    struct err err;
+    int status;
 
-    if (!is_url) {
-        q->method = q->method ? q->method : "CONNECT";
-        return authority_parse_default(text, 443, &q->at);
-    }
-    if (!authority_parse_absolute(text, false, &q->at))
-        return false;
-    if (!q->method)
-        q->method = span_equal_nocase(q->at.scheme, SPAN_LIT("http")) ? "GET" : "CONNECT";
-    return true;
-}
-
-static int test(struct question *question)
-{
-    struct access_query q = {.user = question->user};
-    char at[AUTHORITY_TEXT_MAX], what[AUTHORITY_TEXT_MAX + 256];
-
-    if (!addr_parse(span_of(question->client), &q.client))
-        return command_usage_error(&cmd_access, "\"%s\" is no address", question->client);
-    if (!parse_target(question))
-        return command_usage_error(&cmd_access, "\"%s\": %s", question->target,
-                                   question->at.bad_what);
-    struct config *c = load(question->file);
     if (!c)
         return EXIT_USAGE;
-    learn_own_addresses();
-    q.can_login = c->authentication.present;
-    q.method = span_of(question->method);
-    q.host = (struct span){question->at.host, question->at.host_len};
-    q.addr = question->at.addr;
-    q.port = question->at.port;
-    parent_route(c->parent, &q);
-    q.week_minute = week_minute_now();
-    authority_write(&question->at, at);
-    snprintf(what, sizeof what, "%.32s %s from %.64s%s%.128s", question->method, at,
-             question->client, question->user ? " as " : "", question->user ? question->user : "");
-    int status = answer(c->access, &q, what);
+    access_test_learn();
+    if (!access_test_ask(c, t, &a, &err)) {
+        config_unref(c);
+        return command_usage_error(&cmd_access, "%s", err.text);
+    }
+    buf_init(&text, OUTPUT_MAX);
+    if (!access_test_write(c, t, &a, &text))
+        fputs("viaduct access: out of memory\n", stderr);
+    fwrite(buf_span(&text).ptr, 1, text.len, stdout);
+    buf_fini(&text);
+    status = a.decision.outcome == ACCESS_ALLOW || a.decision.outcome == ACCESS_RESOLVE
+                 ? EXIT_OK
+                 : EXIT_VERDICT;
     config_unref(c);
     return status;
 }
@@ -176,7 +56,8 @@ static int access_run(int argc, char **argv)
         {"method", required_argument, NULL, 'm'},
         {NULL, 0, NULL, 0},
     };
-    struct question question = {.client = "127.0.0.1"};
+    struct access_test question = {.client = "127.0.0.1"};
+    const char *file = NULL;
     int option;
 
     optind = 1;
@@ -184,7 +65,7 @@ static int access_run(int argc, char **argv)
     while ((option = getopt_long(argc, argv, "c:", options, NULL)) >= 0) {
         switch (option) {
         case 'c':
-            question.file = optarg;
+            file = optarg;
             break;
         case 'C':
             question.client = optarg;
@@ -205,7 +86,7 @@ static int access_run(int argc, char **argv)
     if (optind + 2 != argc)
         return command_usage_error(&cmd_access, "one TARGET is needed");
     question.target = argv[optind + 1];
-    return test(&question);
+    return test(file, &question);
 }
 
 const struct command cmd_access = {

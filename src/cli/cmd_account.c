@@ -3,13 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "base/util.h"
 #include "cli/command.h"
-#include "cli/save.h"
+#include "cli/control.h"
 #include "cli/secret.h"
 #include "config/accounts_file.h"
 #include "config/config.h"
 #include "config/report.h"
+#include "config/save.h"
 #include "policy/password.h"
 
 /* What is asked, and of which file. */
@@ -314,6 +317,41 @@ static int list(const struct job *job)
     return EXIT_OK;
 }
 
+/* A link that makes an administrator of the console, by the proxy that runs. */
+static int print_link(const char *config)
+{
+    struct config_report report = {0};
+    struct config *c = config_load(config ? config : config_default_path(), NULL, &report);
+    json_t *root = NULL;
+    const char *url;
+    struct buf answer;
+    struct err err;
+    int status = EXIT_USAGE;
+
+    print_errors(&report);
+    config_report_fini(&report);
+    if (!c)
+        return status;
+    buf_init(&answer, ACCOUNTS_FILE_MAX);
+    if (control_ask(c, "POST", "/api/v1/admin-link", &answer, &err) != CONTROL_OK) {
+        status = fail(EXIT_SYSTEM, err.text);
+        goto out;
+    }
+    root = json_loadb(buf_span(&answer).ptr, answer.len, 0, NULL);
+    url = json_string_value(json_object_get(root, "url"));
+    status = url ? EXIT_OK : fail(EXIT_SYSTEM, "the proxy's answer has no link");
+    if (url)
+        printf("%s\n", url);
+    fprintf(stderr, "%s",
+            url ? "once, within 15 minutes; whoever opens it becomes an administrator\n" : "");
+out:
+    json_decref(root);
+    buf_wipe(&answer);
+    buf_fini(&answer);
+    config_unref(c);
+    return status;
+}
+
 /* Asked before the file is locked: nobody waits for somebody who thinks. */
 static bool ask_password(struct job *job)
 {
@@ -355,7 +393,7 @@ static int arguments_of(const char *verb)
     for (size_t i = 0; i < ARRAY_LEN(one); i++)
         if (strcmp(verb, one[i]) == 0)
             return 1;
-    return strcmp(verb, "list") == 0 ? 0 : -1;
+    return strcmp(verb, "list") == 0 || strcmp(verb, "admin-link") == 0 ? 0 : -1;
 }
 
 static int account_run(int argc, char **argv)
@@ -379,12 +417,16 @@ static int account_run(int argc, char **argv)
                 &cmd_account, "\"%s\": no such option, or its value is missing", argv[optind - 1]);
     }
     if (optind == argc)
-        return command_usage_error(&cmd_account, "say add, remove, list, passwd or import");
+        return command_usage_error(&cmd_account,
+                                   "say add, remove, list, passwd, import or admin-link");
     const char *verb = argv[optind++];
+    if (strcmp(verb, "admin-link") == 0 && optind == argc)
+        return print_link(job.config);
     int wanted = arguments_of(verb);
     if (wanted < 0)
-        return command_usage_error(&cmd_account,
-                                   "\"%s\" is none of add, remove, list, passwd and import", verb);
+        return command_usage_error(
+            &cmd_account, "\"%s\" is none of add, remove, list, passwd, import and admin-link",
+            verb);
     if (argc - optind != wanted)
         return command_usage_error(&cmd_account,
                                    wanted ? "%s takes one %s" : "%s takes no argument", verb,
@@ -400,7 +442,7 @@ static int account_run(int argc, char **argv)
 
 const struct command cmd_account = {
     .name = "account",
-    .synopsis = "add|remove|list|passwd|import [NAME|FILE] [--accounts FILE] [-c FILE]",
+    .synopsis = "add|remove|list|passwd|import|admin-link [NAME|FILE] [--accounts FILE] [-c FILE]",
     .summary = "add, remove and show the accounts that may log in at the proxy",
     .help =
         "add NAME         a new account; the password is asked for twice, or is the first line\n"
@@ -410,6 +452,8 @@ const struct command cmd_account = {
         "list             names, realms, algorithms; never digests\n"
         "import FILE      accounts of an htdigest or htpasswd file; all of them or none.  Hashes\n"
         "                 of htpasswd serve Basic only\n"
+        "admin-link       a one-time link that makes an administrator of the running proxy's\n"
+        "                 console, good for 15 minutes\n"
         "--accounts FILE  instead of the one that the configuration names\n"
         "-c FILE          instead of /etc/viaduct/viaduct.conf\n",
     .run = account_run,

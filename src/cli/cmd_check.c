@@ -63,6 +63,8 @@ static void print(struct report *r, struct buf *b)
     struct span s = buf_span(b);
 
     fwrite(s.ptr, 1, s.len, r->out);
+    if (r->args->events)
+        fflush(r->out);
     buf_fini(b);
 }
 
@@ -120,9 +122,16 @@ static void on_phase(void *owner, unsigned url, const struct flow *f)
 {
     struct report *r = owner;
 
+    struct buf b;
+
     (void)url;
     if (r->screen)
         draw(r, f);
+    if (!r->args->events)
+        return;
+    buf_init(&b, OUTPUT_MAX);
+    render_json(&b, f);
+    print(r, &b);
 }
 
 static void on_bytes(void *owner, unsigned url, uint64_t bytes, uint64_t total)
@@ -411,6 +420,7 @@ const struct command cmd_check = {
         "  -m, --max-time SECONDS  for each URL (default: 30; with -o: 30 without a byte)\n"
         "  -f, --file LIST         URLs, one a line (-: standard input)\n"
         "  -c, --config FILE       whose upstream settings are meant\n"
-        "      --json              a flow a line\n",
+        "      --json              a flow a line\n"
+        "      --events            the same, and each flow whenever another phase of it begins\n",
     .run = check_command,
 };

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "cli/command.h"
+#include "cli/serve_console.h"
 #include "config/accounts_file.h"
 #include "config/config.h"
 #include "net/tls.h"
@@ -31,11 +32,12 @@ static bool check_accounts(const struct config *c)
     return s != NULL;
 }
 
-static int run(const struct server_options *options)
+static int run(struct server_options *options)
 {
     struct config_report report = {0};
     struct config *config = config_load(options->config_path, NULL, &report);
     struct tls_context *parent_tls = NULL;
+    struct serve_console console = {0};
     struct err err;
 
     for (unsigned i = 0; i < report.len; i++)
@@ -55,7 +57,8 @@ static int run(const struct server_options *options)
         config_unref(config);
         return EXIT_USAGE;
     }
-    config_warn_unserved(config);
+    console.config_path = options->config_path;
+    options->company = serve_console_company(&console);
     if (server_run(options, config, &err))
         return EXIT_OK;
     log_error("%s", err.text);

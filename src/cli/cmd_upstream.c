@@ -8,12 +8,12 @@
 #include "base/util.h"
 #include "cli/command.h"
 #include "cli/problems.h"
-#include "cli/save.h"
 #include "cli/secret.h"
 #include "cli/upstream_args.h"
 #include "cli/upstream_probe.h"
 #include "cli/upstream_show.h"
 #include "config/report.h"
+#include "config/save.h"
 #include "config/upstream_file.h"
 
 /* What is asked, and of which file. */
@@ -91,7 +91,7 @@ static int store(const struct job *job, const struct buf *text)
     else if (!save_write(&s, buf_span(text), job->uid, job->gid, &err))
         status = fail(EXIT_SYSTEM, err.text);
     save_end(&s);
-    if (status == EXIT_OK)
+    if (status == EXIT_OK && !job->args.json)
         printf("%s is written; a running proxy takes it over by: systemctl reload viaduct\n",
                job->path);
     return status;
@@ -105,7 +105,8 @@ static bool is_good(const struct job *job, const struct config *c, int *status)
 
     if (!c->upstream.enabled)
         return true;
-    switch (upstream_probe(&c->upstream, job->args.url, PROBE_QUIET, &err)) {
+    switch (upstream_probe(&c->upstream, job->args.url,
+                           job->args.json ? PROBE_QUIET_JSON : PROBE_QUIET, &err)) {
     case PROBE_OK:
         return true;
     case PROBE_FAILED:
@@ -373,6 +374,7 @@ const struct command cmd_upstream = {
         "                 an empty value takes the setting out\n"
         "  --password-file FILE, --password-stdin\n"
         "                 the password: the first line of FILE, or of standard input\n"
+        "  --json         what the test met, as a flow\n"
         "enable, disable  use the settings, or connect directly and keep them\n"
         "test [--json]    go through the proxy to a test URL and say what is met, phase by phase\n"
         "import FILE      take over a whole upstream.conf (-: standard input), or nothing of it\n"

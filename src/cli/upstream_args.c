@@ -27,7 +27,7 @@ static const struct verb {
     unsigned takes;
 } verbs[] = {
     [UPSTREAM_SHOW] = {"show", 0, TAKES_JSON},
-    [UPSTREAM_SET] = {"set", -1, TAKES_FIELDS | TAKES_PASSWORD | TAKES_TEST},
+    [UPSTREAM_SET] = {"set", -1, TAKES_FIELDS | TAKES_PASSWORD | TAKES_TEST | TAKES_JSON},
     [UPSTREAM_ENABLE] = {"enable", 0, TAKES_TEST},
     [UPSTREAM_DISABLE] = {"disable", 0, 0},
     [UPSTREAM_TEST] = {"test", 0, TAKES_URL | TAKES_JSON},

@@ -17,7 +17,7 @@ struct probe {
 static bool is_reached(const struct probe *p, const struct flow *f)
 {
     return verdict_is_success((enum verdict)f->verdict) ||
-           (p->show == PROBE_QUIET && f->verdict == VERDICT_TARGET_ERROR);
+           (p->show <= PROBE_QUIET_JSON && f->verdict == VERDICT_TARGET_ERROR);
 }
 
 static void show_flow(const struct probe *p, const struct flow *f, FILE *out)
@@ -26,7 +26,7 @@ static void show_flow(const struct probe *p, const struct flow *f, FILE *out)
     struct buf text;
 
     buf_init(&text, SHOWN_MAX);
-    if (p->show == PROBE_JSON)
+    if (p->show == PROBE_JSON || p->show == PROBE_QUIET_JSON)
         render_json(&text, f);
     else
         render_ladder(&text, f, colour);

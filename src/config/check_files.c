@@ -221,7 +221,7 @@ void config_check_files(const struct config *c, struct config_report *report)
     if (c->log_file)
         tell(&k, place_of(c, SCOPE_LOG, "access"), c->log_file, "write",
              try_writable(&k.who, c->log_file));
-    if (c->history_given)
+    if (c->history_given && c->history)
         tell(&k, place_of(c, SCOPE_LOG, "history"), c->history, "write",
              try_writable(&k.who, c->history));
 }

@@ -87,6 +87,7 @@ static void settle(struct loader *l)
     c->console.present = values_get_line(v, SCOPE_MAIN, "console") > 0;
     c->authentication.present = values_get_line(v, SCOPE_MAIN, "authentication") > 0;
     c->nonce_key = value_state_path(&c->values->arena, "nonce.key");
+    c->control = value_runtime_path(&c->values->arena, "control.sock");
     if (c->listeners_len == 0) {
         c->listeners = arena_get(&c->values->arena, sizeof(*c->listeners));
         if (c->listeners)
@@ -211,20 +212,4 @@ void config_unref(struct config *c)
 {
     if (c && atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) == 1)
         free_config(c);
-}
-
-void config_warn_unserved(const struct config *c)
-{
-    const struct {
-        enum scope scope;
-        const char *name;
-        bool wanted; /* who turns it off gets what the file says */
-    } rows[] = {{SCOPE_MAIN, "console", c->console.on}, {SCOPE_LOG, "history", true}};
-
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        int line = values_get_line(c->values, rows[i].scope, rows[i].name);
-
-        if (line > 0 && rows[i].wanted)
-            log_warning("%s:%d: %s is not served by this version", c->path, line, rows[i].name);
-    }
 }

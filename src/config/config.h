@@ -78,10 +78,11 @@ struct config {
     char *log_file;
     enum config_log_format log_format;
     enum log_level log_level;
-    char *history; /* file */
-    bool history_given;
+    char *history;      /* file; NULL: off */
+    bool history_given; /* by the file, not by default */
     uint64_t history_keep_ns, history_max;
     char *nonce_key; /* file: the key of Digest nonces; NULL: no memory for its name */
+    char *control;   /* socket: control.sock; NULL: no memory for its name */
     char *upstream_file;
     struct config_upstream upstream;
     struct parent *parent; /* what upstream means for each target; NULL: all go direct */
@@ -126,9 +127,6 @@ struct config *config_load_upstream(const char *name, struct span text,
 
 struct config *config_ref(struct config *c);
 void config_unref(struct config *c); /* frees with the last one */
-
-/* One warning in the log for each of console and history that the file asks for. */
-void config_warn_unserved(const struct config *c);
 
 /* False, with "file:line: …", when the file names a `user` that this machine does not have. */
 bool config_check_user(const struct config *c, struct err *err);

@@ -163,14 +163,17 @@ static const struct directive table[] = {
      .takes = "error | warning | info | debug",
      .help = "Of the diagnostic log, on standard error."},
     {"history", SCOPE_LOG, value_history, AT(history), ONE, .path = 1, .block = SCOPE_HISTORY,
-     .block_optional = true, .value = "history.db", .takes = "FILE",
-     .help = "The database of ended flows; by default "
+     .block_optional = true, .value = "history.db", .takes = "FILE | off",
+     .help = "The database of ended flows, which viaduct flows shows; by default "
              "in /var/lib/viaduct, for an ordinary user in the state folder of the XDG base "
              "directories."},
     {"keep", SCOPE_HISTORY, value_time, AT(history_keep_ns), MINUTE, 100 * YEAR, .zero = true, ONE,
-     .value = "30d", .takes = "TIME", .help = "Older flows are removed."},
+     .value = "30d", .takes = "TIME", .help = "Flows that ended longer ago are removed; 0: none."},
     {"max-size", SCOPE_HISTORY, value_size, AT(history_max), MIB, BYTES_MAX, .zero = true, ONE,
-     .value = "1g", .takes = "SIZE", .help = "Beyond it the oldest flows are removed."},
+     .value = "1g", .takes = "SIZE",
+     .help =
+         "Of the file and what SQLite keeps beside it; 0: no limit. Where it would be passed, the "
+         "oldest flows that went well are removed first, then the oldest failures."},
 
     {"forwarded", SCOPE_MAIN, value_choice, AT(forwarded), ONE, .choices = forwarded,
      .value = "off", .takes = "off | append | x-forwarded-for",
@@ -190,7 +193,7 @@ static const struct directive table[] = {
      .help = "The certificate's private key, in PEM."},
     {"hosts", SCOPE_CONSOLE, value_hosts, .least = 1, .most = 32, .value = "localhost",
      .takes = "NAME ...", .help = "Names it answers to, beside its addresses."},
-    {"admins", SCOPE_CONSOLE, value_path, AT(console.admins), ONE, .path = 1,
+    {"admins", SCOPE_CONSOLE, value_admins, AT(console.admins), ONE, .path = 1,
      .value = "admins.conf", .takes = "FILE",
      .help = "Its administrators; made by the first one-time link."},
     {"session-idle", SCOPE_CONSOLE, value_time, AT(console.session_idle_ns), MINUTE, YEAR, ONE,

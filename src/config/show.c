@@ -137,8 +137,9 @@ static void show_block(struct show *s, const struct directive *d, const char *fi
     if (d->block == SCOPE_AUTHENTICATION && !s->config->authentication.present)
         return;
     indent(s);
-    if (d->block == SCOPE_CONSOLE && !s->config->console.on) {
-        fputs("console off;", s->out);
+    if ((d->block == SCOPE_CONSOLE && !s->config->console.on) ||
+        (d->block == SCOPE_HISTORY && !s->config->history)) {
+        fprintf(s->out, "%s off;", d->name);
         origin(s, file, value->line);
         return;
     }

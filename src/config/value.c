@@ -308,8 +308,8 @@ bool value_console_listen(const struct setting *s)
 {
     struct endpoint *at = field_of(s);
 
-    if (!parse_listen(s->words[1].text, at) || at->port == 0)
-        return value_bad(s, 1, NULL, LISTEN_FORMS, 1);
+    if (!parse_listen(s->words[1].text, at)) /* port 0: the kernel's choice, which the log tells */
+        return value_bad(s, 1, NULL, LISTEN_FORMS, 0);
     return true;
 }
 
@@ -434,8 +434,33 @@ char *value_state_path(struct arena *a, const char *name)
     return arena_printf(a, "%s/.local/state/viaduct/%s", home ? home : "", name);
 }
 
+/* Of sockets that a restart makes anew. */
+char *value_runtime_path(struct arena *a, const char *name)
+{
+    const char *given = getenv("RUNTIME_DIRECTORY"), *runtime = getenv("XDG_RUNTIME_DIR");
+
+    if (given && given[0] == '/')
+        return arena_printf(a, "%.*s/%s", (int)strcspn(given, ":"), given, name);
+    if (geteuid() == 0)
+        return arena_printf(a, "/run/viaduct/%s", name);
+    if (runtime && runtime[0] == '/')
+        return arena_printf(a, "%s/viaduct/%s", runtime, name);
+    return arena_printf(a, "/tmp/viaduct-%u/%s", (unsigned)geteuid(), name);
+}
+
+bool value_admins(const struct setting *s)
+{
+    if (!s->is_default)
+        return value_path(s);
+    return (s->config->console.admins = value_state_path(arena_of(s), s->what->value)) != NULL;
+}
+
 bool value_history(const struct setting *s)
 {
+    if (!s->is_default && span_equal(s->words[1].text, SPAN_LIT("off"))) {
+        s->config->history = NULL;
+        return true;
+    }
     if (!s->is_default)
         return value_path(s);
     return (s->config->history = value_state_path(arena_of(s), s->what->value)) != NULL;

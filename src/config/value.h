@@ -28,6 +28,7 @@ char *value_resolve_path(struct arena *a, const char *file, struct span word);
  * in /var/lib/viaduct for root, in the state folder of the XDG base directories for anybody else.
  */
 char *value_state_path(struct arena *a, const char *name);
+char *value_runtime_path(struct arena *a, const char *name);
 
 /* Reports words[i] as wrong: `NAME "word": text (did you mean …)`; always false. */
 bool value_bad(const struct setting *s, unsigned i, const char *const *choices, const char *fmt,
@@ -44,6 +45,7 @@ bool value_algorithms(const struct setting *s);
 bool value_servers(const struct setting *s);
 bool value_access_log(const struct setting *s);
 bool value_history(const struct setting *s);
+bool value_admins(const struct setting *s);
 bool value_console(const struct setting *s);
 bool value_console_listen(const struct setting *s);
 bool value_hosts(const struct setting *s);

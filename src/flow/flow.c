@@ -229,6 +229,57 @@ static void tls_free(struct flow_tls *tls)
     free(tls);
 }
 
+static bool copy_text(char **to, const char *from)
+{
+    *to = NULL;
+    flow_set_text(to, from);
+    return *to || !from;
+}
+
+static bool copy_tls(struct flow *to, const struct flow_tls *from)
+{
+    to->tls = NULL;
+    if (!from)
+        return true;
+    to->tls = calloc(1, sizeof *to->tls);
+    return to->tls && copy_text(&to->tls->sni, from->sni) &&
+           copy_text(&to->tls->version, from->version) &&
+           copy_text(&to->tls->cipher, from->cipher) && copy_text(&to->tls->issuer, from->issuer) &&
+           copy_text(&to->tls->alpn, from->alpn);
+}
+
+static bool copy_notes(struct notes *to, const struct notes *from)
+{
+    *to = (struct notes){0};
+    if (!from->len)
+        return true;
+    to->bytes = malloc(from->len);
+    if (!to->bytes)
+        return false;
+    memcpy(to->bytes, from->bytes, from->len);
+    to->len = to->cap = from->len;
+    return true;
+}
+
+bool flow_copy(struct flow *to, const struct flow *from)
+{
+    bool ok = true;
+
+    *to = *from;
+    ok &= copy_text(&to->target, from->target);
+    ok &= copy_text(&to->parent, from->parent);
+    ok &= copy_text(&to->method, from->method);
+    ok &= copy_text(&to->url, from->url);
+    ok &= copy_text(&to->user, from->user);
+    ok &= copy_text(&to->rule, from->rule);
+    ok &= copy_text(&to->reason, from->reason);
+    ok &= copy_notes(&to->notes, &from->notes);
+    ok &= copy_tls(to, from->tls);
+    if (!ok)
+        flow_fini(to);
+    return ok;
+}
+
 void flow_fini(struct flow *f)
 {
     free(f->target);

@@ -147,6 +147,9 @@ void flow_revise(struct flow *f, enum verdict v, enum side by, enum certainty c,
 void flow_set_text(char **field, const char *text);
 void flow_set_span(char **field, struct span text);
 
+/* Makes *to (zeroed) a copy of its own.  False when memory is out: *to is zeroed. */
+bool flow_copy(struct flow *to, const struct flow *from);
+
 /* Frees what hangs off the record and zeroes it. */
 void flow_fini(struct flow *f);
 

@@ -1,6 +1,7 @@
 #include "net/conn.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -132,23 +133,49 @@ void conn_shutdown(struct conn *c)
     c->shut = true;
 }
 
-void conn_close(struct conn *c, bool reset)
+/* What goes before the descriptor, and what goes after it. */
+static void end_tls(struct conn *c, bool reset)
 {
-    if (c->fd < 0)
+    if (!c->tls)
         return;
-    if (c->tls) {
-        if (!reset && !c->shut)
-            tls_shutdown(c->tls);
-        tls_free(c->tls);
-        c->tls = NULL;
-    }
-    if (reset)
-        sock_reset(c->fd);
-    else
-        close(c->fd);
+    if (!reset && !c->shut)
+        tls_shutdown(c->tls);
+    tls_free(c->tls);
+    c->tls = NULL;
+}
+
+static void forget(struct conn *c)
+{
     c->fd = -1;
     c->ready = 0;
     buf_fini(&c->rest);
     if (c->pipe)
         pump_drop_pipe(c);
+}
+
+void conn_close(struct conn *c, bool reset)
+{
+    if (c->fd < 0)
+        return;
+    end_tls(c, reset);
+    if (reset)
+        sock_reset(c->fd);
+    else
+        close(c->fd);
+    forget(c);
+}
+
+int conn_close_keeping(struct conn *c, int like)
+{
+    int fd = c->fd;
+
+    if (fd < 0)
+        return -1;
+    end_tls(c, false);
+    if (dup3(like, fd, O_CLOEXEC) < 0) {
+        close(fd);
+        fd = -1;
+    }
+    forget(c);
+    return fd;
 }

@@ -69,3 +69,7 @@ void conn_shutdown(struct conn *c);
 
 /* Closes: cleanly, or (`reset`) so that the other end sees RST.  Safe on a closed one. */
 void conn_close(struct conn *c, bool reset);
+
+/* Closes cleanly, but keeps the descriptor's number, as one more of `like`: so nobody else gets it
+ * in between.  The number, the caller's to close; -1 when that failed, and it is closed. */
+int conn_close_keeping(struct conn *c, int like);

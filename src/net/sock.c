@@ -5,6 +5,7 @@
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -99,6 +100,13 @@ int sock_accept(int fd, struct endpoint *client)
         return -errno;
     endpoint_from_sockaddr(client, (struct sockaddr *)&sa);
     return got;
+}
+
+bool sock_has_client(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    return poll(&p, 1, 0) > 0;
 }
 
 int sock_connect(const struct endpoint *to, uint32_t mss)

@@ -25,6 +25,9 @@ int sock_adopt_listener(int fd);
 /* The next connection and its client's address, or -errno (-EAGAIN: none; -EMFILE …). */
 int sock_accept(int fd, struct endpoint *client);
 
+/* Whether a connection waits to be accepted. */
+bool sock_has_client(int fd);
+
 /* Begins to connect: a descriptor, the handshake still under way; or -errno. */
 int sock_connect(const struct endpoint *to, uint32_t mss);
 

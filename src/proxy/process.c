@@ -70,15 +70,15 @@ bool process_drop_privileges(const struct config *c, const char *nonce_key, stru
     const struct passwd *pw;
 
     if (geteuid() != 0) {
-        if (c->authentication.present)
-            nonce_key_make_folder(nonce_key, geteuid(), getegid());
+        nonce_key_make_folder(nonce_key, geteuid(), getegid());
+        nonce_key_make_folder(c->control, geteuid(), getegid());
         return true;
     }
     pw = find_user(c, err);
     if (!pw)
         return false;
-    if (c->authentication.present)
-        nonce_key_make_folder(nonce_key, pw->pw_uid, pw->pw_gid);
+    nonce_key_make_folder(nonce_key, pw->pw_uid, pw->pw_gid);
+    nonce_key_make_folder(c->control, pw->pw_uid, pw->pw_gid);
     if (initgroups(pw->pw_name, pw->pw_gid) < 0 || setgid(pw->pw_gid) < 0 ||
         setuid(pw->pw_uid) < 0) {
         err_set(err, "cannot change to user %s: %s", pw->pw_name, strerror(errno));

@@ -17,9 +17,9 @@ unsigned process_count_cpus(void);
  * the configuration allows fit, and warns when it is not all. */
 uint32_t process_fit_connections(const struct config *c);
 
-/* Gives root's rights away for good; what needs them is open by now.  With authentication the
- * folder of the nonce key is made first.  False with *err: there is no such account, or the kernel
- * refuses. */
+/* Gives root's rights away for good; what needs them is open by now.  The
+ * folder of the nonce key and of the history's default place is made first, where they are wanted.
+ * False with *err: there is no such account, or the kernel refuses. */
 bool process_drop_privileges(const struct config *c, const char *nonce_key, struct err *err);
 
 /* Where passwords, or what is as good, are in memory: they shall not be found in a core file. */

@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/ring.h"
+#include "proxy/historian.h"
 #include "proxy/sink.h"
 
 #define RING_SLOTS 8192         /* flows a worker may be ahead */
@@ -41,14 +42,16 @@ struct recorder {
     unsigned rings_len;
     int wake_fd; /* eventfd */
     _Atomic int state;
-    _Atomic bool on, stopping, reopen;
-    _Atomic(struct sink *) next;       /* what recorder_set opened; NULL: nothing new */
-    _Atomic uint64_t queue_full, lost; /* flows, by why they were dropped */
+    _Atomic bool on, counts, stopping, reopen; /* on: the access log */
+    _Atomic(struct sink *) next;               /* what recorder_set opened; NULL: nothing new */
+    _Atomic uint64_t queue_full, lost;         /* flows, by why they were dropped */
+    struct totals_book totals;
     pthread_t thread;
     bool has_thread;
 
     /* the thread's own */
     struct sink *sink;
+    struct historian *historian; /* gets each flow when it was logged */
     struct buf batch;
     uint64_t reported;                       /* of queue_full, said in the log */
     uint64_t drop_report_ns, fail_report_ns; /* not said again before */
@@ -126,14 +129,32 @@ static void flush(struct recorder *r)
     buf_consume(&r->batch, lines.len);
 }
 
+/* At the end, and only then, a full historian is waited for. */
+static void hand_on(struct recorder *r, struct flow *f)
+{
+    bool taken = false;
+
+    if (historian_is_on(r->historian)) {
+        while (!(taken = historian_take(r->historian, f)) && atomic_load(&r->stopping) &&
+               keep_waiting(r))
+            usleep(1000);
+        if (!taken)
+            historian_lose(r->historian);
+    }
+    if (taken)
+        return;
+    flow_fini(f);
+    free(f);
+}
+
 static void record(struct recorder *r, struct flow *f)
 {
+    totals_add(&r->totals, f);
     if (r->sink->render && !r->sink->render(&r->batch, f))
         atomic_fetch_add_explicit(&r->lost, 1, memory_order_relaxed);
     if (r->batch.len >= BATCH_FLUSH)
         flush(r);
-    flow_fini(f);
-    free(f);
+    hand_on(r, f);
 }
 
 /* Writes what the rings hold, a ring's length of each at most, and stops early for another sink;
@@ -259,11 +280,12 @@ struct recorder *recorder_new(const struct config *c, unsigned workers, struct e
         return NULL;
     }
     buf_init(&r->batch, BATCH_MAX);
+    totals_init(&r->totals);
     atomic_init(&r->state, AWAKE);
     r->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (r->wake_fd < 0 || !init_rings(r, workers))
         err_set(err, "cannot set up the access log: %s", strerror(errno));
-    else if (recorder_set(r, c, err))
+    else if ((r->historian = historian_new(c, err)) && recorder_set(r, c, err))
         return r;
     recorder_free(r);
     return NULL;
@@ -287,9 +309,11 @@ void recorder_free(struct recorder *r)
         }
         ring_fini(&r->rings[i]);
     }
+    historian_free(r->historian);
     sink_free(r->sink);
     sink_free(atomic_load(&r->next));
     buf_fini(&r->batch);
+    totals_fini(&r->totals);
     if (r->wake_fd >= 0)
         close(r->wake_fd);
     free(r->rings);
@@ -298,7 +322,8 @@ void recorder_free(struct recorder *r)
 
 bool recorder_is_on(const struct recorder *r)
 {
-    return atomic_load_explicit(&r->on, memory_order_relaxed);
+    return atomic_load_explicit(&r->on, memory_order_relaxed) ||
+           atomic_load_explicit(&r->counts, memory_order_relaxed);
 }
 
 void recorder_take(struct recorder *r, unsigned w, struct flow *f)
@@ -331,10 +356,13 @@ void recorder_reopen(struct recorder *r)
 
 bool recorder_set(struct recorder *r, const struct config *c, struct err *err)
 {
+    bool on = c->log_to != LOG_TO_OFF || c->history;
     struct sink *sink;
 
-    if (!r->has_thread && c->log_to == LOG_TO_OFF)
+    if (!r->has_thread && !on && !atomic_load(&r->counts))
         return true;
+    if (!historian_set(r->historian, c, err))
+        return false;
     sink = sink_new(c, err);
     if (!sink)
         return false;
@@ -349,8 +377,19 @@ bool recorder_set(struct recorder *r, const struct config *c, struct err *err)
             return false;
         }
     }
-    atomic_store(&r->on, c->log_to != LOG_TO_OFF);
+    atomic_store(&r->on, on);
     return true;
+}
+
+bool recorder_count(struct recorder *r, const struct config *c, struct err *err)
+{
+    atomic_store(&r->counts, true);
+    return r->has_thread || recorder_set(r, c, err);
+}
+
+bool recorder_read_totals(struct recorder *r, struct totals *out)
+{
+    return totals_read(&r->totals, out);
 }
 
 uint64_t recorder_dropped(const struct recorder *r)

@@ -1,4 +1,5 @@
-/* proxy/recorder.h - takes ended flows from the workers to the access log, on a thread of its own.
+/* proxy/recorder.h - takes ended flows from the workers to the access log, on a thread of its own,
+ * and from there to the history (proxy/historian).
  *
  * Each worker has a ring of its own; a full one counts what it drops, and the log says how many.  A
  * worker never blocks and makes no system call but an eventfd write when the recorder sleeps. */
@@ -10,6 +11,7 @@
 #include "base/err.h"
 #include "config/config.h"
 #include "flow/flow.h"
+#include "flow/totals.h"
 
 struct recorder;
 
@@ -19,7 +21,7 @@ struct recorder *recorder_new(const struct config *c, unsigned workers, struct e
 /* Writes what is queued, then ends the thread. */
 void recorder_free(struct recorder *r);
 
-/* False: the log is off, flows need not be handed over. */
+/* False: the log and the history are off, flows need not be handed over. */
 bool recorder_is_on(const struct recorder *r);
 
 /* Worker `w` hands over an ended flow: moves *f (zeroed after), or frees and counts it when the
@@ -28,6 +30,13 @@ void recorder_take(struct recorder *r, unsigned w, struct flow *f);
 
 /* SIGUSR1: closes and opens the file again.  Any thread. */
 void recorder_reopen(struct recorder *r);
-/* After a reload: another target or format; false with *err set: the old one stays. */
+/* After a reload: another target or format, another history; false with *err set: the old log
+ * stays.
+ */
 bool recorder_set(struct recorder *r, const struct config *c, struct err *err);
 uint64_t recorder_dropped(const struct recorder *r);
+
+/* From now on flows are counted, also where the log is off; false with *err set. */
+bool recorder_count(struct recorder *r, const struct config *c, struct err *err);
+/* What they came to (totals_free); false: out of memory.  Any thread. */
+bool recorder_read_totals(struct recorder *r, struct totals *out);

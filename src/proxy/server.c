@@ -17,6 +17,7 @@
 #include "policy/attempts.h"
 #include "proxy/accounts_watch.h"
 #include "proxy/addresses.h"
+#include "proxy/door.h"
 #include "proxy/hop.h"
 #include "proxy/listeners.h"
 #include "proxy/nonce_key.h"
@@ -45,6 +46,8 @@ struct server {
     uint64_t *last_beats;
     bool draining, stop;
     uint64_t drain_end_ns;
+    struct door door;
+    bool has_company;
 };
 
 /* ---- workers */
@@ -293,6 +296,14 @@ static void log_report(const struct config_report *r)
     }
 }
 
+static const char *first_error(const struct config_report *r)
+{
+    for (unsigned i = 0; i < r->len; i++)
+        if (!r->items[i].warning)
+            return r->items[i].text;
+    return "the file has errors";
+}
+
 /* After a reload, whatever came of it: the path is the configuration's. */
 static void watch_what_is_in_force(struct server *s)
 {
@@ -302,32 +313,35 @@ static void watch_what_is_in_force(struct server *s)
         accounts_watch_fini(&s->watch);
 }
 
-/* A bad file changes nothing and says why; a good one leaves every open flow alone. */
-static void reload(struct server *s)
+/* A bad file changes nothing and says why; a good one leaves every open flow alone.  False with
+ * *err: what stands in the log. */
+static bool reload(struct server *s, struct err *err)
 {
     struct config_report report = {0};
     struct listeners fresh = {0};
     struct tls_context *tls = NULL;
     struct accounts *accounts = NULL;
     struct config *c;
-    struct err err;
+    bool ok = false;
 
     notify_reloading(clock_mono_ns());
     c = config_load(s->options->config_path, s->config, &report);
     log_report(&report);
+    if (!c)
+        err_set(err, "%s", first_error(&report));
     config_report_fini(&report);
     if (!c) {
         log_error("reload: the file has errors; the configuration in force stays");
         goto out;
     }
-    if (!hop_load_tls(c, &tls, &err) || !load_accounts(s, c, &accounts, &err) ||
-        !prepare_passwords(s, accounts, &err) ||
-        (!s->inherited && !open_listeners(s, c, &fresh, &s->listeners, &err))) {
-        log_error("reload: %s; the configuration in force stays", err.text);
+    if (!hop_load_tls(c, &tls, err) || !load_accounts(s, c, &accounts, err) ||
+        !prepare_passwords(s, accounts, err) ||
+        (!s->inherited && !open_listeners(s, c, &fresh, &s->listeners, err))) {
+        log_error("reload: %s; the configuration in force stays", err->text);
         goto out;
     }
-    if (!recorder_set(s->shared.recorder, c, &err))
-        log_error("reload: %s; the access log in use stays", err.text);
+    if (!recorder_set(s->shared.recorder, c, err))
+        log_error("reload: %s; the access log in use stays", err->text);
     if (c->workers != s->config->workers || strcmp(c->user, s->config->user) != 0)
         log_warning("reload: workers and user need a restart");
     log_set_level(c->log_level);
@@ -346,8 +360,10 @@ static void reload(struct server *s)
     s->accounts = accounts;
     config_unref(s->config);
     s->config = c;
+    door_set_config(&s->door, c);
     c = NULL;
     accounts = NULL;
+    ok = true;
     log_info("reloaded %s", s->options->config_path ? s->options->config_path : "the defaults");
 out:
     if (accounts) /* read for a configuration that is not taken: those in force may want them */
@@ -359,6 +375,18 @@ out:
     accounts_unref(accounts);
     config_unref(c);
     notify_send("READY=1");
+    return ok;
+}
+
+static void reload_by_order(struct server *s)
+{
+    struct err err = {0};
+    bool ok;
+
+    if (!door_take_order(&s->door))
+        return;
+    ok = reload(s, &err);
+    door_tell(&s->door, ok, ok ? "" : err.text);
 }
 
 /* ---- the waiting */
@@ -375,12 +403,14 @@ static void begin_drain(struct server *s)
     s->drain_end_ns = clock_mono_ns() + patience;
     log_info("stopping: open flows may finish within %.0f s", (double)patience / 1e9);
     notify_send("STOPPING=1");
+    door_set_draining(&s->door);
     send_to_all(s, (struct mail){.kind = MAIL_DRAIN, .at_ns = s->drain_end_ns});
 }
 
 static void take_signals(struct server *s)
 {
     struct signalfd_siginfo info;
+    struct err err;
 
     while (read(s->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
         switch ((int)info.ssi_signo) {
@@ -389,7 +419,7 @@ static void take_signals(struct server *s)
             begin_drain(s);
             break;
         case SIGHUP:
-            reload(s);
+            reload(s, &err);
             break;
         case SIGUSR1:
             recorder_reopen(s->shared.recorder);
@@ -430,16 +460,20 @@ static int poll_ms(const struct server *s)
 static void wait_for_the_end(struct server *s)
 {
     while (!s->stop) {
-        struct pollfd fds[] = {
-            {s->signal_fd, POLLIN, 0}, {s->address_fd, POLLIN, 0}, {s->watch.fd, POLLIN, 0}};
+        struct pollfd fds[] = {{s->signal_fd, POLLIN, 0},
+                               {s->address_fd, POLLIN, 0},
+                               {s->watch.fd, POLLIN, 0},
+                               {s->door.order_fd, POLLIN, 0}};
 
-        poll(fds, 3, poll_ms(s));
+        poll(fds, 4, poll_ms(s));
         if (fds[0].revents)
             take_signals(s);
         if (fds[1].revents)
             addresses_follow(s->address_fd);
         if (fds[2].revents && s->watch.fd == fds[2].fd)
             follow_accounts(s);
+        if (fds[3].revents)
+            reload_by_order(s);
         feed_watchdog(s);
         if (s->draining &&
             (clock_mono_ns() >= s->drain_end_ns ||
@@ -512,7 +546,17 @@ static bool start(struct server *s, struct err *err)
     s->address_fd = addresses_open_watch();
     addresses_read();
     s->shared.recorder = recorder_new(c, s->shared.workers_len, err);
-    return s->shared.recorder && start_workers(s, err);
+    return s->shared.recorder && start_workers(s, err) &&
+           door_init(&s->door, &s->shared, s->config, err);
+}
+
+static bool start_company(struct server *s, struct err *err)
+{
+    const struct server_company *c = &s->options->company;
+
+    s->has_company = c->start && recorder_count(s->shared.recorder, s->config, err) &&
+                     c->start(c->owner, &s->door, err);
+    return s->has_company || !c->start;
 }
 
 bool server_run(const struct server_options *options, struct config *config, struct err *err)
@@ -521,13 +565,16 @@ bool server_run(const struct server_options *options, struct config *config, str
     bool ok;
 
     accounts_watch_init(&s.watch);
-    ok = start(&s, err);
+    ok = start(&s, err) && start_company(&s, err);
     if (ok) {
         tell_listeners(&s);
         notify_send("READY=1");
         wait_for_the_end(&s);
     }
+    if (s.has_company)
+        options->company.stop(options->company.owner);
     stop_workers(&s);
+    door_fini(&s.door);
     if (s.shared.recorder)
         recorder_free(s.shared.recorder);
     limits_clients_free(s.shared.clients);

@@ -240,6 +240,13 @@ void session_settle_held(struct session *s, uint64_t successor);
 /* Gives the session back at the end of the turn; ends no flow. */
 enum step session_retire(struct session *s);
 
+/* Ends the flow because a person said so: before an answer as if a rule had denied it, else by a
+ * reset.  Both texts land in its record. */
+void session_end_by_order(struct session *s, const char *who, const char *why);
+
+/* Fills in the legs of `f` as they are now (those that are known already stay). */
+void session_read_legs(const struct session *s, struct flow *f);
+
 /* Draining: ends what is idle; at the end of patience, everything. */
 void session_drain(struct session *s, bool now);
 

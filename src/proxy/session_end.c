@@ -29,6 +29,13 @@ static void read_leg(struct flow_leg *leg, const struct conn *c)
                              info.mss, info.pmtu,   info.unacked};
 }
 
+void session_read_legs(const struct session *s, struct flow *f)
+{
+    read_leg(&f->client_leg, &s->client);
+    if (s->link)
+        read_leg(&f->upstream_leg, &s->link->conn);
+}
+
 static void warn_of_leg(struct flow *f, const struct flow_leg *leg, const char *side)
 {
     if (leg->known && leg->retransmissions > 0)
@@ -106,9 +113,7 @@ static void finish_flow(struct session *s, enum verdict v, enum side by, enum ce
     s->has_flow = false;
     if (recorder_is_on(shared->recorder)) {
         note_address(&s->flow);
-        read_leg(&s->flow.client_leg, &s->client);
-        if (s->link)
-            read_leg(&s->flow.upstream_leg, &s->link->conn);
+        session_read_legs(s, &s->flow);
         warn_of_leg(&s->flow, &s->flow.client_leg, "client");
         warn_of_leg(&s->flow, &s->flow.upstream_leg, verdict_side_name(session_far(s)));
         if (!asks_again(s, v) || !hold_flow(s))
@@ -281,6 +286,13 @@ enum step session_end(struct session *s, enum verdict v, enum side by, const cha
     return next;
 }
 
+void session_end_by_order(struct session *s, const char *who, const char *why)
+{
+    flow_evidence(&s->flow, "ended by %s%s%s", who, *why ? ": " : "", why);
+    session_end(s, s->flow.status ? VERDICT_RESET_BY_PROXY : VERDICT_ACL_DENIED, SIDE_PROXY,
+                "ended by an administrator");
+}
+
 enum step session_end_as(struct session *s, enum verdict v, enum side by, int status,
                          const char *error, const char *fmt, ...)
 {
@@ -337,6 +349,8 @@ enum step session_retire(struct session *s)
     release(s, LINK_RESET);
     flow_fini(&s->flow);
     wheel_cancel(&s->timer);
+    if (s->spare)
+        worker_take_spare(w, &s->client);
     conn_close(&s->client, false);
     buf_fini(&s->in);
     if (s->counted)

@@ -16,6 +16,7 @@
 #include "policy/accounts.h"
 #include "policy/classes.h"
 #include "proxy/hop.h"
+#include "proxy/live.h"
 #include "proxy/passwords.h"
 #include "proxy/session.h"
 
@@ -24,6 +25,7 @@
 #define WARN_NS (60 * NS_PER_S)          /* the same warning at most that often */
 #define OVER_LIMIT 256                   /* connections above the limit that still get an answer */
 #define MAILS 256
+#define QUESTIONS 16 /* that wait for this worker's turn */
 
 /* ---- listeners */
 
@@ -175,6 +177,11 @@ static void hand_round(struct worker *w, unsigned listener, int fd, const struct
     eventfd_write(to->mail_fd, 1);
 }
 
+static void open_spare(struct worker *w)
+{
+    w->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 static void accept_some(struct worker *w, unsigned listener)
 {
     if (listener >= w->listeners_len)
@@ -192,15 +199,17 @@ static void accept_some(struct worker *w, unsigned listener)
         }
         fd = sock_accept(w->listeners[listener].fd, &client);
 
+        if ((fd == -EMFILE || fd == -ENFILE) && !sock_has_client(w->listeners[listener].fd))
+            return; /* accept looks for a descriptor before it looks for a client */
         if ((fd == -EMFILE || fd == -ENFILE) && w->spare_fd >= 0) {
             close(w->spare_fd); /* one descriptor, to tell the next client what is wrong */
             w->spare_fd = -1;
-            spare = w->spare_lent = true;
             fd = sock_accept(w->listeners[listener].fd, &client);
+            spare = w->spare_lent = fd >= 0;
+            if (!spare)
+                open_spare(w); /* before a session of this turn takes it for its own */
         }
         if (fd < 0) {
-            if (spare)
-                w->spare_lent = false; /* nobody was there */
             if (fd != -EAGAIN)
                 pause_listeners(w, -fd);
             return;
@@ -305,6 +314,7 @@ static void read_mail(struct worker *w)
     eventfd_t n;
     struct mail *m;
     struct password_job *job;
+    struct live_call *call;
 
     eventfd_read(w->mail_fd, &n);
     while ((m = ring_pop(&w->mail)))
@@ -313,6 +323,16 @@ static void read_mail(struct worker *w)
         take_mail(w, m);
     while ((job = ring_pop(&w->mail_checked)))
         take_checked(w, job);
+    while ((call = ring_pop(&w->mail_asked)))
+        live_answer(w, call);
+}
+
+bool worker_ask(struct worker *w, struct live_call *call)
+{
+    if (!ring_push(&w->mail_asked, call))
+        return false;
+    eventfd_write(w->mail_fd, 1);
+    return true;
 }
 
 bool worker_send(struct worker *w, struct mail *mail)
@@ -376,6 +396,12 @@ static void run_queue(struct worker *w)
     }
 }
 
+void worker_take_spare(struct worker *w, struct conn *c)
+{
+    if (w->spare_fd < 0)
+        w->spare_fd = conn_close_keeping(c, w->mail_fd);
+}
+
 static void free_retired(struct worker *w)
 {
     while (!list_is_empty(&w->retired)) {
@@ -388,7 +414,7 @@ static void free_retired(struct worker *w)
     fill_reserve(w);
     if (w->spare_fd < 0 &&
         !w->spare_lent) /* another connection may have been quicker: then next time */
-        w->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        open_spare(w);
 }
 
 static uint64_t next_ns(const struct worker *w, uint64_t until_ns)
@@ -519,11 +545,12 @@ int worker_init(struct worker *w, struct proxy_shared *shared, unsigned number,
     w->out = aligned_alloc(64, PUMP_BUFFER);
     w->resolver = resolver_new(&r, watch_fd, w);
     w->mail_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    w->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    open_spare(w);
     fill_reserve(w);
     if (w->reserve_len < WORKER_RESERVE || !w->out || !pump_init(&w->pump) || !w->resolver ||
         !take_parent(w, parent_tls) || !ring_init(&w->mail, MAILS) ||
-        !ring_init(&w->mail_handed, 4096) || !ring_init(&w->mail_checked, PASSWORDS_OPEN_MAX))
+        !ring_init(&w->mail_handed, 4096) || !ring_init(&w->mail_checked, PASSWORDS_OPEN_MAX) ||
+        !ring_init(&w->mail_asked, QUESTIONS))
         return -ENOMEM;
     if (w->mail_fd < 0 || w->spare_fd < 0)
         return -errno;
@@ -534,8 +561,11 @@ void worker_fini(struct worker *w)
 {
     struct mail *m;
     struct password_job *job;
+    struct live_call *call;
 
     free_retired(w);
+    while (w->mail_asked.slots && (call = ring_pop(&w->mail_asked)))
+        live_call_unref(call);
     while (w->mail_checked.slots && (job = ring_pop(&w->mail_checked)))
         password_job_free(job);
     while (w->mail.slots && (m = ring_pop(&w->mail))) {
@@ -565,6 +595,7 @@ void worker_fini(struct worker *w)
     pump_fini(&w->pump);
     free(w->out);
     ring_fini(&w->mail);
+    ring_fini(&w->mail_asked);
     ring_fini(&w->mail_handed);
     ring_fini(&w->mail_checked);
     if (w->mail_fd >= 0)

@@ -31,6 +31,7 @@ struct accounts;
 struct attempts;
 struct nonce_table;
 struct passwords;
+struct live_call;
 
 /* What an event of the loop is for. */
 enum worker_ref { REF_LISTENER = 1, REF_CLIENT, REF_LINK, REF_RESOLVER, REF_MAILBOX };
@@ -99,6 +100,7 @@ struct worker {
     unsigned listeners_len, next_worker; /* next_worker: whose turn when handing round */
     struct ring mail, mail_handed;       /* from the server; from worker 0 */
     struct ring mail_checked;            /* from the thread of passwords */
+    struct ring mail_asked;              /* from who asks what we are doing (live.h) */
     unsigned checks;                     /* passwords that are out there */
     int mail_fd;
     int spare_fd;    /* given up to answer with when descriptors run out; -1: given up */
@@ -137,6 +139,10 @@ void worker_turn(struct worker *w, uint64_t until_ns);
 /* From other threads: false when the mailbox is full (the message is still the caller's). */
 bool worker_send(struct worker *w, struct mail *mail);
 
+/* From the one thread that asks: a question, whose reference goes to the worker.  False when it has
+ * not answered those before. */
+bool worker_ask(struct worker *w, struct live_call *call);
+
 /* A zeroed session for a new connection; *short_of_memory: the last ones, to say 503 with.  NULL
  * when those are lent too. */
 struct session *worker_get_session(struct worker *w, bool *short_of_memory);
@@ -144,6 +150,10 @@ struct session *worker_get_session(struct worker *w, bool *short_of_memory);
 /* For sessions: to be driven again in this turn; to be given back after it. */
 void worker_queue(struct worker *w, struct session *s);
 void worker_retire(struct worker *w, struct session *s);
+
+/* Closes the connection of a client that was told that descriptors ran out, and has its slot as the
+ * spare again in the same moment: between a close and an open another connection would take it. */
+void worker_take_spare(struct worker *w, struct conn *c);
 
 /* Brings week_minute up to the wall clock. */
 void worker_tell_time(struct worker *w);

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "render/pen.h"
@@ -14,3 +15,7 @@ void date_write_rfc3339(struct pen *p, uint64_t wall_ns); /* "2026-11-23T05:00:0
 void date_write_moment(struct pen *p, uint64_t wall_ns);
 void date_write_http(struct pen *p, uint64_t wall_ns);  /* "Mon, 23 Nov 2026 05:00:00 GMT" */
 void date_write_local(struct pen *p, uint64_t wall_ns); /* "2026-11-23 06:00:00.123", local time */
+
+/* Reads a moment of RFC 3339: "2026-11-23T05:00:00.123456Z", also with a blank for the T, without a
+ * fraction, or with an offset ("+01:00").  False: it is none, or not of the years 1970 to 2261. */
+bool date_parse_rfc3339(struct span text, uint64_t *wall_ns);

@@ -1,5 +1,6 @@
 """A tcpdump as one would start it, on loopback or on all interfaces of the namespace that the caller is in."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -10,7 +11,7 @@ from viaduct import wait_until
 
 
 class Tcpdump:
-    """A context manager; the packets are in the file `path` once it is left, which goes with `remove`."""
+    """A context manager; the packets are in the file `path` once it is left, or stopped.  `remove` ends it for good."""
 
     LAST = b"viaduct-test-last"
 
@@ -51,11 +52,10 @@ class Tcpdump:
         return self
 
     def __exit__(self, *_):
-        try:
-            self.stop()
-        finally:
-            self.process.kill()
-            self.process.wait()
+        self.stop()
 
     def remove(self):
-        subprocess.run(["rm", "-f", self.path], check=True)
+        self.process.kill()
+        self.process.wait()
+        self.process.stderr.close()
+        os.unlink(self.path)

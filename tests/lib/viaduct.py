@@ -122,6 +122,7 @@ class Proxy:
         limits="",
         resolver=None,
         extra="",
+        console="console off;",
         listen=("127.0.0.1:0",),
         workers=2,
         log_format="json",
@@ -149,6 +150,7 @@ class Proxy:
             "access": access,
             "limits": limits,
             "extra": extra,
+            "console": console,
             "listen": listen,
             "workers": workers,
             "log_format": log_format,
@@ -195,7 +197,7 @@ workers {s['workers']};
 limits {{ {limits} }}
 resolver {{ {s['resolver']} }}
 log {{ {access_log} {s['log']} }}
-console off;
+{s['console']}
 {s['extra']}
 """,
         )
@@ -212,6 +214,7 @@ console off;
             {
                 "LC_ALL": "C.UTF-8",
                 "STATE_DIRECTORY": str(self.folder),
+                "RUNTIME_DIRECTORY": str(self.folder),
                 "ASAN_OPTIONS": "detect_leaks=1",
                 "TSAN_OPTIONS": "report_signal_unsafe=0",
             }
@@ -251,6 +254,15 @@ console off;
     @property
     def address(self):
         return ("127.0.0.1", self.port)
+
+    @property
+    def console_port(self):
+        return int(re.search(r"console on https?://\S+:(\d+)/", self.stderr()).group(1))
+
+    @property
+    def setup_token(self):
+        """Of the link that makes the first administrator."""
+        return re.search(r"#setup=([0-9a-f]{64})", self.stderr()).group(1)
 
     @property
     def url(self):

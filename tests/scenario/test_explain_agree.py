@@ -38,11 +38,23 @@ def alone():
         yield ns
 
 
+@pytest.fixture(name="listen")
+def tcpdumps():
+    """Starts a tcpdump; its file goes when the test does."""
+    started = []
+
+    def start(*arguments):
+        started.append(Tcpdump(*arguments))
+        return started[-1]
+
+    yield start
+    for tap in started:
+        tap.remove()
+
+
 @pytest.fixture(name="tap")
-def a_running_tcpdump():
-    with Tcpdump() as tap:
-        yield tap
-    tap.remove()
+def a_running_tcpdump(listen):
+    return listen()
 
 
 def answer(request):
@@ -146,9 +158,9 @@ def test_clients_through_viaduct(tap, served, targets, free_port, certs, client)
     assert {flow["verdict"] for flow in log} >= {"ok", "target-error", "acl-denied", "upstream-refused"}
 
 
-def test_both_legs_on_all_interfaces(targets, certs):
+def test_both_legs_on_all_interfaces(listen, targets, certs):
     """Each packet of loopback is there twice then, and the proxy's own leg belongs to the client's."""
-    with Proxy(hosts=[("127.0.0.1", "target.test")]) as proxy, Tcpdump("any") as tap:
+    with Proxy(hosts=[("127.0.0.1", "target.test")]) as proxy, listen("any") as tap:
         for target in targets.values():
             assert curl(proxy.url, certs, target.url(host="target.test")) == 0
         log = log_of(proxy, 2)
@@ -157,7 +169,6 @@ def test_both_legs_on_all_interfaces(targets, certs):
     agree(flows, log)
     for flow, target in zip(flows, targets.values()):
         assert flow["target_address"] == f"127.0.0.1:{target.port}", tell(flow)
-    tap.remove()
 
 
 @pytest.mark.parametrize("scheme", ["basic", "digest"])
@@ -317,7 +328,7 @@ def test_a_browser(tap, served, certs, alone):
     assert not bad, bad
 
 
-def test_a_download_with_loss(alone, certs):
+def test_a_download_with_loss(listen, certs):
     """1 % of all packets vanish: retransmissions are a warning."""
     body = b"y" * 3_000_000
     with Namespace() as lossy, lossy.entered():
@@ -330,7 +341,7 @@ def test_a_download_with_loss(alone, certs):
         )
         with Proxy() as proxy, HttpTarget(lambda r: reply(body)) as plain, HttpTarget(
             lambda r: reply(body), tls=certs.target()
-        ) as tls, Tcpdump() as tap:
+        ) as tls, listen() as tap:
             for target in (plain, tls):
                 assert curl(proxy.url, certs, target.url()) == 0
             log = log_of(proxy, 2)
@@ -338,7 +349,6 @@ def test_a_download_with_loss(alone, certs):
     agree(flows, log)
     assert {flow["verdict"] for flow in flows} == {"ok"}
     assert any("retransmissions" in flow["warnings"] for flow in flows)
-    tap.remove()
 
 
 def test_long_idle(tap, served, certs):

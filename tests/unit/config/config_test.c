@@ -94,9 +94,9 @@ static void errors_have_a_place(void **state)
         {"authentication { schemes digest digest; }",
          "/nowhere/f:1:33: schemes \"digest\": stands here twice"},
         /* listeners, console */
-        {"console { listen 127.0.0.1:0; }", "/nowhere/f:1:18: listen \"127.0.0.1:0\": must be "
+        {"console { listen 127.0.0.1:x; }", "/nowhere/f:1:18: listen \"127.0.0.1:x\": must be "
                                             "ADDRESS:PORT, [IPV6]:PORT, *:PORT or PORT, "
-                                            "the port from 1 to 65535"},
+                                            "the port from 0 to 65535"},
         {"listen proxy:3128;", "/nowhere/f:1:8: listen \"proxy:3128\": must be ADDRESS:PORT, "
                                "[IPV6]:PORT, *:PORT or PORT, the port from 0 to 65535"},
         {"listen 3128 { tls-certificate a; }", "/nowhere/f:1:1: tls-certificate needs tls-key"},

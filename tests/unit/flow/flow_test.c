@@ -284,6 +284,30 @@ static void texts_are_copies(void **state)
     flow_fini(&f);
 }
 
+static void a_copy_is_a_flow_of_its_own(void **state)
+{
+    struct flow f = {0}, copy = {0};
+
+    (void)state;
+    begin(&f);
+    flow_set_text(&f.target, "a.test:443");
+    flow_set_text(&f.user, "alice");
+    flow_evidence(&f, "one");
+    f.tls = calloc(1, sizeof *f.tls);
+    flow_set_text(&f.tls->sni, "a.test");
+    assert_true(flow_copy(&copy, &f));
+    flow_evidence(&f, "two");
+    flow_set_text(&f.tls->sni, "b.test");
+    flow_fini(&f);
+    assert_string_equal(copy.target, "a.test:443");
+    assert_string_equal(copy.user, "alice");
+    assert_null(copy.url);
+    assert_string_equal(copy.tls->sni, "a.test");
+    assert_null(copy.tls->alpn);
+    assert_string_equal(flow_find_note(&copy, NOTE_EVIDENCE, 0), "one");
+    flow_fini(&copy);
+}
+
 static void fini_frees_all_and_may_come_twice(void **state)
 {
     static const struct flow nothing;
@@ -386,6 +410,7 @@ int main(void)
         cmocka_unit_test(notes_have_a_ceiling),
         cmocka_unit_test(without_memory_a_note_is_left_out),
         cmocka_unit_test(texts_are_copies),
+        cmocka_unit_test(a_copy_is_a_flow_of_its_own),
         cmocka_unit_test(fini_frees_all_and_may_come_twice),
         cmocka_unit_test(names_are_the_published_ones),
     };

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <setjmp.h>
@@ -263,6 +264,26 @@ static void ends_are_seen(void **state)
     }
 }
 
+/* The number never is anybody else's: what is opened next gets another one. */
+static void a_closed_one_can_keep_its_number(void **state)
+{
+    struct pair *p = *state;
+    int like = open("/dev/null", O_RDONLY | O_CLOEXEC), number = p->conn.fd, next;
+    char in[4];
+
+    assert_int_equal(conn_close_keeping(&p->conn, like), number);
+    assert_int_equal(p->conn.fd, -1);
+    next = dup(like);
+    assert_int_not_equal(next, number);
+    assert_true(fcntl(number, F_GETFD) & FD_CLOEXEC);
+    tcp_wait(p->other, POLLIN);
+    assert_int_equal(sock_read(p->other, in, sizeof in), 0);  /* the other end sees the close */
+    assert_int_equal(conn_close_keeping(&p->conn, like), -1); /* closed already: harmless */
+    close(next);
+    close(number);
+    close(like);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -277,6 +298,7 @@ int main(void)
         TEST(what_does_not_fit_waits_in_order),
         TEST(the_rest_has_a_maximum),
         cmocka_unit_test(ends_are_seen),
+        TEST(a_closed_one_can_keep_its_number),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

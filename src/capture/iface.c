@@ -1,4 +1,4 @@
-#include "capture/live.h"
+#include "capture/iface.h"
 
 #include <errno.h>
 #include <pcap/pcap.h>
@@ -18,7 +18,7 @@
 #define WAIT_MS 100
 #define NAMES_MAX 256
 
-struct live {
+struct iface {
     pcap_t *pcap;
     int fd, stop_fd;
     uint32_t linktype;
@@ -46,7 +46,7 @@ static void write_nearest(const char *interface, char hint[NEAREST_HINT_MAX])
     pcap_freealldevs(all);
 }
 
-static void explain_failure(struct live *l, int code, const char *interface, struct err *err)
+static void explain_failure(struct iface *l, int code, const char *interface, struct err *err)
 {
     char hint[NEAREST_HINT_MAX];
 
@@ -70,7 +70,7 @@ static void explain_failure(struct live *l, int code, const char *interface, str
     }
 }
 
-static bool set_filter(struct live *l, const char *interface, const char *filter, struct err *err)
+static bool set_filter(struct iface *l, const char *interface, const char *filter, struct err *err)
 {
     struct bpf_program program;
 
@@ -86,7 +86,7 @@ static bool set_filter(struct live *l, const char *interface, const char *filter
     return ok;
 }
 
-static bool activate(struct live *l, const char *interface, struct err *err)
+static bool activate(struct iface *l, const char *interface, struct err *err)
 {
     int code;
 
@@ -111,9 +111,9 @@ static bool activate(struct live *l, const char *interface, struct err *err)
     return true;
 }
 
-struct live *live_open(const char *interface, const char *filter, struct err *err)
+struct iface *iface_open(const char *interface, const char *filter, struct err *err)
 {
-    struct live *l = calloc(1, sizeof *l);
+    struct iface *l = calloc(1, sizeof *l);
 
     if (!l) {
         err_set(err, "%s: memory is out", interface);
@@ -125,11 +125,11 @@ struct live *live_open(const char *interface, const char *filter, struct err *er
         err_set(err, "%s: %s", interface, l->pcap ? "no descriptor is left" : l->trouble);
     else if (activate(l, interface, err) && (!filter || set_filter(l, interface, filter, err)))
         return l;
-    live_free(l);
+    iface_free(l);
     return NULL;
 }
 
-void live_free(struct live *l)
+void iface_free(struct iface *l)
 {
     if (!l)
         return;
@@ -142,7 +142,7 @@ void live_free(struct live *l)
 
 /* --- capturing ------------------------------------------------------------------------------- */
 
-static void set_record(const struct live *l, const struct pcap_pkthdr *head, const u_char *bytes,
+static void set_record(const struct iface *l, const struct pcap_pkthdr *head, const u_char *bytes,
                        struct record *out)
 {
     *out = (struct record){.bytes = {(const char *)bytes, head->caplen},
@@ -152,7 +152,7 @@ static void set_record(const struct live *l, const struct pcap_pkthdr *head, con
                                       (uint64_t)head->ts.tv_usec * l->unit_ns};
 }
 
-int live_next(struct live *l, struct record *out)
+int iface_next(struct iface *l, struct record *out)
 {
     for (bool waited = false; !l->stopped; waited = true) {
         struct pollfd fds[] = {{.fd = l->fd, .events = POLLIN},
@@ -176,12 +176,12 @@ int live_next(struct live *l, struct record *out)
     return 0;
 }
 
-const char *live_get_trouble(const struct live *l)
+const char *iface_get_trouble(const struct iface *l)
 {
     return l->trouble;
 }
 
-uint64_t live_get_dropped(struct live *l)
+uint64_t iface_get_dropped(struct iface *l)
 {
     struct pcap_stat now;
 
@@ -190,7 +190,7 @@ uint64_t live_get_dropped(struct live *l)
     return l->dropped;
 }
 
-void live_stop(struct live *l)
+void iface_stop(struct iface *l)
 {
     const uint64_t one = 1;
 

@@ -1,4 +1,4 @@
-/* cli/save.h - edits a file that must never be half-written: lock, read, write beside, rename.
+/* config/save.h - edits a file that must never be half-written: lock, read, write beside, rename.
  *
  * Two edits at once wait for each other.  The command line's one thread. */
 #pragma once

@@ -1,4 +1,4 @@
-/* capture/live: what is said where capturing cannot begin; and, where it is permitted, packets of
+/* capture/iface: what is said where capturing cannot begin; and, where it is permitted, packets of
  * the loopback interface, and an end that does not wait. */
 #include <setjmp.h>
 #include <stdarg.h>

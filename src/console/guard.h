@@ -1,0 +1,46 @@
+/* console/guard.h - who is let in, and with what: everything that stands between a request and its
+ * handler.
+ *
+ * The Host field must name us (a page elsewhere cannot reach us under its own name), a cookie or
+ * the control socket's credentials say who it is, a token goes with every change, and every answer
+ * carries the fields that keep browsers strict.  The console's thread. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "config/config.h"
+#include "console/request.h"
+
+struct MHD_Response;
+
+struct guard {
+    struct endpoint at; /* as bound */
+    bool secure;        /* TLS */
+    bool loopback;
+    char **hosts; /* names that it answers to; heap */
+    unsigned hosts_len;
+    uint64_t locked_ns; /* no password is tried before: one at a time */
+    struct attempts *attempts;
+};
+
+void guard_init(struct guard *g, const struct config_console *c, int fd, bool secure);
+void guard_fini(struct guard *g); /* safe on a zeroed one */
+
+/* "http://127.0.0.1:3180/"; "": the console is off. */
+void guard_write_url(const struct guard *g, char *out, size_t cap);
+
+/* Whether this request may be looked at at all; says who it is.  False: *reply says why. */
+bool guard_admit(struct guard *g, struct request *r, struct reply *reply);
+/* Whether it may do what its route does. */
+bool guard_allow(struct guard *g, struct request *r, struct reply *reply);
+
+/* Takes the next bytes of the body. */
+void guard_take_body(struct request *r, struct span bytes);
+
+/* Adds the header fields of an answer. */
+void guard_add_fields(struct MHD_Response *response, const struct reply *reply);
+
+/* Before a password or a link is tried: false, and *reply says when, for who failed too often. */
+bool guard_may_try(struct guard *g, const struct request *r, struct span name, struct reply *reply);
+void guard_count_failure(struct guard *g, const struct request *r, struct span name);

@@ -1,0 +1,75 @@
+#include "console/static.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <zlib.h>
+
+#include "base/util.h"
+
+struct asset {
+    const char *path, *type, *etag;
+    const unsigned char *gzip;
+    unsigned gzip_len, plain_len;
+};
+
+/* static const struct asset assets[]: made by assets.py of the files in assets/. */
+#include "assets.inc"
+
+/* The paths of pages: the same document, whose script shows what the path says. */
+static const char *const pages[] = {"/",         "/connections", "/history",  "/diagnose",
+                                    "/settings", "/access",      "/accounts", "/configuration"};
+
+static const struct asset *find(const char *path)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(pages); i++)
+        if (strcmp(path, pages[i]) == 0)
+            path = "/index.html";
+    for (unsigned i = 0; i < ARRAY_LEN(assets); i++)
+        if (strcmp(path, assets[i].path) == 0)
+            return &assets[i];
+    return NULL;
+}
+
+/* For the few clients that do not take it compressed. */
+static bool unpack(const struct asset *a, struct buf *out)
+{
+    z_stream z = {.next_in = (unsigned char *)(uintptr_t)a->gzip, .avail_in = a->gzip_len};
+    char *room;
+    bool ok;
+
+    buf_init(out, a->plain_len + 1);
+    room = buf_reserve(out, a->plain_len + 1);
+    if (!room || inflateInit2(&z, 16 + MAX_WBITS) != Z_OK)
+        return false;
+    z.next_out = (unsigned char *)room;
+    z.avail_out = a->plain_len + 1;
+    ok = inflate(&z, Z_FINISH) == Z_STREAM_END;
+    inflateEnd(&z);
+    if (ok)
+        buf_commit(out, a->plain_len);
+    return ok;
+}
+
+bool static_find(const struct request *r, struct reply *reply)
+{
+    const struct asset *a = find(r->path);
+    const char *accepted = request_get_field(r, "Accept-Encoding");
+    const char *known = request_get_field(r, "If-None-Match");
+
+    if (!a)
+        return false;
+    reply->type = a->type;
+    reply->etag = a->etag;
+    if (known && strstr(known, a->etag)) {
+        reply->status = 304;
+        return true;
+    }
+    if (accepted && strstr(accepted, "gzip")) {
+        reply->fixed = (struct span){(const char *)a->gzip, a->gzip_len};
+        reply->fixed_gzip = true;
+    } else if (!unpack(a, &reply->body)) {
+        reply_out_of_memory(reply);
+    }
+    return true;
+}

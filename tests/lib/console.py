@@ -1,0 +1,80 @@
+"""A browser's part of talking with the console: a cookie, a token, JSON."""
+
+import http.client
+import json
+import socket
+
+
+class Answer:
+    def __init__(self, response, body):
+        self.status, self.body = response.status, body
+        self.fields = {name.lower(): value for name, value in response.getheaders()}
+        self.text = body.decode("utf-8", "replace")
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+class Local(http.client.HTTPConnection):
+    """HTTP over a UNIX socket."""
+
+    def __init__(self, path):
+        super().__init__("localhost", timeout=10)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(10)
+        self.sock.connect(str(self.path))
+
+
+class Console:
+    """Who talks with the console of a proxy, or (path) with its control socket."""
+
+    def __init__(self, proxy, path=None):
+        self.port, self.path = (None, path) if path else (proxy.console_port, None)
+        self.cookie = self.csrf = None
+
+    def open(self):
+        if self.path:
+            return Local(self.path)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+
+    def ask(self, method, path, body=None, fields=None, cookie=True, csrf=True):
+        """`body`: JSON to be, or bytes.  The cookie and the token go along unless told otherwise."""
+        connection = self.open()
+        headers = dict(fields or {})
+        if self.cookie and cookie:
+            headers.setdefault("Cookie", self.cookie)
+        if self.csrf and csrf:
+            headers.setdefault("X-CSRF-Token", self.csrf)
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+        try:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            answer = Answer(response, response.read())
+        finally:
+            connection.close()
+        if "set-cookie" in answer.fields:
+            self.cookie = answer.fields["set-cookie"].split(";")[0]
+        return answer
+
+    def get(self, path, **more):
+        return self.ask("GET", path, **more)
+
+    def set_up(self, proxy, name="root", password="correct horse"):
+        """Makes the first administrator, and is logged in then."""
+        answer = self.ask(
+            "POST", "/api/v1/setup", {"token": proxy.setup_token, "name": name, "password": password}
+        )
+        assert answer.status == 200, answer.text
+        self.csrf = answer.json["csrf"]
+        return self
+
+    def log_in(self, name="root", password="correct horse"):
+        answer = self.ask("POST", "/api/v1/session", {"name": name, "password": password})
+        if answer.status == 200:
+            self.csrf = answer.json["csrf"]
+        return answer
