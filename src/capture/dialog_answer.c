@@ -1,114 +1,10 @@
-/* What comes back: answer heads and bodies, judged where they refuse (flow/outside). */
-#include <stdio.h>
+/* What comes back: answer heads and bodies, judged where they refuse (dialog_judge.c). */
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "capture/head.h"
 #include "capture/round.h"
 
-#define LOCATION_MAX 480
 #define EARLY_MAX 16384 /* bytes that wait for a request which the capture has behind them */
-
-/* ---- judging */
-
-/* Of a request that nobody saw its answer has to tell: some only targets give. */
-static enum outside_asked guess_asked(unsigned status)
-{
-    return status < 400 || status == 401 || status == 404 || status == 410 ? OUTSIDE_ABSOLUTE
-                                                                           : OUTSIDE_CONNECT;
-}
-
-static enum outside_asked asked_of(const struct exchange *x, unsigned status)
-{
-    if (!x->proxied || x->asked == ASKED_ORIGIN)
-        return OUTSIDE_DIRECT;
-    if (x->asked == ASKED_UNSEEN)
-        return guess_asked(status);
-    return x->asked == ASKED_ABSOLUTE ? OUTSIDE_ABSOLUTE : OUTSIDE_CONNECT;
-}
-
-static void judge(struct exchange *x, struct outside_answer *a)
-{
-    struct flow scratch = {.notes = x->notes};
-    struct outside_verdict v;
-
-    a->asked = asked_of(x, a->status);
-    a->by_name = x->by_name;
-    a->credentials_sent = x->credentials_sent;
-    v = outside_judge(a, &scratch);
-    x->notes = scratch.notes;
-    if (v.verdict == VERDICT_OK)
-        return;
-    if (v.verdict != VERDICT_TARGET_ERROR) /* its page belongs to the answer, nothing was moved */
-        exchange_unmark(x, MARK_BODY);
-    if (!x->judged)
-        x->judged = malloc(sizeof *x->judged);
-    if (x->judged)
-        *x->judged = v;
-}
-
-static void judge_bytes(struct exchange *x, struct span first)
-{
-    struct outside_answer a = {
-        .first = {first.ptr, first.len < OUTSIDE_BODY_MAX ? first.len : OUTSIDE_BODY_MAX}};
-
-    judge(x, &a);
-}
-
-static void judge_head(struct dialogs *d, struct exchange *x, struct span head, struct span body)
-{
-    struct http1_head *h = &d->head;
-    struct outside_answer a = {.is_http = true, .body = body};
-
-    head_read_response(head, h);
-    a.status = h->status;
-    a.reason = h->reason;
-    for (unsigned i = 0; i < h->fields_len; i++)
-        outside_add_field(&a, h->fields[i].name, h->fields[i].value);
-    judge(x, &a);
-}
-
-/* The head that was kept, with what came behind it. */
-static void judge_kept(struct dialogs *d, struct dialog *g, struct round *t)
-{
-    struct span all = round_kept(g, DOWN);
-    size_t head = t->has_head && g->words ? g->words->head_len : 0;
-
-    t->has_head = false;
-    if (head == 0 || all.len < head) /* what came behind it was not to be read */
-        return;
-    judge_head(d, &t->x, (struct span){all.ptr, head},
-               (struct span){all.ptr + head, all.len - head});
-    round_forget(d, g, DOWN);
-}
-
-bool dialog_answer_is_page(struct said *s, struct round *t)
-{
-    if (!t->maybe_page)
-        return false;
-    t->maybe_page = false;
-    round_keep(s->d, s->g, DOWN, s->p.bytes);
-    judge_kept(s->d, s->g, t);
-    return t->x.judged != NULL;
-}
-
-static void note_redirect(struct exchange *x, const struct http1_head *h)
-{
-    struct flow scratch = {.notes = x->notes};
-    char where[LOCATION_MAX];
-
-    for (unsigned i = 0; i < h->fields_len; i++) {
-        struct span v = h->fields[i].value;
-
-        if (!span_equal_nocase(h->fields[i].name, SPAN_LIT("location")))
-            continue;
-        snprintf(where, sizeof where, "%.*s", (int)(v.len < sizeof where ? v.len : sizeof where),
-                 v.ptr);
-        head_hide_user(where);
-        flow_note(&scratch, NOTE_REDIRECT, 0, "%u %s", h->status, where);
-    }
-    x->notes = scratch.notes;
-}
 
 /* ---- a head */
 
@@ -213,7 +109,7 @@ static void end_body(struct said *s, struct round *t)
 {
     s->g->mode[DOWN] = MODE_HEAD;
     t->answered_all = true;
-    judge_kept(s->d, s->g, t);
+    dialog_judge_kept(s->d, s->g, t);
     round_forget(s->d, s->g, DOWN);
     round_finish(s, t);
 }
@@ -239,7 +135,7 @@ static void take_known(struct said *s, struct round *t, struct span text, bool w
         round_learn_proxy(s->d, &s->c->ends[DOWN], true);
     exchange_mark(&t->x, MARK_ANSWER_END, s->p.at_ns, s->p.number);
     if (h->status >= 300 && h->status < 400)
-        note_redirect(&t->x, h);
+        dialog_judge_redirect(&t->x, h);
     if (opens_tunnel(t, h)) {
         open_tunnel(s, t, text);
         return;
@@ -261,7 +157,7 @@ static void take_other(struct said *s, struct round *t, struct span text)
         s->g->mode[DOWN] = MODE_TUNNEL;
         return;
     }
-    judge_bytes(&t->x, text);
+    dialog_judge_bytes(&t->x, text);
     round_forget(s->d, s->g, DOWN);
     s->g->mode[DOWN] = MODE_OPAQUE;
     if (s->g->mode[UP] == MODE_BEHIND)
@@ -501,7 +397,7 @@ static void end_in_head(struct dialogs *d, struct dialog *g, struct round *t)
     if (text.len == 0 || t->x.asked == ASKED_NOTHING)
         return;
     if (head_guess_response(text) != PARSE_OK) {
-        judge_bytes(&t->x, text);
+        dialog_judge_bytes(&t->x, text);
         return;
     }
     head_read_response(text, h);
@@ -509,7 +405,7 @@ static void end_in_head(struct dialogs *d, struct dialog *g, struct round *t)
         return;
     t->x.status = h->status;
     if (h->status >= 300)
-        judge_head(d, &t->x, text, SPAN_LIT(""));
+        dialog_judge_head(d, &t->x, text, SPAN_LIT(""));
 }
 
 void dialog_answer_end(struct dialogs *d, struct dialog *g, struct round *t)
@@ -532,7 +428,7 @@ void dialog_answer_end(struct dialogs *d, struct dialog *g, struct round *t)
         t->maybe_page = t->has_head = false;
         round_forget(d, g, DOWN);
     }
-    judge_kept(d, g, t);
+    dialog_judge_kept(d, g, t);
     if (t->x.judged && t->x.judged->verdict != VERDICT_TARGET_ERROR)
         t->x.sides[UP].bytes = t->x.sides[DOWN].bytes = 0; /* a proxy's own page moves nothing */
 }

@@ -273,6 +273,7 @@ static bool gather(struct said *s, struct span *text, size_t *before)
 /* A head without end: the exchange goes on without it. */
 static size_t give_up(struct said *s, struct round *t)
 {
+    dialog_request_read_part(s->d, s->g, t);
     round_forget(s->d, s->g, UP);
     t->x.content_unseen = true;
     s->g->mode[UP] = MODE_SEEK;

@@ -5,7 +5,6 @@
  * change_cipher_spec. */
 #include "capture/dialog_tls.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -247,7 +246,7 @@ static size_t take_first(struct said *s, struct round *t)
 {
     if (s->p.bytes.len == 0) {
         dialog_unseen_begin(s, t);
-    } else if (s->dir == DOWN && dialog_answer_is_page(s, t)) {
+    } else if (s->dir == DOWN && dialog_judge_page(s, t)) {
         s->g->mode[UP] = s->g->mode[DOWN] = MODE_OPAQUE;
     } else if (dialog_tls_is_record(s->p.bytes)) {
         begin_tls(s, t);

@@ -90,7 +90,7 @@ struct exchange {
     bool request_unfinished; /* its head was never complete */
     uint16_t status;         /* of the final answer, 0: none */
     uint16_t hello_len;      /* bytes of the ClientHello as sent, records included */
-    uint32_t recent;         /* private: of capture/pair */
+    uint32_t recent;         /* private: of capture/recent */
     uint64_t hello_hash; /* says which legs are one: of the ClientHello's first bytes (its length
                           * and half of its random: they fit in any snaplen), or of a request's
                           * method, authority and path; 0: none */

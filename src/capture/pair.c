@@ -1,4 +1,4 @@
-/* Exchanges that were learnt of lately stand in a ring and in chains, by what the other leg would
+/* Exchanges that were learnt of lately are found (capture/recent.h) by what the other leg would
  * know them by.  A ClientHello is known by itself.  A request may be said by many at once; its near
  * leg is known by the proxy that it goes to, its far leg by the host that it comes from, so that
  * neither looks through others of its own kind.
@@ -16,9 +16,8 @@
 #include "base/list.h"
 #include "base/num.h"
 #include "base/util.h"
+#include "capture/recent.h"
 
-#define RECENT_MAX 8192 /* a power of two, as is the next */
-#define CHAINS 8192
 #define ALIASES_MAX 16
 #define LOOKS_MAX 256 /* at exchanges that began alike */
 #define HELD_MAX 1024
@@ -30,13 +29,6 @@
 #define HOLD_LONG_NS (150 * NS_PER_S) /*   which nobody may answer: until it is given up */
 
 enum role { NEAR, FAR, EITHER };
-
-struct recent {
-    struct exchange *x; /* NULL: free */
-    uint64_t key, at_ns;
-    uint32_t newer, older; /* in its chain, + 1; 0: none */
-    uint32_t same;         /* the one before of the same exchange, + 1; 0: none */
-};
 
 /* One of the two that is over, the other is not. */
 struct held {
@@ -60,9 +52,7 @@ struct alias {
 
 struct pairs {
     struct pairs_options o;
-    struct recent recent[RECENT_MAX];
-    uint32_t chains[CHAINS];           /* + 1, the newest */
-    uint32_t next;                     /* slot of `recent` to be used next */
+    struct recents recents;
     struct alias aliases[ALIASES_MAX]; /* a ring */
     unsigned alias_next;
     bool sees_upstream;   /* a proxy opened a connection: this capture has its far side */
@@ -92,52 +82,6 @@ struct pairs *pairs_new(const struct pairs_options *o)
 uint64_t pairs_get_memory(const struct pairs *p)
 {
     return p->memory;
-}
-
-/* ---- recent ones */
-
-static struct recent *get_recent(struct pairs *p, uint32_t slot_1)
-{
-    return slot_1 ? &p->recent[slot_1 - 1] : NULL;
-}
-
-static void unchain(struct pairs *p, struct recent *r)
-{
-    struct recent *newer = get_recent(p, r->newer), *older = get_recent(p, r->older);
-
-    if (newer)
-        newer->older = r->older;
-    else
-        p->chains[r->key % CHAINS] = r->older;
-    if (older)
-        older->newer = r->newer;
-    *r = (struct recent){0};
-}
-
-/* Takes all slots of an exchange away; `x` goes, or is paired. */
-static void forget_recent(struct pairs *p, struct exchange *x)
-{
-    while (x->recent) {
-        struct recent *r = get_recent(p, x->recent);
-
-        assert(r->x == x);
-        x->recent = r->same;
-        unchain(p, r);
-    }
-}
-
-static void add_recent(struct pairs *p, struct exchange *x, uint64_t key, uint64_t now_ns)
-{
-    uint32_t slot = p->next++ % RECENT_MAX;
-    struct recent *r = &p->recent[slot];
-    uint32_t *chain = &p->chains[key % CHAINS];
-
-    if (r->x)
-        forget_recent(p, r->x);
-    *r = (struct recent){.x = x, .key = key, .at_ns = now_ns, .older = *chain, .same = x->recent};
-    if (r->older)
-        get_recent(p, r->older)->newer = slot + 1;
-    *chain = x->recent = slot + 1;
 }
 
 /* ---- what legs are known by */
@@ -234,13 +178,13 @@ static struct exchange *find_mate(struct pairs *p, const struct exchange *x, enu
 {
     uint64_t key = key_of_mate(p, x, role);
     struct exchange *found = NULL;
-    uint32_t at = p->chains[key % CHAINS];
     unsigned looks = 0;
 
-    for (struct recent *r; (r = get_recent(p, at)); at = r->older) {
+    for (const struct recent *r = recents_first(&p->recents, key); r;
+         r = recents_next(&p->recents, r)) {
         if (r->at_ns + HELLO_NS < now_ns)
             break; /* and all behind it are older */
-        if (r->key != key || r->x == x)
+        if (r->x == x)
             continue;
         if (++looks > LOOKS_MAX)
             break;
@@ -325,8 +269,8 @@ static void join(struct pairs *p, struct exchange *near, struct exchange *far)
     struct pair *pair = calloc(1, sizeof *pair);
     struct held *late = find_late(p, far);
 
-    forget_recent(p, near);
-    forget_recent(p, far);
+    recents_forget(&p->recents, near);
+    recents_forget(&p->recents, far);
     if (!pair)
         return;
     p->memory += sizeof *pair;
@@ -357,7 +301,7 @@ void pairs_learn(struct pairs *p, struct exchange *x, uint64_t now_ns)
     p->sees_upstream |= is_from_proxy(p, x);
     if (x->pair || !x->hello_hash)
         return;
-    forget_recent(p, x); /* by what it was known before */
+    recents_forget(&p->recents, x); /* by what it was known before */
     for (enum role role = first; role <= last; role++) {
         struct exchange *mate = find_mate(p, x, role, now_ns, &x_is_far);
 
@@ -368,7 +312,7 @@ void pairs_learn(struct pairs *p, struct exchange *x, uint64_t now_ns)
     }
     for (enum role role = first; role <= last; role++)
         if (role != NEAR || x->proxied)
-            add_recent(p, x, key_of(p, x, role), now_ns);
+            recents_add(&p->recents, x, key_of(p, x, role), now_ns);
 }
 
 bool pairs_is_upstream(const struct exchange *x)
@@ -555,15 +499,15 @@ static bool hold_late(struct pairs *p, struct exchange *x, enum conn_end how, ui
     struct held *h = hold(p, &p->late, x, how, now_ns, LATE_NS);
 
     if (h)
-        add_recent(p, h->x, key_of(p, h->x, is_request(h->x) ? FAR : EITHER),
-                   exchange_get_ns(h->x, known));
+        recents_add(&p->recents, h->x, key_of(p, h->x, is_request(h->x) ? FAR : EITHER),
+                    exchange_get_ns(h->x, known));
     return h != NULL;
 }
 
 /* Nobody asked for it. */
 static void tell_late(struct pairs *p, struct held *h)
 {
-    forget_recent(p, h->x);
+    recents_forget(&p->recents, h->x);
     tell(p, h);
 }
 
@@ -586,7 +530,7 @@ void pairs_end(struct pairs *p, struct exchange *x, enum conn_end how, uint64_t 
 {
     bool held = false;
 
-    forget_recent(p, x);
+    recents_forget(&p->recents, x);
     make_room(p);
     p->sees_upstream |= is_from_proxy(p, x);
     if (pairs_is_upstream(x)) {

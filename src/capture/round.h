@@ -153,8 +153,15 @@ void dialog_request_read_part(struct dialogs *d, struct dialog *g, struct round 
 /* An answer that is over, by its end or the connection's, is judged if that was put off. */
 void dialog_answer_end(struct dialogs *d, struct dialog *g, struct round *t);
 
+/* What an answer means: bytes that are no HTTP; a head with the first bytes behind it; the head
+ * that was kept (has_head), with what was kept behind it; a redirect, which is noted. */
+void dialog_judge_bytes(struct exchange *x, struct span first);
+void dialog_judge_head(struct dialogs *d, struct exchange *x, struct span head, struct span body);
+void dialog_judge_kept(struct dialogs *d, struct dialog *g, struct round *t);
+void dialog_judge_redirect(struct exchange *x, const struct http1_head *h);
+
 /* The first byte behind a 200 to CONNECT: is it a page?  True: it is, and no tunnel. */
-bool dialog_answer_is_page(struct said *s, struct round *t);
+bool dialog_judge_page(struct said *s, struct round *t);
 
 /* TLS begins with the bytes of `s`, without CONNECT. */
 void dialog_tls_begin_direct(struct said *s, struct round *t);
