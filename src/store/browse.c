@@ -107,24 +107,26 @@ struct search {
     int code;
 };
 
-/* The record in a flow's row; false: it is not there, which a whole file does not have. */
-static bool open_record(struct browse *b, sqlite3_stmt *row, struct span *json, struct span *terms)
+/* The record in a flow's row.  SQLITE_CORRUPT: it is not there, which a whole file does not have.
+ */
+static int open_record(struct browse *b, sqlite3_stmt *row, struct span *json, struct span *terms)
 {
     int64_t id = sqlite3_column_int64(row, 7);
+    enum pack_state state = PACK_DAMAGED;
 
     if (b->open_pack != id) {
-        bool found;
-
         b->open_pack = 0;
         sqlite3_bind_int64(b->sql.pack, 1, id);
-        found = sqlite3_step(b->sql.pack) == SQLITE_ROW &&
-                packer_open(b->packer, database_column(b->sql.pack, 0));
+        if (sqlite3_step(b->sql.pack) == SQLITE_ROW)
+            state = packer_open(b->packer, database_column(b->sql.pack, 0));
         sqlite3_reset(b->sql.pack);
-        if (!found)
-            return false;
+        if (state != PACK_OPEN)
+            return state == PACK_DAMAGED ? SQLITE_CORRUPT : SQLITE_NOMEM;
         b->open_pack = id;
     }
-    return packer_get(b->packer, (unsigned)sqlite3_column_int(row, 8), json, terms);
+    return packer_get(b->packer, (unsigned)sqlite3_column_int(row, 8), json, terms)
+               ? SQLITE_OK
+               : SQLITE_CORRUPT;
 }
 
 /* What no terms say: the moment, and the target's port. */
@@ -158,10 +160,9 @@ static void take_row(struct search *s, sqlite3_stmt *row, bool sure)
         return;
     if (sqlite3_column_type(row, 6) != SQLITE_NULL)
         r.reason = database_column(row, 6);
-    if (!open_record(s->b, row, &r.json, &terms)) {
-        s->code = SQLITE_CORRUPT;
+    s->code = open_record(s->b, row, &r.json, &terms);
+    if (s->code != SQLITE_OK)
         return;
-    }
     if (sure || clauses_match(&s->clauses, terms))
         s->enough = !s->fn(s->arg, &r);
 }
