@@ -108,8 +108,10 @@ struct conn *conn_store_find(const struct conn_store *s, uint64_t hash, const st
         fetch(c);
         *dir = is_end(&c->ends[UP], from) ? UP : DOWN;
         if (is_end(&c->ends[*dir], from) && is_end(&c->ends[!*dir], to)) {
-            __builtin_prefetch(c->dialog, 1);
-            __builtin_prefetch((const char *)c->dialog + 64, 1);
+            if (c->dialog) {
+                __builtin_prefetch(c->dialog, 1);
+                __builtin_prefetch((const char *)c->dialog + 64, 1);
+            }
             return c;
         }
     }
