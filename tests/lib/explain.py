@@ -26,6 +26,8 @@ HIDDEN = {
 INSIDE = {("check", "target-error"): {"ok"}}
 # Where explain sees more than the other source:
 FINER = {
+    # the proxy's own leg, which says what its answer does not
+    ("check", "upstream-failed"): {"upstream-refused", "upstream-unreachable", "upstream-timeout"},
     # who resets or leaves after a long silence has a reason
     ("serve", "reset-by-client"): {"stalled", "mtu-blackhole"},
     ("serve", "client-gone"): {"proxy-silent"},
