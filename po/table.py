@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""table.py MSGFMT OUT FILE.po... - prints the catalogues as C tables for flow/words.c.
+"""table.py MSGFMT OUT FILE.po... - prints the catalogues as C tables for flow/words.c; one catalogue to an OUT
+that ends in .json as pairs for the console's pages.
 
 msgfmt checks the files and leaves out fuzzy and missing texts; what remains is sorted by msgid as
 strcmp(3) has it, for bsearch(3)."""
@@ -27,6 +28,10 @@ def quoted(text):
 def main():
     msgfmt, out, files = sys.argv[1], sys.argv[2], sys.argv[3:]
     languages = []
+    if out.endswith(".json"):
+        with open(out, "w", encoding="utf-8") as pairs:
+            json.dump(catalogue(msgfmt, files[0]), pairs, ensure_ascii=False, separators=(",", ":"))
+        return
     with open(out, "w", encoding="utf-8") as c:
         for path in files:
             name = os.path.splitext(os.path.basename(path))[0]

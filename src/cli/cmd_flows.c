@@ -23,6 +23,7 @@
 #define LINE_MAX_LEN (1u << 20)
 #define LOOK_MS 200  /* between two looks of --follow */
 #define CANDIDATES 8 /* ids that are told of where several begin so */
+#define HARMLESS_LEN 1024
 #define SERVICE_FILE "/var/lib/viaduct/history.db"
 
 struct view {
@@ -45,6 +46,17 @@ static void flush_out(struct view *v)
 
     fwrite(bytes.ptr, 1, bytes.len, stdout);
     buf_consume(&v->out, bytes.len);
+}
+
+/* What comes from the file is shown harmless, too. */
+static const char *harmless(const char *text, char out[HARMLESS_LEN])
+{
+    struct pen p;
+
+    pen_init_fixed(&p, out, HARMLESS_LEN - 1);
+    escape_text(&p, span_of(text));
+    out[pen_len(&p)] = '\0';
+    return out;
 }
 
 /* ---- one flow */
@@ -76,7 +88,9 @@ static void write_line(struct view *v, const struct browse_row *row)
             buf_printf(&v->out, "(too long to be shown)\n");
         flow_fini(&f);
     } else {
-        buf_printf(&v->out, "(cannot be read: %s)\n", err.text);
+        char text[HARMLESS_LEN];
+
+        buf_printf(&v->out, "(cannot be read: %s)\n", harmless(err.text, text));
     }
 }
 
@@ -104,7 +118,9 @@ static bool show_row(void *arg, const struct browse_row *row)
 
 static int fail(const char *path, const struct err *err)
 {
-    fprintf(stderr, "viaduct flows: %s: %s\n", path, err->text);
+    char text[HARMLESS_LEN];
+
+    fprintf(stderr, "viaduct flows: %s: %s\n", path, harmless(err->text, text));
     return EXIT_SYSTEM;
 }
 
@@ -112,12 +128,12 @@ static int fail(const char *path, const struct err *err)
 static void tell_gaps(struct view *v)
 {
     uint64_t since_us = v->args->query.since_us ? v->args->query.since_us : v->oldest_us;
-    char why[128];
+    char why[128], text[HARMLESS_LEN];
     uint64_t lost = since_us ? browse_count_lost(v->browse, since_us, why, sizeof why) : 0;
 
     if (lost > 0)
         fprintf(stderr, "viaduct flows: flows of this time that are missing: %llu (%s)\n",
-                (unsigned long long)lost, why);
+                (unsigned long long)lost, harmless(why, text));
 }
 
 static int list(struct view *v)

@@ -140,6 +140,10 @@ void config_check_files(const struct config *c, struct config_report *report);
  * ("# viaduct.conf:12" or "# default"); secrets as dots. */
 void config_show(const struct config *c, FILE *out);
 
+/* Prints what a rule of this name asks for, as the inside of its block ("to .example.com; port
+ * 443;"); nothing where it asks for nothing, or there is no such rule. */
+void config_show_rule(const struct config *c, const char *name, FILE *out);
+
 /* Prints the table of directives as mdoc, for viaduct.conf(5) and upstream.conf(5). */
 void config_print_manual(FILE *out);
 void config_print_upstream_manual(FILE *out);

@@ -93,14 +93,40 @@ static bool is_rule(const struct shown_rule *r, const char *name)
     return strcmp(r->kind, "deny") == 0 && r->name && strcmp(r->name, name) == 0;
 }
 
+static const char *const built_in[][2] = {
+    {"private", "to loopback link-local private multicast;"},
+    {"ports", "method CONNECT; port not 443;"},
+};
+
+static const char *default_terms(const struct config *c)
+{
+    return c->authentication.present ? "authenticated;" : "from loopback;";
+}
+
+void config_show_rule(const struct config *c, const char *name, FILE *out)
+{
+    const struct config_values *v = c->values;
+
+    for (unsigned i = 0; i < v->rules_len; i++) {
+        const struct shown_rule *r = &v->rules[i];
+
+        if (strcmp(r->kind, "list") == 0 || !r->name || strcmp(r->name, name) != 0)
+            continue;
+        for (unsigned n = 0; n < r->terms_len; n++)
+            fprintf(out, "%s%s;", n ? " " : "", r->terms[n]);
+        return;
+    }
+    for (unsigned b = 0; b < 2; b++)
+        if (strcmp(built_in[b][0], name) == 0)
+            fputs(built_in[b][1], out);
+    if (strcmp(name, "local") == 0)
+        fputs(default_terms(c), out);
+}
+
 /* The rules in the order in which they are tried: the two built-in ones, or what took their place,
  * first. */
 static void show_access(struct show *s)
 {
-    static const char *const built_in[][2] = {
-        {"private", "deny private { to loopback link-local private multicast; }"},
-        {"ports", "deny ports { method CONNECT; port not 443; }"},
-    };
     const struct config_values *v = s->config->values;
     int line = values_get_line(v, SCOPE_MAIN, "access");
 
@@ -115,15 +141,15 @@ static void show_access(struct show *s)
         if (i < v->rules_len)
             show_rule(s, &v->rules[i]);
         else
-            fprintf(s->out, "%*s%s  # built in\n", (int)(s->depth * 4), "", built_in[b][1]);
+            fprintf(s->out, "%*sdeny %s { %s }  # built in\n", (int)(s->depth * 4), "",
+                    built_in[b][0], built_in[b][1]);
     }
     for (unsigned i = 0; i < v->rules_len; i++)
         if (!is_rule(&v->rules[i], "private") && !is_rule(&v->rules[i], "ports"))
             show_rule(s, &v->rules[i]);
     if (line == 0) {
         indent(s);
-        fprintf(s->out, "allow local { %s; }  # default\n",
-                s->config->authentication.present ? "authenticated" : "from loopback");
+        fprintf(s->out, "allow local { %s }  # default\n", default_terms(s->config));
     }
     close_block(s);
 }

@@ -1,4 +1,6 @@
 /* console/api_access.c - the rules in their order with what they did, and the test box. */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "config/access_test.h"
@@ -25,6 +27,22 @@ static void write_rule(struct jsonw *w, const struct access_rule *rule)
     jsonw_bool(w, rule->line == 0);
     jsonw_member_text(w, "file", rule->line ? rule->file : NULL);
     jsonw_member_u64(w, "line", (uint64_t)rule->line);
+}
+
+/* Its conditions, as the file has them. */
+static void write_terms(struct jsonw *w, const struct config *c, const char *name)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+
+    if (out) {
+        config_show_rule(c, name, out);
+        fclose(out);
+    }
+    jsonw_key(w, "text");
+    jsonw_span(w, (struct span){text ? text : "", len});
+    free(text);
 }
 
 static void write_hits(struct jsonw *w, const struct totals_rule *hits)
@@ -56,6 +74,7 @@ void access_get(struct request *r, struct reply *reply)
 
         jsonw_open(&j.w, '{');
         write_rule(&j.w, rule);
+        write_terms(&j.w, c, rule->name);
         write_hits(&j.w, find_hits(&t, rule->name));
         jsonw_close(&j.w, '}');
     }

@@ -134,11 +134,11 @@ static bool read_query(const struct request *r, struct live_query *q, struct rep
            copy_argument(r, "rule", q->rule, sizeof q->rule, reply);
 }
 
-/* The flow's own object, with what only a live one has: {"idle_us":…,"flow":{…}}. */
+/* The flow's own object, with what only a live one has: {"idle_us":…,"phase":"…","flow":{…}}. */
 static bool write_row(struct buf *out, const struct live_row *row)
 {
-    if (!buf_printf(out,
-                    "{\"idle_us\":%" PRIu64 ",\"flow\":", (uint64_t)(row->idle_ns / NS_PER_US)) ||
+    if (!buf_printf(out, "{\"idle_us\":%" PRIu64 ",\"phase\":\"%s\",\"flow\":",
+                    (uint64_t)(row->idle_ns / NS_PER_US), phase_name(row->flow.phase)) ||
         !render_json(out, &row->flow))
         return false;
     out->len--; /* its newline */

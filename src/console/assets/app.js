@@ -1,0 +1,283 @@
+// The frame around the pages: who is logged in, the navigation, language and theme, which page is
+// shown.
+
+import {getSession, logOut, session} from './api.js';
+import {noticePlace, problemBox, notice} from './dialogs.js';
+import {fill, foreign, h} from './dom.js';
+import {count} from './format.js';
+import {icon, logo} from './icons.js';
+import {live, start as startLive, stop as stopLive, watch} from './live.js';
+import {showEntrance} from './login.js';
+import {choose, language, learn, say} from './words.js';
+
+const GROUPS = [
+  ['watch', ['overview', 'connections', 'history', 'diagnose']],
+  ['govern', ['settings', 'access', 'accounts', 'configuration']],
+];
+
+const loaders = {
+  overview: () => import('./overview.js'),
+  connections: () => import('./connections.js'),
+  history: () => import('./history.js'),
+  diagnose: () => import('./diagnose.js'),
+  settings: () => import('./settings.js'),
+  access: () => import('./access.js'),
+  accounts: () => import('./accounts.js'),
+  configuration: () => import('./configuration.js'),
+};
+
+const app = document.getElementById('app');
+let page = null; // {name, leave, mayLeave}
+let frame = null; // {main, links, live}
+let token = takeToken();
+
+// The token of a one-time link stands in the fragment, which no server and no log ever sees; nor
+// does it stay in the address bar or in the browser's history.
+function takeToken() {
+  const match = /^#setup=([0-9a-f]{64})$/i.exec(location.hash);
+  if (match) history.replaceState(null, '', location.pathname);
+  return match && match[1];
+}
+
+function pathOf(name) {
+  return name === 'overview' ? '/' : `/${name}`;
+}
+
+function nameOf(path) {
+  const name = path === '/' ? 'overview' : path.slice(1);
+  return loaders[name] ? name : 'overview';
+}
+
+/* ---- language and theme */
+
+const THEMES = ['auto', 'light', 'dark'];
+
+function theme() {
+  return localStorage.getItem('theme') || 'auto';
+}
+
+function setTheme(name) {
+  if (name === 'auto') {
+    localStorage.removeItem('theme');
+    delete document.documentElement.dataset.theme;
+  } else {
+    localStorage.setItem('theme', name);
+    document.documentElement.dataset.theme = name;
+  }
+  document.dispatchEvent(new Event('theme'));
+}
+
+function themeSwitch() {
+  const choice = h(
+    'select',
+    {'aria-label': say('theme'), change: (event) => setTheme(event.target.value)},
+    THEMES.map((name) => h('option', {value: name}, say(`theme.${name}`))),
+  );
+  choice.value = theme();
+  return h('label.switch', icon('theme'), choice);
+}
+
+function languageSwitch(again) {
+  const choice = h(
+    'select',
+    {'aria-label': say('language'), change: async (event) => (await choose(event.target.value), again())},
+    h('option', {value: 'en', lang: 'en'}, 'English'),
+    h('option', {value: 'ja', lang: 'ja'}, '日本語'),
+  );
+  choice.value = language;
+  return h('label.switch', icon('language'), choice);
+}
+
+export function switches(again) {
+  return h('div.switches', languageSwitch(again), themeSwitch());
+}
+
+/* ---- the frame */
+
+function link(name) {
+  return h('a', {href: pathOf(name), 'data-page': name}, icon(name), h('span', say(`page.${name}`)));
+}
+
+function liveSign() {
+  const dot = h('span.dot');
+  const text = h('span');
+  const element = h('p.live', dot, text);
+  const show = () => {
+    element.dataset.status = live.state?.draining ? 'draining' : live.status;
+    fill(text, live.status === 'live' && !live.state?.draining
+      ? say('live.open', {n: count(live.state.open)})
+      : say(live.state?.draining && live.status === 'live' ? 'live.draining' : `live.${live.status}`));
+  };
+  show();
+  return {element, leave: watch(show)};
+}
+
+function who() {
+  const leave = async () => {
+    if (page?.mayLeave && !page.mayLeave()) return;
+    try {
+      await logOut();
+    } catch (problem) {
+      if (problem.status !== 401) notice(problem.words, 'bad');
+    }
+    enter();
+  };
+  return h(
+    'p.who',
+    icon('user'),
+    foreign(session.name, 'who-name'),
+    h('button.quiet.square', {type: 'button', 'aria-label': say('log_out'), title: say('log_out'), click: leave}, icon('leave')),
+  );
+}
+
+function buildFrame() {
+  if (frame) frame.live.leave();
+  const main = h('main', {id: 'main', tabindex: '-1'});
+  const sign = liveSign();
+  const links = new Map();
+  const lists = GROUPS.map(([group, names]) => [
+    h('p.nav-group', {id: `nav-${group}`}, say(`nav.${group}`)),
+    h('ul', {'aria-labelledby': `nav-${group}`}, names.map((name) => {
+      const one = link(name);
+      links.set(name, one);
+      return h('li', one);
+    })),
+  ]);
+  const side = h(
+    'div.side-body',
+    {id: 'side-body'},
+    h('nav', {'aria-label': say('nav')}, lists),
+    h('div.side-foot', sign.element, switches(again), who()),
+  );
+  const menu = h(
+    'button.quiet.menu',
+    {type: 'button', 'aria-expanded': 'false', 'aria-controls': 'side-body', click: () => setMenu(menu.getAttribute('aria-expanded') === 'false')},
+    icon('menu'),
+    h('span', say('menu')),
+  );
+  const setMenu = (open) => {
+    menu.setAttribute('aria-expanded', String(open));
+    side.classList.toggle('shown', open);
+  };
+  app.className = 'framed';
+  fill(
+    app,
+    h('a.skip', {href: '#main', click: (event) => (event.preventDefault(), main.focus())}, say('skip')),
+    h('header.side', h('div.side-top', h('a.brand', {href: '/', translate: 'no'}, logo(), 'viaduct'), menu), side),
+    main,
+    noticePlace(),
+    h('p.only-read', {id: 'said', 'aria-live': 'polite'}),
+  );
+  frame = {main, links, live: sign, setMenu};
+}
+
+// Everything anew in another language, at the same place.
+function again() {
+  if (!session.name) {
+    enter();
+    return;
+  }
+  buildFrame();
+  show(false);
+}
+
+/* ---- pages */
+
+// A failure of the page itself is shown in its place.
+async function load(name) {
+  try {
+    return await loaders[name]();
+  } catch (error) {
+    return {show: (place) => fill(place, problemBox(error, () => show(false)))};
+  }
+}
+
+async function show(focus = true) {
+  const name = nameOf(location.pathname);
+  if (page?.leave) page.leave();
+  const mine = {name, leave: null, mayLeave: null};
+  page = mine;
+  frame.setMenu(false);
+  for (const [other, one] of frame.links) {
+    if (other === name) one.setAttribute('aria-current', 'page');
+    else one.removeAttribute('aria-current');
+  }
+  document.title = `${say(`page.${name}`)} · viaduct`;
+  const module = await load(name);
+  if (page !== mine) return;
+  const heading = h('h1', {tabindex: '-1'}, say(`page.${name}`));
+  const tools = h('div.head-tools');
+  const place = h(`div.page.${name}`);
+  fill(frame.main, h('div.page-head', heading, tools), place);
+  window.scrollTo(0, 0);
+  if (focus) heading.focus({preventScroll: true});
+  const controls = module.show(place, {
+    query: new URLSearchParams(location.search),
+    tools,
+    go,
+    setQuery: (text) => history.replaceState(null, '', `${pathOf(name)}${text}`),
+  });
+  Object.assign(mine, controls);
+}
+
+export function go(path) {
+  if (page?.mayLeave && !page.mayLeave()) return;
+  history.pushState(null, '', path);
+  show();
+}
+
+document.addEventListener('click', (event) => {
+  const a = event.target.closest('a[href^="/"]');
+  if (!a || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
+  if (!session.name) return;
+  event.preventDefault();
+  go(a.getAttribute('href'));
+});
+
+window.addEventListener('popstate', () => session.name && show());
+window.addEventListener('beforeunload', (event) => {
+  if (page?.isDirty?.()) event.preventDefault();
+});
+
+/* ---- in and out */
+
+function enter(reason) {
+  if (page?.leave) page.leave();
+  page = null;
+  stopLive();
+  document.querySelectorAll('dialog').forEach((dialog) => dialog.close());
+  app.className = 'entrance';
+  showEntrance(app, {
+    token,
+    reason,
+    switches: switches(again),
+    done: () => {
+      token = null;
+      begin();
+    },
+  });
+}
+
+function begin() {
+  startLive(() => {
+    session.name = null;
+    enter('lost');
+  });
+  buildFrame();
+  show();
+}
+
+async function first() {
+  await learn();
+  try {
+    await getSession();
+  } catch (problem) {
+    app.className = 'entrance';
+    fill(app, h('main', problemBox(problem, first)));
+    return;
+  }
+  if (session.name && !token) begin();
+  else enter();
+}
+
+first();
