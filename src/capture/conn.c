@@ -105,7 +105,7 @@ static void take_data(struct conn_turn *t)
     if (piece.bytes.len > piece.len)
         piece.bytes.len = piece.len;
     place(t, seq);
-    if (!stream_take_data(t, seq, piece.len))
+    if (!stream_take_data(t, seq, piece.len) || s->fin_told)
         return;
     if (s->fin && stream_is_before(s->fin_seq, seq + piece.len)) /* nothing is behind a FIN */
         piece.len = stream_is_before(seq, s->fin_seq) ? s->fin_seq - seq : 0;

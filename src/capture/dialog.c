@@ -211,6 +211,8 @@ static void on_bytes(void *owner, struct conn *c, enum dir dir, const struct str
     dialogs_tick(d, p->at_ns);
     if (!s.g || p->len == 0)
         return;
+    if (p->bytes.len == 0) /* readers reckon from it */
+        s.p.bytes = SPAN_LIT("");
     note_silence(&s);
     hear(&s);
     count_bytes(&s, p);

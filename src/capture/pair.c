@@ -162,12 +162,16 @@ static bool fits(const struct exchange *near, uint64_t near_ns, const struct exc
                  uint64_t far_ns)
 {
     uint64_t most = is_request(far) ? REQUEST_NS : HELLO_NS;
+    uint64_t answer_ns = exchange_get_ns(near, MARK_ANSWER);
 
     if (near->pair || far->pair || !can_follow(near, far))
         return false;
     if (is_request(near) != is_request(far))
         return false;
-    if (is_request(near) && (near->status > 0 || near->method != far->method))
+    if (is_request(near) && near->method != far->method)
+        return false;
+    if (is_request(near) && answer_ns &&
+        answer_ns < far_ns) /* which may be told in another order */
         return false;
     return far_ns + EARLY_NS >= near_ns && far_ns <= near_ns + most;
 }
