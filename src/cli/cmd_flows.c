@@ -177,29 +177,26 @@ static bool find_beginning(struct view *v, int64_t *after, struct err *err)
     return true;
 }
 
-static bool same_file(const char *path, struct stat *known)
+/* Whether the file is the one that is open; *now is what it is. */
+static bool same_file(const char *path, const struct stat *known, struct stat *now)
 {
-    struct stat st;
-
-    if (stat(path, &st) < 0)
-        return false;
-    bool same = st.st_dev == known->st_dev && st.st_ino == known->st_ino;
-    *known = st;
-    return same;
+    return stat(path, now) == 0 && now->st_dev == known->st_dev && now->st_ino == known->st_ino;
 }
 
-/* Opens the file anew after it was replaced; one that is not there yet is waited for. */
-static void open_again(struct view *v, int64_t *after)
+/* Opens the file that took the place of the one that is open.  False: it is not there yet, or not
+ * written yet. */
+static bool open_again(struct view *v)
 {
     enum fault fault;
     struct err err;
     struct browse *fresh = browse_open(v->path, &fault, &err);
 
     if (!fresh)
-        return;
+        return false;
     browse_close(v->browse);
     v->browse = fresh;
-    *after = 0;
+    v->last = 0;
+    return true;
 }
 
 static int follow(struct view *v)
@@ -207,10 +204,10 @@ static int follow(struct view *v)
     const struct timespec pause = {0, LOOK_MS * 1000000L};
     struct browse_query q = v->args->query;
     int64_t version = -1;
-    struct stat known = {0};
+    struct stat known = {0}, found;
     struct err err;
 
-    same_file(v->path, &known);
+    stat(v->path, &known);
     if (!find_beginning(v, &q.after, &err))
         return fail(v->path, &err);
     while (!ferror(stdout)) {
@@ -227,9 +224,9 @@ static int follow(struct view *v)
             fflush(stdout);
         }
         nanosleep(&pause, NULL);
-        if (!same_file(v->path, &known)) {
-            open_again(v, &q.after);
-            v->last = 0;
+        if (!same_file(v->path, &known, &found) && open_again(v)) {
+            known = found;
+            q.after = 0;
             version = -1;
         }
     }
