@@ -285,6 +285,9 @@ static void start_saving(struct request *r, const struct members *m, const char 
             ok = add_field(s->words, m, &fields[i]);
         if (has_password)
             ok = ok && words_add(s->words, SPAN_LIT("--password-stdin"));
+        if (members_get_text(m, "url").len)
+            ok = ok && words_add(s->words, SPAN_LIT("--url")) &&
+                 words_add(s->words, members_get_text(m, "url"));
         if (members_get_bool(m, "force", false))
             ok = ok && words_add(s->words, SPAN_LIT("--force"));
     }

@@ -67,7 +67,7 @@ const struct route routes[] = {
      "writable, why_not"},
     {CONSOLE_PUT, "/api/v1/upstream", RIGHT_CHANGE, 64 * KIB, false, upstream_put,
      "tests and saves the settings, as a job", NULL,
-     "all of the form\npassword: left out where it stays\nforce: save whatever the test says",
+     "all of the form\npassword: left out where it stays\nurl: to test with\nforce: save whatever the test says",
      "job; its events flow (of the test), saved, trouble, end"},
     {CONSOLE_POST, "/api/v1/upstream/validate", RIGHT_CHANGE, 64 * KIB, false, upstream_validate_post,
      "judges each field of the form by itself", NULL, "all of the form, or some", "problems: field, message"},

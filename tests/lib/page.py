@@ -4,11 +4,14 @@ page must not do (errors, refused inline code, dialogs, requests that leave the 
 import base64
 import json
 import pathlib
+import select
 import shutil
 import tempfile
 import time
 
 from chromium import Browser
+
+SILENCE_S = 45
 
 KEYS = {
     "Tab": (9, ""),
@@ -64,6 +67,13 @@ class Chromium(Browser):
         super().__init__(command, {"PATH": "/usr/bin:/bin", "HOME": str(self.folder), "LANG": "C.UTF-8"})
         self.tabs = {}
 
+    def read(self):
+        """A browser that says nothing any more fails the test, instead of holding it up."""
+        if b"\0" not in self.buffer:
+            ready, _, _ = select.select([self.into], [], [], SILENCE_S)
+            assert ready, f"the browser said nothing for {SILENCE_S} s"
+        return super().read()
+
     def serve(self, message):
         assert message is not None, f"the browser ended: {self.process.stderr.read()[-2000:]}"
         if "id" in message:
@@ -96,7 +106,7 @@ class Tab:
         self.session = browser.ask("Target.attachToTarget", targetId=self.target, flatten=True)["sessionId"]
         browser.tabs[self.session] = self
         self.wrongs, self.requests, self.dialogs = [], [], []
-        self.accept_dialogs = True
+        self.accept_dialogs, self.faked = True, {}
         for domain in ("Page", "Runtime", "Network", "Log", "DOM"):
             self.ask(f"{domain}.enable")
         self.ask("Page.addScriptToEvaluateOnNewDocument", source=HELPERS)
@@ -124,6 +134,8 @@ class Tab:
                 self.wrongs.append(f"{entry['source']}: {entry['text']}")
         elif method == "Network.requestWillBeSent":
             self.requests.append(params["request"]["url"])
+        elif method == "Fetch.requestPaused":
+            self.answer_fake(params)
         elif method == "Page.javascriptDialogOpening":
             self.dialogs.append(params["message"])
             self.browser.send("Page.handleJavaScriptDialog", self.session, accept=self.accept_dialogs)
@@ -135,6 +147,29 @@ class Tab:
         for url in self.requests:
             allowed = (f"http://127.0.0.1:{port}/", f"http://localhost:{port}/", "data:", "about:", "blob:")
             assert url.startswith(allowed), url
+
+    # -- what it is told in the proxy's place
+
+    def fake(self, answers):
+        """path -> JSON, text, or None for no answer; all else comes from the proxy."""
+        self.faked = answers
+        if answers:
+            self.ask("Fetch.enable", patterns=[{"urlPattern": "*/api/*"}, {"urlPattern": "*/readyz"}])
+        else:
+            self.ask("Fetch.disable")
+
+    def answer_fake(self, params):
+        path = params["request"]["url"].split("/", 3)[-1].split("?")[0]
+        number, path = params["requestId"], f"/{path}"
+        if path not in self.faked or params["request"]["method"] != "GET":
+            self.browser.send("Fetch.continueRequest", self.session, requestId=number)
+        elif self.faked[path] is None:
+            self.browser.send("Fetch.failRequest", self.session, requestId=number, errorReason="Failed")
+        else:
+            answer = self.faked[path]
+            text = answer if isinstance(answer, str) else json.dumps(answer)
+            body = base64.b64encode(text.encode()).decode()
+            self.browser.send("Fetch.fulfillRequest", self.session, requestId=number, responseCode=200, body=body)
 
     # -- what it looks like
 
@@ -176,7 +211,7 @@ class Tab:
         """Waits until an expression is true, and returns its value."""
         deadline = time.monotonic() + seconds
         while True:
-            value = self.run(script, **values)
+            value = self.run(f"((v) => v instanceof Node ? true : v)({script})", **values)
             if value:
                 return value
             if time.monotonic() > deadline:
@@ -241,10 +276,10 @@ class Tab:
 
     def choose(self, label, value):
         """An option of the select of a label."""
-        self.wait("window.testing.all('label', l).length > 0", l=label)
         self.run(
-            "((e) => { e.value = v; e.dispatchEvent(new Event('input', {bubbles: true}));"
-            " e.dispatchEvent(new Event('change', {bubbles: true})); })(window.testing.all('label', l)[0].control)",
+            "((e) => { e.value = v; for (const name of ['input', 'change']) e.dispatchEvent(new Event(name,"
+            " {bubbles: true})); })([...document.querySelectorAll('select')].find((s) => s.ariaLabel === l"
+            " || s.labels[0]?.innerText.startsWith(l)))",
             l=label,
             v=value,
         )

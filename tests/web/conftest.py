@@ -19,10 +19,3 @@ def browser():
 
     with Chromium() as shared:
         yield shared
-
-
-@pytest.fixture(scope="session")
-def axe():
-    from axe import Axe
-
-    return Axe()

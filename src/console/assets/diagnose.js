@@ -25,6 +25,7 @@ class Run {
     this.stop = new AbortController();
     this.state = h('p.run-state', {role: 'status'}, h('span.spinner'), title);
     this.button = h('button.small', {type: 'button', click: () => this.stop.abort()}, say('stop'));
+    this.stop.signal.addEventListener('abort', () => this.#finish({cancelled: true}));
     this.body = h('div.run-flows');
     this.output = h('pre.output', {tabindex: '0', hidden: true, 'aria-label': say('diagnose.output')});
     fill(place, h('section.run', h('div.run-head', this.state, this.button), this.body, this.output));
@@ -34,9 +35,7 @@ class Run {
     const on = {flow: (flow) => this.#take(flow), line: (line) => this.#line(line.text)};
     this.timer = setInterval(() => this.#grow(), DRAW_MS);
     const result = await readJob(job, on, this.stop.signal);
-    clearInterval(this.timer);
     this.#finish(result);
-    return result;
   }
 
   #take(flow) {
@@ -89,6 +88,8 @@ class Run {
   }
 
   #finish(result) {
+    clearInterval(this.timer);
+    if (!this.button.isConnected) return; // it is over already
     this.button.remove();
     const flows = [...this.flows.values()].map((known) => known.flow);
     const failed = flows.filter((flow) => kindOf(flow) === 'bad');

@@ -1,7 +1,7 @@
 // Elements, and texts from outside.
 //
-// Every text goes into the document as a text node: there is no way from here to innerHTML, to an
-// event attribute or to a style attribute.
+// Every text goes into the document as a text node: there is no way from here to markup, to an
+// event's attribute or to an inline style.
 
 const SVG = 'http://www.w3.org/2000/svg';
 

@@ -190,5 +190,6 @@ export function openFlow(title, load, actions) {
 }
 
 export async function flowOfHistory(id) {
-  return (await get(`/api/v1/flows/${encodeURIComponent(id)}`)).flow;
+  const {flow, cause, advice} = await get(`/api/v1/flows/${encodeURIComponent(id)}`);
+  return {...flow, cause: cause ?? flow.cause, advice: advice ?? flow.advice};
 }

@@ -6,7 +6,7 @@ import {fill, foreign, h, later, plain} from './dom.js';
 import {flowOfHistory, kindOf, openFlow, targetOf, verdictChip} from './flow.js';
 import * as format from './format.js';
 import {emptyPlace, loadingPlace, Table, twoLines} from './table.js';
-import {say} from './words.js';
+import {languageOf, say} from './words.js';
 
 const TEXTS = ['target', 'client', 'user', 'rule', 'text'];
 const RANGES = {hour: 3600, day: 86400, week: 7 * 86400, all: 0};
@@ -197,19 +197,30 @@ class History {
       this.take(answer, older);
     } catch (problem) {
       if (problem.name === 'AbortError') return;
-      fill(this.trouble, problemBox(problem, () => this.load(older)));
-      if (!this.flows.length) this.empty.replaceChildren();
+      if (problem.code === 'no-history') this.#none(problem.message);
+      else this.#complain(problem, older);
     }
     this.more.disabled = false;
     this.table.element.removeAttribute('aria-busy');
   }
 
+  #complain(problem, older) {
+    fill(this.trouble, problemBox(problem, () => this.load(older)));
+    if (!this.flows.length) this.empty.replaceChildren();
+  }
+
+  // There is no history, or it cannot be read: `message` says which.
+  #none(message) {
+    this.flows = [];
+    this.trouble.replaceChildren();
+    this.table.element.hidden = true;
+    this.more.hidden = true;
+    this.count.replaceChildren();
+    fill(this.empty, emptyPlace(say('history.off'), h('span', {lang: languageOf(message)}, foreign(message)), h('p', h('a.button', {href: '/configuration?tab=edit'}, say('accounts.to_configuration')))));
+  }
+
   take(answer, older) {
     this.trouble.replaceChildren();
-    if (answer.state && answer.state !== 'ok') {
-      const off = answer.state === 'off';
-      fill(this.trouble, h(`div.trouble${off ? '.calm' : ''}`, {role: 'alert'}, h('p', off ? say('history.off') : foreign(answer.state))));
-    }
     this.flows = older ? [...this.flows, ...answer.flows] : answer.flows;
     this.cursor = answer.next;
     this.table.update(this.flows);
@@ -217,7 +228,7 @@ class History {
     this.more.hidden = !answer.next;
     fill(this.count, this.flows.length ? say('history.count', {n: this.flows.length}) : '');
     if (this.flows.length) this.empty.replaceChildren();
-    else fill(this.empty, answer.state === 'off' ? null : emptyPlace(say('history.none'), say('history.none_hint')));
+    else fill(this.empty, emptyPlace(say('history.none'), say('history.none_hint')));
   }
 
   async open(id) {

@@ -10,7 +10,7 @@ import {live, watch} from './live.js';
 import {emptyPlace, loadingPlace} from './table.js';
 import {say} from './words.js';
 
-const REFRESH_MS = 15000;
+const REFRESH_MS = 5000;
 const SERIES_MAX = 8;
 const TOP_ROWS = 8;
 const TOPS = ['target', 'client', 'rule', 'user'];
@@ -202,7 +202,9 @@ class Failures {
   }
 
   complain(problem, again) {
-    fill(this.trouble, problemBox(problem, again));
+    fill(this.trouble, problem.code === 'no-history' ? emptyPlace(say('history.off'), problem.message) : problemBox(problem, again));
+    fill(this.list);
+    this.empty.hidden = true;
     this.chart.element.hidden = true;
   }
 }
@@ -230,7 +232,8 @@ class Top {
       const {rows} = await get(`/api/v1/top?span=${span}&by=${this.by}&limit=${TOP_ROWS}`, signal);
       fill(this.body, rows.length ? this.#table(rows, span) : emptyPlace(say('top.none'), ''));
     } catch (problem) {
-      if (problem.name !== 'AbortError') fill(this.body, problemBox(problem));
+      if (problem.name === 'AbortError') return;
+      fill(this.body, problem.code === 'no-history' ? emptyPlace(say('history.off_short'), '') : problemBox(problem));
     }
   }
 
@@ -253,7 +256,7 @@ class Top {
       h('th', {scope: 'row'}, link, bar),
       h('td.number', format.count(row.flows)),
       h(`td.number${row.failed ? '.bad' : '.faint'}`, format.count(row.failed)),
-      h('td.number', format.bytes(row.bytes)),
+      h('td.number', format.bytes(row.bytes_up + row.bytes_down)),
     );
   }
 }

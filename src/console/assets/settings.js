@@ -9,6 +9,7 @@ import {loadingPlace} from './table.js';
 import {languageOf, say} from './words.js';
 
 const PAUSE_MS = 250;
+const TEST_URL = 'https://www.example.com/'; // the proxy's own choice
 
 function portOf(value) {
   return /^\d{1,9}$/.test(value) ? Number(value) : value;
@@ -43,6 +44,7 @@ class Settings {
       no_proxy: field('no_proxy', h('textarea', {rows: '3', spellcheck: 'false', autocapitalize: 'none', value: s.no_proxy.join('\n')})),
       smart_licensing: field('smart_licensing', tickBox(s.smart_licensing)),
     };
+    this.url = field('url', text({inputmode: 'url', placeholder: TEST_URL}));
     this.login = h('div.pair.indent', this.fields.user.element, this.fields.password.element);
     this.button = h('button.primary', {type: 'submit'}, say('settings.save'));
     this.outcome = h('div.outcome', {'aria-live': 'off'});
@@ -58,6 +60,7 @@ class Settings {
         this.login,
         this.fields.no_proxy.element,
         this.fields.smart_licensing.element,
+        this.url.element,
         h('div.actions', this.button, h('p.hint', say('settings.save_hint'))),
       ),
     );
@@ -126,7 +129,7 @@ class Settings {
     this.judge.stop();
     this.button.disabled = true;
     try {
-      if (await this.validate(true)) await this.#send({...this.values(), force});
+      if (await this.validate(true)) await this.#send({...this.values(), url: this.url.input.value.trim(), force});
       else this.#toFault();
     } catch (problem) {
       if (problem.name !== 'AbortError') fill(this.outcome, problemBox(problem));

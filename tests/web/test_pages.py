@@ -1,0 +1,696 @@
+"""The console's pages do each its main task, in both languages, with the real proxy behind them and curl's traffic."""
+
+import http.client
+import pathlib
+import re
+import threading
+
+import pytest
+
+from admin import NAME, PASSWORD, UPSTREAM, Site
+from client import Client, get
+from console import Console
+from login import basic
+from squid import Squid
+from target import HttpTarget, Target, echo, reply
+from viaduct import wait_until
+
+ASSETS = pathlib.Path(__file__).resolve().parents[2] / "src/console/assets"
+SIZE_MAX = 300 * 1000
+LANGUAGES = ["en", "ja"]
+
+
+def dictionary(language):
+    text = (ASSETS / f"{language}.js").read_text()
+    found = re.findall(r"^  '([^']+)': '((?:[^'\\]|\\.)*)',$", text, re.M)
+    assert len(found) == text.count("\n  '"), "a line of the dictionary is not as all others are"
+    return dict(found)
+
+
+WORDS = {language: dictionary(language) for language in LANGUAGES}
+
+
+@pytest.fixture(params=LANGUAGES)
+def language(request):
+    return request.param
+
+
+@pytest.fixture
+def say(language):
+    """What the pages say for a key."""
+
+    def words(key, **arguments):
+        return re.sub(r"\{(\w+)\}", lambda m: str(arguments[m[1]]), WORDS[language][key])
+
+    return words
+
+
+@pytest.fixture
+def tab(browser, language, request):
+    """A tab in that language; the test fails when its page does what it must not."""
+    tab = browser.tab(language)
+    tab.port = None
+    yield tab
+    if tab.port:
+        tab.is_clean(tab.port)
+    tab.close()
+
+
+def enter(site, tab, path="/", console=None):
+    tab.port = site.console_port
+    console = console or site.administrator()
+    site.enter(tab, console, path)
+    return console
+
+
+def hold(connection):
+    """A target that answers and then keeps its connection."""
+    connection.head()
+    connection.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b"x" * 5000)
+    connection.hold()
+
+
+def rows(tab):
+    return tab.run("[...document.querySelectorAll('tbody tr')].map((r) => r.innerText)")
+
+
+# --- the dictionaries, and what is served
+
+
+def test_both_dictionaries_have_the_same_keys_and_arguments():
+    english, japanese = WORDS["en"], WORDS["ja"]
+    assert list(english) == list(japanese)
+    for key, text in english.items():
+        assert sorted(re.findall(r"\{\w+\}", text)) == sorted(re.findall(r"\{\w+\}", japanese[key])), key
+
+
+def test_every_key_that_a_page_asks_for_is_there():
+    for path in ASSETS.glob("*.js"):
+        if path.stem in LANGUAGES:
+            continue
+        for call in re.findall(r"\b(?:say|tell)\(('[^)]*)\)", path.read_text()):
+            for key in re.findall(r"'([a-z_]+(?:\.[A-Za-z_-]+)*)'", call.split(", {")[0]):
+                assert key in WORDS["en"], (path.name, key)
+
+
+def test_nothing_is_inline_and_nothing_writes_markup():
+    for path in ASSETS.iterdir():
+        text = path.read_text()
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", text), path.name
+    page = (ASSETS / "index.html").read_text()
+    assert not re.search(r"<script>|<style|style=|\son\w+=", page)
+
+
+def test_all_assets_are_small():
+    with Site() as site:
+        total, seen, queue = 0, set(), ["/"]
+        while queue:
+            path = queue.pop()
+            if path in seen:
+                continue
+            seen.add(path)
+            connection = http.client.HTTPConnection("127.0.0.1", site.console_port, timeout=10)
+            connection.request("GET", path, headers={"Accept-Encoding": "gzip"})
+            total += len(connection.getresponse().read())
+            text = Console(site).get(path).text
+            queue += re.findall(r'"(/assets/[\w.]+)"', text) + re.findall(r"'(/assets/[\w.]+)'", text)
+            queue += [f"/assets/{name}" for name in re.findall(r"'\./([\w.]+)'", text)]
+        assert {"/assets/chart.js", "/assets/ja.js", "/assets/sentences.json", "/assets/style.css"} <= seen
+        assert len(seen) > 20 and total < SIZE_MAX, (total, seen)
+
+
+# --- in and out
+
+
+def test_the_first_administrator_is_made_by_the_link(tab, say):
+    with Site() as site:
+        tab.port = site.console_port
+        tab.open(f"{site.site}/#setup={site.setup_token}")
+        tab.see(say("setup.title"))
+        assert tab.run("location.href") == site.site + "/" and tab.run("history.length") <= 2
+        assert tab.run("document.documentElement.lang") == tab.run("navigator.language")
+        tab.fill(say("login.name"), NAME)
+        tab.fill(say("login.password"), PASSWORD)
+        tab.fill(say("setup.repeat"), "something else")
+        tab.click("button", say("setup.do"))
+        tab.see(say("setup.differ"))
+        tab.fill(say("setup.repeat"), PASSWORD)
+        tab.click("button", say("setup.do"))
+        tab.see(say("page.overview"), ".page-head h1")
+        assert site.setup_token not in "".join(tab.requests)
+        # out, and in again by the keyboard alone
+        tab.click("button", say("log_out"))
+        tab.see(say("login.title"))
+        assert tab.run("document.activeElement.labels[0].innerText") == say("login.name")
+        tab.type(NAME)
+        tab.key("Tab")
+        tab.type("wrong password")
+        tab.key("Enter")
+        tab.see(say("error.wrong"))
+        tab.type(PASSWORD)  # what was wrong is selected
+        wait_until(lambda: (tab.key("Enter"), tab.text("nav"))[1])
+        assert tab.run("document.activeElement.tagName") == "H1"
+
+
+def test_a_link_that_was_used(tab, say):
+    with Site() as site:
+        tab.port = site.console_port
+        token = site.setup_token
+        site.administrator()
+        tab.open(f"{site.site}/#setup={token}")
+        for label in ("login.name", "login.password", "setup.repeat"):
+            tab.fill(say(label), PASSWORD)
+        tab.click("button", say("setup.do"))
+        tab.see(say("error.link")[:40])
+        tab.open(site.site)
+        tab.see(say("login.title"))
+
+
+def test_the_language_and_the_theme_are_switched(tab, say, language):
+    other = {"en": "ja", "ja": "en"}[language]
+    with Site() as site:
+        enter(site, tab, "/access")
+        tab.see(say("page.access"), "h1")
+        tab.choose(say("language"), other)
+        tab.see(WORDS[other]["page.access"], "h1")
+        assert tab.run("document.documentElement.lang") == other
+        tab.open(site.site + "/accounts")  # the cookie keeps it
+        tab.see(WORDS[other]["page.accounts"], "h1")
+        colour = "getComputedStyle(document.body).backgroundColor"
+        light = tab.run(colour)
+        tab.choose(WORDS[other]["theme"], "dark")
+        dark = tab.run(colour)
+        assert dark != light
+        tab.open(site.site)
+        tab.wait("document.querySelector('main h1')")
+        assert tab.run(colour) == dark
+
+
+def test_a_session_that_ends_leads_to_the_entrance(tab, say):
+    with Site() as site:
+        console = enter(site, tab, "/connections")
+        console.ask("DELETE", "/api/v1/session")
+        tab.click("nav a", say("page.access"))
+        tab.see(say("login.lost"))
+
+
+# --- overview
+
+
+def test_the_overview_shows_what_passes_and_what_failed(tab, say):
+    with Site() as site, Target(echo) as target, HttpTarget() as web:
+        console = site.administrator()
+        client = Client(site).connect(target.authority)
+        for url in [web.url(), web.url("/again"), "http://127.0.0.1:1/refused"]:
+            site.curl("-o", "/dev/null", url).wait(20)
+        wait_until(lambda: "upstream-refused" in console.get("/api/v1/charts?span=hour").text)
+        enter(site, tab, console=console)
+        tab.wait("document.querySelector('.tile-value').innerText === '1'")
+        tab.see("127.0.0.1:9", ".health")  # the resolver of the tests answers nobody
+        tab.see("upstream-refused", ".verdicts")
+        tab.wait("document.querySelector('.throughput canvas').height > 0")
+        tab.wait("document.querySelectorAll('.top tbody tr').length >= 3")
+        client.send("x" * 100000).read(100000)
+        tab.wait("Chart.getChart(document.querySelector('.throughput canvas'))?.data.datasets[0].data.some((n) => n > 1000)")
+        tab.click(".failures summary")
+        tab.see(say("time"), ".chart-numbers")
+        tab.click(".verdicts a", "upstream-refused")
+        tab.see("127.0.0.1:1", "tbody")
+        assert len(rows(tab)) == 1
+        client.close()
+
+
+# --- connections
+
+
+def test_connections_are_followed_and_ended(tab, say):
+    with Site() as site, Target(echo) as target, Target(hold) as web:
+        console = enter(site, tab, "/connections")
+        tab.see(say("connections.quiet"))
+        curl = site.curl("-o", "/dev/null", web.url("/large"))
+        tab.see("/large", "tbody")
+        clients = [Client(site).connect(target.authority) for _ in range(3)]
+        tab.wait("document.querySelectorAll('tbody tr').length === 4")
+        clients[0].send("x" * 70000).read(70000)
+        tab.see("68.3 KiB", "tbody")
+        # sorted by the proxy, the most bytes first
+        tab.click("th button", say("column.up"))
+        tab.wait("document.querySelector('th[aria-sort]')?.ariaSort === 'ascending'")
+        tab.click("th button", say("column.up"))
+        tab.wait("document.querySelector('tbody tr').innerText.includes('68.3 KiB')")
+        assert tab.run("document.querySelector('th[aria-sort]').ariaSort") == "descending"
+        # filtered
+        port = web.authority.split(":")[1]
+        tab.fill(say("column.target"), port)
+        tab.wait("document.querySelectorAll('tbody tr').length === 1")
+        assert f"target={port}" in tab.run("location.search")
+        # a flow of its own
+        tab.click("tbody .link")
+        tab.see("GET", "dialog")
+        tab.wait("document.querySelector('dialog svg.v-ladder')")
+        tab.key("Escape")
+        tab.wait("!document.querySelector('dialog')")
+        # ended by the keyboard alone
+        tab.run("document.querySelector('h1').focus()")
+        tab.tab_to(say("connections.end_of", client="", target="").split()[0])
+        tab.key("Enter")
+        tab.see(say("connections.end_title"), "dialog")
+        tab.type("maintenance <now>")
+        tab.key("Enter")
+        tab.see(say("connections.ended"), "#notices")
+        tab.see(say("connections.filtered"))
+        assert curl.wait(10) != 0
+        flow = wait_until(lambda: console.get(f"/api/v1/flows?target={web.authority}").json["flows"])[0]
+        assert any(f"ended by {NAME}" in text and "maintenance <now>" in text for text in flow["evidence"]), flow
+        for client in clients:
+            client.close()
+
+
+def test_the_focus_stays_while_rows_come_and_go(tab, say):
+    with Site() as site, Target(echo) as target:
+        enter(site, tab, "/connections?sort=age&order=asc")
+        first = Client(site).connect(target.authority)
+        second = Client(site).connect(target.authority)
+        tab.wait("document.querySelectorAll('tbody tr').length === 2")
+        tab.run("(window.held = document.querySelectorAll('tbody tr')[1].querySelector('.action button')).focus()")
+        others = [Client(site).connect(target.authority) for _ in range(3)]  # younger: above it
+        tab.wait("document.querySelectorAll('tbody tr').length === 5")
+        assert tab.run("document.activeElement === window.held && window.held.isConnected")
+        first.close()
+        tab.wait("document.querySelectorAll('tbody tr').length === 4 || !window.held.isConnected")
+        tab.wait("document.activeElement.closest('tbody')")
+        for client in [second, *others]:
+            client.close()
+
+
+def test_rows_are_cut_into_pages_by_the_proxy(browser):
+    tab = browser.tab("en")
+    with Site() as site, Target(echo) as target:
+        enter(site, tab, "/connections?limit=25")
+        clients = [Client(site).connect(target.authority) for _ in range(30)]
+        tab.see("1–25 of 30")
+        tab.click(".pager button", "Next")
+        tab.see("26–30 of 30")
+        assert len(rows(tab)) == 5 and "offset=25" in tab.run("location.search")
+        for client in clients[:10]:
+            client.close()
+        tab.see("1–20 of 20")  # that page is no more
+        for client in clients:
+            client.close()
+        tab.is_clean(site.console_port)
+    tab.close()
+
+
+# --- hostile names
+
+
+BAD = '<script>alert(1)</script><img src=x onerror="alert(2)">\u202e\u0007&amp;{target}${1}'
+
+
+def test_hostile_names_are_shown_and_do_nothing(tab, say):
+    with Site() as site, Target(hold) as web:
+        console = site.administrator()
+        path = "/" + BAD.replace(" ", "%20").replace("\u0007", "%07")
+        client = Client(site)
+        client.send(f"GET {web.url()}".encode() + path.encode() + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+        odd = Client(site)
+        odd.send(b"CONNECT <script>alert(1)</script>.test:443 HTTP/1.1\r\nHost: a\r\n\r\n")
+        odd.response("CONNECT")
+        enter(site, tab, "/connections", console)
+        tab.see("<script>alert(1)</script>", "tbody")
+        tab.see("U+202E", "tbody")  # said, and not obeyed
+        tab.click("tbody .link")
+        tab.see("<script>", "dialog .flow-target")
+        tab.click("dialog .actions .danger")
+        tab.click("dialog button[type=submit]")
+        tab.see(say("connections.quiet"))
+        tab.open(site.site + "/history")
+        tab.see("bad-request", "tbody")
+        tab.see("<script>", "tbody")
+        tab.open(site.site + "/diagnose?url=" + "%3Cscript%3Ealert(1)%3C/script%3E")
+        tab.click("form button.primary")
+        tab.wait("document.querySelector('.run-state') || document.querySelector('.trouble:not([hidden])')")
+        client.close()
+        odd.close()
+
+
+HOSTILE_FLOW = {
+    "id": "0123456789abcdef", "source": "serve", "start": BAD, "duration_us": 1, "client": BAD, "proxy": BAD,
+    "target": BAD * 80, "target_address": BAD, "parent": BAD, "method": BAD, "url": None, "user": BAD, "rule": BAD,
+    "reported": [BAD], "status": 200, "bytes_up": 0, "bytes_down": 0,
+    "phases": [{"phase": "connect", "start_us": 0, "duration_us": 1, "outcome": "failed", "detail": BAD}],
+    "tls": {"sni": BAD, "version": BAD, "cipher": BAD, "issuer": BAD, "alpn": BAD},
+    "tcp": {"client": None, "upstream": None}, "redirects": [{"status": 302, "location": BAD}],
+    "superseded_by": None, "verdict": "stalled", "ended_in": "transfer", "ended_by": "client", "certainty": "seen",
+    "cause": BAD, "advice": BAD, "evidence": [BAD, "at 1 us " + BAD], "warnings": [],
+}  # fmt: skip
+
+
+def test_a_hostile_answer_of_every_kind_is_only_text(tab, say):
+    """What no proxy would let through stands in the answers here."""
+    answers = {
+        "/api/v1/flows/0123456789abcdef": {"flow": HOSTILE_FLOW, "cause": BAD, "advice": BAD},
+        "/api/v1/flows": {"flows": [HOSTILE_FLOW], "next": None},
+        "/api/v1/connections": {"rows": [{"idle_us": 1, "phase": BAD, "flow": HOSTILE_FLOW}], "matching": 1, "open": 1, "whole": True},
+        "/api/v1/events": None,
+        "/api/v1/top": {"rows": [{"name": BAD, "flows": 1, "failed": 1, "bytes_up": 1, "bytes_down": 1}]},
+        "/api/v1/charts": {"step_s": 60, "from_us": 0, "series": [{"verdict": BAD, "counts": [1, 2]}], "bytes_up": [], "bytes_down": []},
+        "/api/v1/access": {"rules": [{"name": BAD, "action": "deny", "report": True, "built_in": False, "text": BAD, "file": BAD, "line": 1, "hits": 1, "denied": 1, "reports": 1, "last_us": 1}], "default": "deny"},
+        "/api/v1/accounts": {"accounts": [{"name": BAD, "realm": BAD, "algorithms": ["md5"], "disabled": False}], "file": BAD, "writable": True, "why_not": None},
+        "/api/v1/configuration": {"text": BAD, "base": "", "effective": BAD + "  # " + BAD, "file": BAD, "writable": False, "why_not": BAD, "versions": [{"id": BAD, "time_us": 1, "who": BAD}]},
+        "/api/v1/upstream": {"enabled": True, "host": BAD, "port": 1, "authentication": True, "user": BAD, "has_password": True, "tls": False, "no_proxy": [BAD], "smart_licensing": False, "file": BAD, "writable": False, "why_not": BAD},
+        "/api/v1/audit": {"entries": [{"time": BAD, "who": BAD, "what": BAD}]},
+        "/readyz": "accepting\nresolver: " + BAD + "\nparent: none\n",
+    }  # fmt: skip
+    with Site() as site:
+        enter(site, tab)
+        tab.fake(answers)
+        for path in ["/", "/connections", "/history?flow=0123456789abcdef", "/settings", "/access", "/accounts",
+                     *(f"/configuration?tab={name}" for name in ("effective", "edit", "versions", "changes"))]:  # fmt: skip
+            tab.open(site.site + path)
+            field = "[...document.querySelectorAll('input, textarea')].some((e) => e.value.includes('alert(1)'))"
+            tab.wait(f"document.querySelector('main')?.innerText.includes('alert(1)') || {field}")
+            tab.wait("document.readyState === 'complete'")
+            assert tab.run("document.querySelectorAll('main script, main img, dialog script, dialog img').length") == 0
+        tab.open(site.site + "/connections")
+        tab.see("U+202E", "tbody")  # said, and not obeyed
+        tab.fake({})
+
+
+# --- history
+
+
+def test_history_is_filtered_and_a_flow_opens(tab, say):
+    with Site() as site, HttpTarget() as web:
+        console = site.administrator()
+        for path in ("/one", "/two", "/three"):
+            site.curl("-o", "/dev/null", web.url(path)).wait(20)
+        site.curl("-o", "/dev/null", "http://127.0.0.1:1/refused").wait(20)
+        wait_until(lambda: len(console.get("/api/v1/flows").json["flows"]) == 4)
+        enter(site, tab, "/history", console)
+        tab.wait("document.querySelectorAll('tbody tr').length === 4")
+        tab.fill(say("column.text"), "two")
+        tab.wait("document.querySelectorAll('tbody tr').length === 1")
+        tab.fill(say("column.text"), "")
+        tab.click("label", say("history.failed"))
+        tab.see("upstream-refused", "tbody")
+        tab.wait("document.querySelectorAll('tbody tr').length === 1")
+        tab.click("tbody .link")
+        cause = "The target's machine is up, but refused the connection." if say("close") == "Close" else "接続"
+        tab.see(cause, "dialog .cause")
+        tab.see(say("flow.evidence"), "dialog")
+        assert tab.run("document.querySelectorAll('dialog svg.v-ladder rect.v-failed').length") == 1
+        tab.click("dialog summary", "JSON")
+        tab.see('"verdict": "upstream-refused"', "dialog pre")
+        flow_id = tab.run("new URLSearchParams(location.search).get('flow')")
+        # check this target now
+        tab.click("dialog a", say("flow.check"))
+        tab.see(say("page.diagnose"), "h1")
+        tab.see("upstream-refused", ".run-flows")
+        # a flow by its address
+        tab.open(f"{site.site}/history?flow={flow_id}")
+        tab.see(flow_id, "dialog")
+        # by verdict
+        tab.open(f"{site.site}/history?verdict=ok")
+        tab.wait("document.querySelectorAll('tbody tr').length >= 3")
+        tab.click(".choice summary")
+        tab.click(".choice .tick", "acl-denied")
+        tab.see(say("history.verdicts", n=2), ".choice summary")
+        assert "verdict=ok%2Cacl-denied" in tab.run("location.search")
+        tab.key("Escape")
+        assert tab.run("document.querySelector('.choice').open") is False
+
+
+def test_no_history(tab, say):
+    with Site(log="history off;") as site:
+        enter(site, tab, "/history")
+        tab.see(say("history.off"))
+        tab.open(site.site)
+        tab.see(say("history.off"))
+        tab.see(say("health.accepting"))
+
+
+# --- diagnose
+
+
+def test_a_check_is_drawn_while_it_happens(tab, say):
+    go_on = threading.Event()
+
+    def slow(connection):
+        connection.head()
+        go_on.wait(20)
+        connection.send(reply(b"hello"))
+
+    with Site() as site, Target(slow) as web:
+        enter(site, tab, "/diagnose")
+        tab.fill("URL", web.url("/slow"))
+        tab.click("form button.primary")
+        tab.wait("document.querySelector('svg.v-ladder rect.v-open')")  # it waits for the answer
+        assert tab.run("[...document.querySelectorAll('.v-name')].at(-1).textContent") == "answer"
+        go_on.set()
+        tab.see(say("diagnose.verdict", verdict="ok"))
+        assert tab.run("[...document.querySelectorAll('.v-name')].at(-1).textContent") == "close"
+        assert tab.run("document.querySelectorAll('rect.v-failed, rect.v-open').length") == 0
+
+
+def test_a_check_with_a_wrong_password_and_one_that_is_stopped(tab, say):
+    with Site(access="deny private off; deny ports off; allow all { authenticated; }",
+              extra="authentication { accounts accounts.conf; }") as site, Target(lambda c: c.hold()) as silent:  # fmt: skip
+        enter(site, tab, "/diagnose")
+        tab.fill("URL", "http://127.0.0.1:1/")
+        tab.click(".more summary")
+        tab.fill(say("check.user"), "fmc")
+        tab.fill(say("check.password"), "canary-3")
+        tab.click("form button.primary")
+        tab.see(say("diagnose.verdict", verdict="auth-failed"))
+        assert "canary-3" not in tab.run("document.documentElement.outerHTML")
+        tab.choose(say("check.proxy"), "other")
+        tab.fill(say("check.other_url"), f"http://{silent.authority}")
+        tab.click("form button.primary")
+        tab.click("button", say("stop"))
+        tab.see(say("diagnose.stopped"))
+
+
+# --- proxy settings
+
+
+def field_fault(tab, label):
+    return tab.run("window.testing.all('label', l)[0].closest('.field').querySelector('.fault').innerText", l=label)
+
+
+def test_settings_are_judged_as_they_are_typed(tab, say):
+    with Site(extra="upstream upstream.conf;", files={"upstream.conf": UPSTREAM}) as site:
+        site.give("upstream.conf")
+        enter(site, tab, "/settings")
+        host = say("settings.host")
+        name = "a" * 52 + ".proxy.example"
+        assert len(name) == 66
+        tab.fill(host, name[1:])
+        tab.click("label", say("settings.smart_licensing"))
+        tab.see("64", ".faulty .fault")
+        assert "SMART_LICENSING" in field_fault(tab, host) and tab.run(
+            "window.testing.all('label', l)[0].control.ariaInvalid", l=host
+        ) == "true"
+        tab.click("button", say("settings.save"))  # refused, and led to the field
+        tab.wait("document.activeElement.getAttribute('aria-invalid') === 'true'")
+        assert (site.folder / "upstream.conf").read_text() == UPSTREAM
+        tab.fill(host, name[2:])
+        tab.wait("!document.querySelector('.faulty')")
+        for label, text, word in [("port", "70000", "65535"), ("host", "a_b.test", "hyphen")]:
+            tab.fill(say(f"settings.{label}"), text)
+            tab.see(word, ".faulty .fault")
+            tab.fill(say(f"settings.{label}"), "8080" if label == "port" else "proxy.example")
+            tab.wait("!document.querySelector('.faulty')")
+
+
+def test_settings_are_proven_before_they_are_saved(tab, say):
+    with Squid("basic", rules="acl all_ports port 1-65535") as squid, HttpTarget() as web:
+        with Site(extra="upstream upstream.conf;", files={"upstream.conf": UPSTREAM}) as site:
+            site.give("upstream.conf")
+            enter(site, tab, "/settings")
+            tab.click("label", say("settings.enabled"))
+            tab.fill(say("settings.host"), "127.0.0.1")
+            tab.fill(say("settings.port"), str(squid.port))
+            tab.click("label", say("settings.authentication"))
+            tab.fill(say("settings.user"), "fmc")
+            tab.fill(say("settings.password"), "wrong")
+            tab.fill(say("settings.url"), web.url())
+            tab.click("button", say("settings.save"))
+            tab.see(say("settings.failed"), seconds=30)
+            tab.see("auth-failed", ".outcome")
+            assert tab.run("document.querySelectorAll('.outcome rect.v-failed').length") == 1
+            assert (site.folder / "upstream.conf").read_text() == UPSTREAM
+            tab.click("button", say("settings.keep"))
+            tab.fill(say("settings.password"), "s3cret!")
+            before = len(squid.lines())
+            tab.click("button", say("settings.save"))
+            tab.see(say("settings.saved"), ".outcome", seconds=40)
+            assert site.curl("-o", "/dev/null", web.url()).wait(20) == 0
+            assert any(web.authority in line for line in squid.lines()[before:])
+            text = (site.folder / "upstream.conf").read_text()
+            assert "s3cret!" in text and "s3cret!" not in tab.run("document.documentElement.outerHTML")
+            assert tab.run("window.testing.all('label', l)[0].control.value", l=say("settings.password")) == ""
+
+
+def test_settings_are_saved_anyway_when_one_says_so(tab, say):
+    with Site(extra="upstream upstream.conf;", files={"upstream.conf": UPSTREAM}) as site:
+        site.give("upstream.conf")
+        enter(site, tab, "/settings")
+        tab.click("label", say("settings.enabled"))
+        tab.fill(say("settings.host"), "127.0.0.1")
+        tab.fill(say("settings.port"), "1")
+        tab.click("button", say("settings.save"))
+        tab.see("proxy-refused", ".outcome", seconds=30)
+        tab.click("button", say("settings.anyway"))
+        tab.see(say("settings.saved"), ".outcome", seconds=30)
+        assert "PROXY_PORT 1;" in (site.folder / "upstream.conf").read_text()
+        assert get(site, "http://a.test/").status == 502
+
+
+def test_settings_that_cannot_be_written_are_read_only(tab, say):
+    with Site(extra="upstream upstream.conf;", files={"upstream.conf": UPSTREAM}) as site:
+        enter(site, tab, "/settings")  # the file is root's
+        tab.see(say("settings.read_only"))
+        assert tab.run("document.querySelector('fieldset').disabled")
+        tab.wait("window.testing.all('label', l)[0].control.value === '192.0.2.1'", l=say("settings.host"))
+
+
+# --- access, accounts, configuration
+
+
+RULES = (
+    "deny private off; deny ports off; deny report trial { to 127.0.0.1; } "
+    "deny social { to social.example; } allow all { from loopback; }"
+)
+
+
+def test_rules_and_the_test_box(tab, say):
+    with Site(access=RULES) as site, HttpTarget() as web:
+        site.curl("-o", "/dev/null", web.url()).wait(20)
+        site.curl("-o", "/dev/null", "http://social.example/").wait(20)
+        enter(site, tab, "/access")
+        row = "[...document.querySelectorAll('tbody tr')].find((r) => r.innerText.includes(n))?.innerText.split(/\\s+/)"
+        tab.wait("document.querySelectorAll('tbody tr').length === 3")
+        social = tab.run(row, n="social.example;")
+        assert social.count("1") == 2 and "deny" in social  # hit and denied
+        assert say("access.report") in " ".join(tab.run(row, n="trial"))
+        tab.fill(say("access.target"), "https://social.example/")
+        tab.click("button", say("access.ask"))
+        tab.see(say("decision.denied"), ".decision")
+        tab.see("social", ".test-result pre")
+        site.curl("-o", "/dev/null", "http://social.example/").wait(20)
+        tab.wait(f"{row}.filter((w) => w === '2').length === 2", n="social.example;")  # in place
+
+
+def test_accounts_are_added_disabled_reset_and_removed(tab, say):
+    access = "deny private off; deny ports off; allow all { authenticated; }"
+    with Site(access=access, extra="authentication { accounts accounts.conf; }") as site, HttpTarget() as web:
+
+        def status(password):
+            return get(site, web.url(), basic("fmc", password)).status
+
+        def confirm(action):
+            tab.click("dialog button[type=submit]", action)
+
+        enter(site, tab, "/accounts")
+        tab.see(say("accounts.none"))
+        tab.click(".head-tools button", say("accounts.add"))
+        tab.see(say("accounts.add_title"), "dialog")
+        tab.type("fmc")
+        tab.key("Tab")
+        tab.type("one")
+        tab.key("Tab")
+        tab.type("one")
+        tab.key("Enter")
+        tab.see("fmc", "tbody")
+        wait_until(lambda: status("one") == 200)
+        tab.click("tbody button", say("accounts.disable"))
+        tab.see(say("accounts.disabled"), "tbody")
+        wait_until(lambda: status("one") == 407)
+        tab.click("tbody button", say("accounts.enable_of", name="fmc"))
+        wait_until(lambda: status("one") == 200)
+        tab.click("tbody button", say("accounts.reset"))
+        for _ in range(2):
+            tab.type("two")
+            tab.key("Tab")
+        confirm(say("accounts.reset"))
+        tab.see(say("accounts.was_reset"), "#notices")
+        wait_until(lambda: status("two") == 200)
+        tab.click("tbody button", say("accounts.remove"))
+        confirm(say("accounts.remove"))
+        tab.see(say("accounts.none"))
+        # a link for another administrator
+        tab.click("button", say("admins.link"))
+        tab.wait("/#setup=[0-9a-f]{64}$/.test(document.querySelector('dialog input')?.value)")
+
+
+def test_without_authentication_there_are_no_accounts(tab, say):
+    with Site() as site:
+        enter(site, tab, "/accounts")
+        tab.see(say("accounts.off"))
+        tab.see(say("admins.title"))
+
+
+def test_the_configuration_is_edited_and_put_in_force(tab, say):
+    with Site(access=RULES) as site, Target(echo) as target:
+        site.give("viaduct.conf")
+        client = Client(site).connect(target.authority)
+        before = site.config.read_text()
+        enter(site, tab, "/configuration")
+        tab.see("connections-per-client 1000;", ".effective")
+        tab.see("viaduct.conf:", ".effective")
+        tab.click("[role=tab]", say("tab.edit"))
+        tab.wait("document.querySelector('textarea').value === t", t=before)
+        put = "((a) => { a.value = t; a.dispatchEvent(new Event('input')); })(document.querySelector('textarea'))"
+        tab.run(put, t=before + "limitz { }\n")
+        line = before.count("\n") + 1
+        tab.see("limits", ".problems")  # the nearest known name
+        assert tab.text(".numbers .bad") == str(line) and tab.run("document.querySelector('.actions .primary').disabled")
+        tab.click(".problems button", say("configuration.line", line=line, column=1))
+        assert tab.run("document.activeElement.selectionStart") == len(before)
+        # what the new rules would deny
+        tab.run(put, t=before.replace("allow all {", "deny all {"))
+        tab.see(say("configuration.denied.one"), ".judged")
+        tab.see(target.authority, ".denied")
+        tab.see("-", ".diff .less")
+        tab.click(".actions button", say("configuration.apply"))
+        tab.click("dialog button[type=submit]", say("configuration.apply"))
+        tab.see(say("configuration.applied"), "#notices")
+        assert "deny all {" in site.config.read_text()
+        wait_until(lambda: get(site, "http://a.test/").status == 403)
+        assert client.send("ping").read(4) == b"ping"
+        # and back
+        tab.click("[role=tab]", say("tab.versions"))
+        tab.click(".versions button", say("configuration.return"))
+        tab.wait("document.querySelector('textarea')?.value === t", t=before)
+        tab.click(".actions button", say("configuration.apply"))
+        tab.click("dialog button[type=submit]", say("configuration.apply"))
+        tab.wait("!document.querySelector('dialog')")
+        assert site.config.read_text() == before
+        tab.click("[role=tab]", say("tab.changes"))
+        tab.see(f"{NAME} from 127.0.0.1", ".audit")
+        client.close()
+
+
+def test_somebody_else_s_change_is_not_lost(tab, say):
+    with Site() as site:
+        site.give("viaduct.conf")
+        enter(site, tab, "/configuration?tab=edit")
+        tab.wait("document.querySelector('textarea')?.value.length > 10")
+        text = site.config.read_text()
+        site.config.write_text(text + "# theirs\n")
+        tab.run(
+            "((a) => { a.value += '# mine\\n'; a.dispatchEvent(new Event('input')); })(document.querySelector('textarea'))"
+        )
+        tab.click(".actions button", say("configuration.apply"))
+        tab.click("dialog button[type=submit]", say("configuration.apply"))
+        tab.see(say("error.changed")[:20], "dialog")
+        assert "# mine" not in site.config.read_text()
+        # one is asked before what was typed is lost
+        tab.key("Escape")
+        tab.accept_dialogs = False
+        tab.click("nav a", say("page.access"))
+        wait_until(lambda: (tab.run("1"), tab.dialogs)[1])
+        assert tab.dialogs == [say("unsaved")] and tab.run("location.pathname") == "/configuration"
+        tab.dialogs.clear()
+        tab.click(".actions button", say("configuration.undo"))
