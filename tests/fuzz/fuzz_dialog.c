@@ -196,12 +196,6 @@ static void step(struct scene *s, struct span line)
     assert(dialogs_get_memory(s->dialogs) < (1u << 20));
 }
 
-/* Without the pages that objects lie in, which are kept for the next ones. */
-static uint64_t held(const struct dialogs *d)
-{
-    return dialogs_get_memory(d) - d->rounds.memory - d->dialogs.memory;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct scene s = {.at_ns = NS_PER_S};
