@@ -197,29 +197,6 @@ def test_a_session_that_ends_leads_to_the_entrance(tab, say):
 # --- overview
 
 
-def test_the_overview_shows_what_passes_and_what_failed(tab, say):
-    with Site() as site, Target(echo) as target, HttpTarget() as web:
-        console = site.administrator()
-        client = Client(site).connect(target.authority)
-        for url in [web.url(), web.url("/again"), "http://127.0.0.1:1/refused"]:
-            site.curl("-o", "/dev/null", url).wait(20)
-        wait_until(lambda: "upstream-refused" in console.get("/api/v1/charts?span=hour").text)
-        enter(site, tab, console=console)
-        tab.wait("document.querySelector('.tile-value').innerText === '1'")
-        tab.see("127.0.0.1:9", ".health")  # the resolver of the tests answers nobody
-        tab.see("upstream-refused", ".verdicts")
-        tab.wait("document.querySelector('.throughput canvas').height > 0")
-        tab.wait("document.querySelectorAll('.top tbody tr').length >= 3")
-        client.send("x" * 100000).read(100000)
-        tab.wait("Chart.getChart(document.querySelector('.throughput canvas'))?.data.datasets[0].data.some((n) => n > 1000)")
-        tab.click(".failures summary")
-        tab.see(say("time"), ".chart-numbers")
-        tab.click(".verdicts a", "upstream-refused")
-        tab.see("127.0.0.1:1", "tbody")
-        assert len(rows(tab)) == 1
-        client.close()
-
-
 # --- connections
 
 
@@ -378,47 +355,6 @@ def test_a_hostile_answer_of_every_kind_is_only_text(tab, say):
 
 
 # --- history
-
-
-def test_history_is_filtered_and_a_flow_opens(tab, say):
-    with Site() as site, HttpTarget() as web:
-        console = site.administrator()
-        for path in ("/one", "/two", "/three"):
-            site.curl("-o", "/dev/null", web.url(path)).wait(20)
-        site.curl("-o", "/dev/null", "http://127.0.0.1:1/refused").wait(20)
-        wait_until(lambda: len(console.get("/api/v1/flows").json["flows"]) == 4)
-        enter(site, tab, "/history", console)
-        tab.wait("document.querySelectorAll('tbody tr').length === 4")
-        tab.fill(say("column.text"), "two")
-        tab.wait("document.querySelectorAll('tbody tr').length === 1")
-        tab.fill(say("column.text"), "")
-        tab.click("label", say("history.failed"))
-        tab.see("upstream-refused", "tbody")
-        tab.wait("document.querySelectorAll('tbody tr').length === 1")
-        tab.click("tbody .link")
-        cause = "The target's machine is up, but refused the connection." if say("close") == "Close" else "接続"
-        tab.see(cause, "dialog .cause")
-        tab.see(say("flow.evidence"), "dialog")
-        assert tab.run("document.querySelectorAll('dialog svg.v-ladder rect.v-failed').length") == 1
-        tab.click("dialog summary", "JSON")
-        tab.see('"verdict": "upstream-refused"', "dialog pre")
-        flow_id = tab.run("new URLSearchParams(location.search).get('flow')")
-        # check this target now
-        tab.click("dialog a", say("flow.check"))
-        tab.see(say("page.diagnose"), "h1")
-        tab.see("upstream-refused", ".run-flows")
-        # a flow by its address
-        tab.open(f"{site.site}/history?flow={flow_id}")
-        tab.see(flow_id, "dialog")
-        # by verdict
-        tab.open(f"{site.site}/history?verdict=ok")
-        tab.wait("document.querySelectorAll('tbody tr').length >= 3")
-        tab.click(".choice summary")
-        tab.click(".choice .tick", "acl-denied")
-        tab.see(say("history.verdicts", n=2), ".choice summary")
-        assert "verdict=ok%2Cacl-denied" in tab.run("location.search")
-        tab.key("Escape")
-        assert tab.run("document.querySelector('.choice').open") is False
 
 
 def test_no_history(tab, say):
