@@ -1,7 +1,7 @@
-/* doc/manual.c - writes a manual page: a frame by hand, with the program's own table in the place
- * of "@LIST@".
+/* doc/manual.c - writes a page of the manual: a frame by hand, with the program's own table in the
+ * place of "@LIST@".
  *
- * usage: manual commands|flow|config|upstream FRAME > PAGE.  Runs at build time only. */
+ * usage: manual LIST FRAME > PAGE; the lists are below.  Runs at build time only. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,16 +9,16 @@
 #include "base/util.h"
 #include "cli/command.h"
 #include "config/config.h"
+#include "console/manual.h"
 #include "flow/manual.h"
 
 static const struct {
     const char *name;
     void (*print)(FILE *out);
 } lists[] = {
-    {"commands", command_print_manual},
-    {"config", config_print_manual},
-    {"flow", flow_print_manual},
-    {"upstream", config_print_upstream_manual},
+    {"api", console_print_manual},      {"commands", command_print_manual},
+    {"config", config_print_manual},    {"flow", flow_print_manual},
+    {"openapi", console_print_openapi}, {"upstream", config_print_upstream_manual},
 };
 
 static int write_page(FILE *frame, void (*print)(FILE *out))

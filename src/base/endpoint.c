@@ -115,6 +115,8 @@ size_t endpoint_write(const struct endpoint *e, char out[ENDPOINT_TEXT_MAX])
         n = snprintf(out, ENDPOINT_TEXT_MAX, "[%s%%%u]:%u", host, e->scope, e->port);
     else if (e->addr.family == AF_INET6)
         n = snprintf(out, ENDPOINT_TEXT_MAX, "[%s]:%u", host, e->port);
+    else if (e->addr.family == ADDR_NAMED)
+        n = snprintf(out, ENDPOINT_TEXT_MAX, "%s:%u", host, e->port);
     return (size_t)n;
 }
 

@@ -16,7 +16,7 @@ enum dir { UP, DOWN };
 struct dialog;       /* what the listener hangs on a connection (capture/dialog.h) */
 struct conn_waiting; /* private: bytes behind a hole */
 
-/* What ICMP said of it: the last error. */
+/* What ICMP said of it: the last error; "too big" stays whatever comes behind it. */
 struct conn_icmp { /* heap, as it is rare */
     uint8_t type, code, count;
     bool is_v6;
@@ -27,43 +27,54 @@ struct conn_icmp { /* heap, as it is rare */
     struct addr from;
 };
 
+/* In the order in which a packet needs it: where there are many connections, memory is what takes
+ * time. */
 struct conn {
-    struct endpoint ends[2];    /* UP: who opened it, or seems to have */
-    struct stream streams[2];   /* sent by ends[UP], by ends[DOWN] */
-    uint64_t begin_ns, wall_ns; /* of its first packet, on both lines */
-    uint64_t last_ns;
-    uint64_t rtt_ns; /* of the handshake as seen here: SYN to SYN-ACK, SYN-ACK to ACK; 0 */
-    uint32_t begin_number;
-    uint16_t file;
-    bool established; /* the handshake was seen whole, or data */
-    bool mid_stream;  /* its beginning is not in the capture: the opener is a guess (see below) */
-    bool is_text;
-    bool fragmented; /* IP fragments were put together for it */
-    bool
-        clock_jumped; /* the TCP timestamps contradict the capture's clock: silences are not told */
-    bool one_sided;   /* set at the end: one direction is not in the capture at all */
-    bool overflowed;  /* bytes that waited were given up: holes where there may be none */
-    uint8_t syns;     /* SYNs sent */
-    uint32_t duplicates;    /* packets that the capture has twice */
-    struct conn_icmp *icmp; /* heap; NULL: none came */
-    struct dialog *dialog;  /* the listener's; NULL */
-    struct series *plot;    /* capture/series.h; NULL: not wanted */
-    struct conn_waiting *waiting[2];
     struct conn *chain;           /* private: of the table */
+    uint32_t hash;                /* private: of its ends */
+    uint32_t last_number;         /* packet: the last of it (during a call: the one it is about) */
+    struct endpoint ends[2];      /* UP: who opened it, or seems to have */
     struct conn *older, *younger; /* private: by last packet */
+    uint64_t last_ns;
+    struct conn_waiting *waiting[2];
+    struct dialog *dialog; /* the listener's; NULL */
+    struct series *plot;   /* capture/series.h; NULL: not wanted */
+    uint8_t shelf;         /* private: enum conn_shelf */
+    uint8_t pending;       /* private: bits of enum conn_pending */
+    bool has_rival;        /* private: a SYN came that may begin it anew */
+    bool established;      /* the handshake was seen whole, or data */
+    bool mid_stream; /* its beginning is not in the capture: the opener is a guess (see below) */
+    bool is_text;
+    bool fragmented;          /* IP fragments were put together for it */
+    bool clock_jumped;        /* the TCP timestamps contradict the capture's clock: silences are not
+                                 told */
+    struct stream streams[2]; /* sent by ends[UP], by ends[DOWN] */
+    uint64_t begin_ns, wall_ns; /* of its first packet, on both lines */
+    uint64_t rtt_ns;        /* of the handshake as seen here: SYN to SYN-ACK, SYN-ACK to ACK; 0 */
+    struct conn_icmp *icmp; /* heap; NULL: none came */
+    uint32_t begin_number;
+    uint32_t duplicates; /* packets that the capture has twice */
+    uint16_t file;
+    uint8_t syns;    /* SYNs sent */
+    bool one_sided;  /* set at the end: one direction is not in the capture at all */
+    bool overflowed; /* bytes that waited were given up: holes where there may be none */
 };
 
 enum conn_end {
-    CONN_END_CLOSED,  /* both FINs (and their ACKs), or RST, and nothing came for a while */
+    CONN_END_CLOSED,  /* both FINs (and their ACKs), or RST, and nothing came for a while; one that
+                       * was never established: nothing came for give_up_ns */
     CONN_END_REUSED,  /* the same addresses began anew */
     CONN_END_CAPTURE, /* the capture is over */
     CONN_END_EVICTED, /* too many connections: the one that was quiet longest */
 };
 
-/* The listener.  `owner` is handed through.  Times are the packets'. */
+/* The listener.  `owner` is handed through.  Times are the packets'.  Calls come in the order of
+ * what happened: where the capture has packets out of order, or lacks some, up to 20 ms pass until
+ * it is clear what came first.  So bytes that a packet acknowledges come before that packet's. */
 struct conn_events {
     void *owner;
-    /* The handshake is through, or the first data of one whose beginning is not here. */
+    /* The handshake is through (c->last_ns, last_number: its last ACK), or the first data of one
+     * whose beginning is not here.  Comes once, before all else. */
     void (*established)(void *owner, struct conn *c);
     /* The next bytes of one direction, in order (the packet's facts are in c->streams already). */
     void (*bytes)(void *owner, struct conn *c, enum dir dir, const struct stream_piece *p);
@@ -71,7 +82,9 @@ struct conn_events {
     void (*fin)(void *owner, struct conn *c, enum dir dir, uint64_t at_ns, uint32_t number);
     void (*reset)(void *owner, struct conn *c, enum dir dir, uint64_t at_ns, uint32_t number);
     /* Nothing more will come: the last call for this connection, also for one that was never
-     * established.  `now_ns` is the time of the capture. */
+     * established: a SYN or SYN-ACK with what answered it (then *c is there for this call only;
+     * packets without data that belong to nothing are not told).  `now_ns` is the time of the
+     * capture. */
     void (*ended)(void *owner, struct conn *c, enum conn_end how, uint64_t now_ns);
     /* A proxy's address is known already (-x, or an earlier flow): which end of a connection whose
      * beginning is not here is the opener.  Returns true for a proxy; NULL: nobody knows. */
@@ -93,6 +106,7 @@ struct conn_counts {
     uint64_t evicted;
     uint64_t duplicates;          /* packets that the capture has twice */
     uint64_t icmp_unmatched;      /* errors about connections that are not here */
+    uint64_t bad;                 /* packets left out: no memory, or numbers that fit nowhere */
     uint64_t memory, memory_peak; /* bytes, all that the table owns */
 };
 

@@ -59,13 +59,13 @@ struct exchange_silence {
 struct exchange_side {
     struct tlsrec records;         /* of TLS with the target */
     uint64_t bytes;                /* of the tunnel, or of bodies */
-    uint64_t since_other;          /* bytes since the other side's last: a request without reply */
+    uint32_t since_other;          /* bytes since the other side's last: a request without reply */
     uint16_t first_flight_records; /* DOWN: whole records before the client's next flight */
 };
 
 struct exchange {
     uint64_t number;           /* the flow's, 1 is the first of the capture; its id */
-    struct conn *conn;         /* the client's leg */
+    struct conn *conn;         /* the client's leg; the table's, or its own copy (conn_owned) */
     struct exchange *upstream; /* the proxy's own leg, when it is in the capture: joined, owned */
     uint64_t begin_ns;         /* what its marks count from: of its first packet */
     uint32_t marks_us[MARK_LAST];             /* private: + 1; 0: not seen (exchange_get_ns) */
@@ -76,6 +76,9 @@ struct exchange {
     bool proxied;            /* goes to a proxy (by content, or by its address); else direct */
     bool is_first;           /* of its connection: the handshake is its own */
     bool is_last;            /* nothing followed it on the connection */
+    bool complete;           /* request and answer came whole, by their own framing */
+    bool to_parent;          /* an upstream leg: what the proxy asked is another proxy */
+    bool conn_owned;         /* private: `conn` is a copy (exchange_take) */
     bool credentials_sent;   /* Proxy-Authorization was there */
     bool is_basic;           /*   and its scheme was Basic */
     bool by_name;            /* the target is a name, not an address */
@@ -87,7 +90,10 @@ struct exchange {
     bool request_unfinished; /* its head was never complete */
     uint16_t status;         /* of the final answer, 0: none */
     uint16_t hello_len;      /* bytes of the ClientHello as sent, records included */
-    uint64_t hello_hash;     /* of the ClientHello's bytes, or of a plain request line; 0: none */
+    uint32_t recent;         /* private: of capture/recent */
+    uint64_t hello_hash; /* says which legs are one: of the ClientHello's first bytes (its length
+                          * and half of its random: they fit in any snaplen), or of a request's
+                          * method, authority and path; 0: none */
     uint64_t promised, received;                 /* of the answer's body; promised 0: no length */
     uint64_t request_promised, request_received; /* of the request's body */
     struct exchange_side sides[2];               /* by enum dir */
@@ -101,13 +107,21 @@ struct exchange {
     char *user;                     /* heap: from Basic or Digest, never a password; NULL */
     struct flow_tls *tls;           /* heap; NULL */
     struct inside *inside;          /* what keys opened (capture/inside.h); NULL */
+    struct pair *pair;              /* private: of capture/pair */
 };
 
 /* Notes a moment; the first time counts, of MARK_LAST and MARK_CLOSED the last. */
 void exchange_mark(struct exchange *x, enum mark m, uint64_t at_ns, uint32_t number);
 
+/* Takes a moment back, of those before MARK_LAST: what seemed to be the answer was only "go on". */
+void exchange_unmark(struct exchange *x, enum mark m);
+
 /* When it was, on the line of the packets' at_ns, to the microsecond; 0: it was not seen. */
 uint64_t exchange_get_ns(const struct exchange *x, enum mark m);
+
+/* Moves it to the heap, together with a copy of its connection, which may end now: *x is zeroed.
+ * NULL: out of memory, *x is as it was. */
+struct exchange *exchange_take(struct exchange *x);
 
 /* Frees what it owns, its upstream leg included, and zeroes it. */
 void exchange_fini(struct exchange *x);

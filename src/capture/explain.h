@@ -19,7 +19,7 @@ struct explain;
 
 struct explain_options {
     struct capture_options capture; /* `secrets` and `owner` are set by explain itself */
-    struct endpoint proxies[16];    /* -x */
+    struct endpoint proxies[16];    /* -x; port 0, family 0: any */
     unsigned proxies_len;
     const char *keylog; /* a file with TLS secrets, NULL */
     bool plots;

@@ -25,7 +25,12 @@ struct secrets_of {
 
 struct secrets *secrets_new(void);
 void secrets_free(struct secrets *s);
-void secrets_add(struct secrets *s, struct span lines); /* may end in the middle of a line */
+
+/* Takes the next bytes of a key log.  They may end in the middle of a line; a line counts once its
+ * end is here, so who has all there is (a pcapng's block) adds one more. */
+void secrets_add(struct secrets *s, struct span lines);
+
+/* Takes a file.  False: it cannot be read, or not to its end (what came before that counts). */
 bool secrets_load(struct secrets *s, const char *path, struct err *err);
 
 /* What is known of the connection with this random, or NULL; holds until the next add. */

@@ -41,9 +41,11 @@ struct capture_seen {
 /* Opens all of them; *err names the file that cannot be read, or is no capture at all. */
 struct capture_source *capture_source_open(const struct capture_options *o, struct err *err);
 
-/* The next packet (its spans hold until the next call).  1: here it is; 0: there are no more;
- * -EAGAIN: live, and nothing came for 100 ms; another -errno: reading failed, seen()->trouble says
- * what.  A broken file ends like one that ends (0), with `truncated` and `trouble`. */
+/* The next packet (its spans hold until the next call): each of a capture, whatever its kind.  The
+ * fragment that completes an IP packet comes as that packet, the others as they are.  1: here it
+ * is; 0: there are no more; -EAGAIN: live, and nothing came for 100 ms; another -errno: reading
+ * failed, seen()->trouble says what.  A broken file ends like one that ends (0), with `truncated`
+ * and `trouble`. */
 int capture_source_next(struct capture_source *s, struct packet *out);
 
 const struct capture_seen *capture_source_get_seen(const struct capture_source *s);
@@ -54,7 +56,7 @@ const char *capture_source_get_path(const struct capture_source *s, unsigned fil
 /* The name that stands for this address in a text, NULL for other addresses. */
 const char *capture_source_find_name(const struct capture_source *s, const struct addr *a);
 
-/* Stops a live capture at once; safe in a signal handler. */
+/* Stops a live capture at once, and files before their next packet; safe in a signal handler. */
 void capture_source_stop(struct capture_source *s);
 
 void capture_source_free(struct capture_source *s);

@@ -26,10 +26,12 @@ struct stream_stuck {
     uint64_t first_ns, last_ns; /* when it was sent first, and last */
     uint32_t seq;
     uint32_t first_number, last_number; /* packets */
-    uint16_t len;   /* bytes of the segment when it was first sent (of a giant: one MSS) */
-    uint8_t sends;  /* times it was seen, 255 at most */
-    bool backs_off; /* it was sent three times or more, and the gaps grew (by half, or more) */
-    bool same_size; /* it was sent again in the same size each time */
+    uint16_t len;       /* bytes of the segment when it was first sent (of a giant: one MSS) */
+    uint8_t sends;      /* times it was seen, 255 at most */
+    bool backs_off;     /* it was sent three times or more, and the gaps grew (by half, or more) */
+    bool same_size;     /* it was sent again in the same size each time */
+    uint16_t again_len; /* private: the smallest size in which it was sent again */
+    uint32_t gap_us;    /* private: between the last two times */
 };
 
 /* What most streams never have: made when the first of it shows. */
@@ -38,11 +40,15 @@ struct stream_rare {
     uint32_t repeated_number; /* packet of the first retransmission */
     uint32_t out_of_order;    /* segments beyond a hole that the capture (or the net) had */
     uint32_t duplicate_acks;  /* sent by this side */
-    uint64_t missing;         /* bytes that were handed on as holes */
+    uint64_t missing;         /* bytes that were handed on as holes: not in the capture */
     /* a hole in what the other side got: SACKs (or, at the receiver, data) behind it */
     uint64_t hole_ns;     /* since when; 0: there is none (any more) */
     uint32_t hole_number; /* packet that showed it */
-    uint32_t hole_behind; /* bytes known to have arrived behind it */
+    uint32_t hole_behind; /* bytes known to have arrived behind it (of duplicate ACKs alone: one
+                           * byte for each) */
+    uint32_t hole_seq;    /* private: where it begins */
+    bool hole_by_data;    /* private: data behind it showed it, not the other side */
+    uint8_t acks_run;     /* private: duplicate ACKs in a row, sent by this side */
     /* this side's window */
     uint64_t closed_ns;       /* since when it is 0; 0: it is open */
     uint64_t closed_total_ns; /* time that it was closed, ended closures only */
@@ -53,7 +59,8 @@ struct stream_rare {
     uint32_t rst_number;
     uint16_t rst_ip_id;
     uint8_t rst_ttl;
-    bool rst_is_odd; /* TTL or IP ID are not like its other packets': a box between made it */
+    bool rst_is_odd;  /* its TTL is not like its other packets': a box between made it */
+    uint32_t rst_seq; /* private */
 };
 
 /* Some 130 bytes, as two of them belong to each live connection. */
@@ -71,21 +78,29 @@ struct stream {
     bool fin_acked : 1;
     bool sack_permitted : 1;
     bool has_times : 1;
-    uint8_t scale; /* of this side's windows; 255: unknown */
-    uint8_t ttl;   /* of its packets; 0: unknown */
-    uint16_t mss;  /* announced in its SYN: bounds what the OTHER side sends; 0: unknown */
+    bool giant : 1;        /* a packet had more than one MSS: offload */
+    bool placed : 1;       /* private: `first` and `next` are known */
+    bool fin_told : 1;     /* private */
+    bool rst_told : 1;     /* private */
+    bool rst_outlived : 1; /* private: it sent new data after its RST */
+    uint8_t scale;         /* of this side's windows; 255: unknown */
+    uint8_t ttl;           /* of its packets; 0: unknown */
+    uint16_t mss;          /* announced in its SYN: bounds what the OTHER side sends; 0: unknown */
     uint16_t last_ip_id;
     uint16_t largest;       /* payload of its largest segment */
     uint16_t largest_acked; /* the largest that was acknowledged, cumulatively or by SACK */
     uint32_t last_time;     /* its newest timestamp option (has_times) */
     uint32_t packets;       /* duplicates of the capture left out */
+    uint32_t first_time;    /* private: its first timestamp option */
+    uint64_t last_ns;       /* any packet; 0: none */
     uint64_t bytes;         /* payload sent, each byte once (beyond what was handed on, too) */
     struct stream_stuck stuck;
     uint64_t first_data_ns, last_data_ns; /* last: new bytes, not those sent again; 0: none */
-    uint64_t last_ns;                     /* any packet; 0: none */
     uint32_t last_data_number;
+    uint16_t window; /* of its last packet, not scaled */
     uint64_t fin_ns; /* 0: none */
     uint32_t fin_number;
+    uint32_t fin_seq; /* private: behind its last byte */
 };
 
 /* Never NULL: zeroes where nothing of it was seen. */

@@ -142,13 +142,19 @@ static void let_go(struct probe *p, bool reset)
     probe_hang_up(p, reset);
 }
 
+/* Who has all of an answer closes as clients do: a reset would be a failure in the proxy's log. */
+static bool has_all(const struct probe *p)
+{
+    return p->finishing || (p->state == PROBE_REFUSAL && p->down.done);
+}
+
 enum probe_next probe_end_as(struct probe *p, struct ending e)
 {
     assert(p->state != PROBE_ENDED);
     loop_touch(&p->check->loop);
     read_leg(p);
     flow_end(&p->flow, e.verdict, e.by, e.certainty, probe_now(p));
-    let_go(p, !p->finishing);
+    let_go(p, !has_all(p));
     p->state = PROBE_ENDED;
     p->on_end(p);
     return PROBE_WAIT;

@@ -23,6 +23,7 @@
 #define LINE_MAX_LEN (1u << 20)
 #define LOOK_MS 200  /* between two looks of --follow */
 #define CANDIDATES 8 /* ids that are told of where several begin so */
+#define HARMLESS_LEN 1024
 #define SERVICE_FILE "/var/lib/viaduct/history.db"
 
 struct view {
@@ -45,6 +46,17 @@ static void flush_out(struct view *v)
 
     fwrite(bytes.ptr, 1, bytes.len, stdout);
     buf_consume(&v->out, bytes.len);
+}
+
+/* What comes from the file is shown harmless, too. */
+static const char *harmless(const char *text, char out[HARMLESS_LEN])
+{
+    struct pen p;
+
+    pen_init_fixed(&p, out, HARMLESS_LEN - 1);
+    escape_text(&p, span_of(text));
+    out[pen_len(&p)] = '\0';
+    return out;
 }
 
 /* ---- one flow */
@@ -76,7 +88,9 @@ static void write_line(struct view *v, const struct browse_row *row)
             buf_printf(&v->out, "(too long to be shown)\n");
         flow_fini(&f);
     } else {
-        buf_printf(&v->out, "(cannot be read: %s)\n", err.text);
+        char text[HARMLESS_LEN];
+
+        buf_printf(&v->out, "(cannot be read: %s)\n", harmless(err.text, text));
     }
 }
 
@@ -104,7 +118,9 @@ static bool show_row(void *arg, const struct browse_row *row)
 
 static int fail(const char *path, const struct err *err)
 {
-    fprintf(stderr, "viaduct flows: %s: %s\n", path, err->text);
+    char text[HARMLESS_LEN];
+
+    fprintf(stderr, "viaduct flows: %s: %s\n", path, harmless(err->text, text));
     return EXIT_SYSTEM;
 }
 
@@ -112,12 +128,12 @@ static int fail(const char *path, const struct err *err)
 static void tell_gaps(struct view *v)
 {
     uint64_t since_us = v->args->query.since_us ? v->args->query.since_us : v->oldest_us;
-    char why[128];
+    char why[128], text[HARMLESS_LEN];
     uint64_t lost = since_us ? browse_count_lost(v->browse, since_us, why, sizeof why) : 0;
 
     if (lost > 0)
         fprintf(stderr, "viaduct flows: flows of this time that are missing: %llu (%s)\n",
-                (unsigned long long)lost, why);
+                (unsigned long long)lost, harmless(why, text));
 }
 
 static int list(struct view *v)
@@ -161,29 +177,26 @@ static bool find_beginning(struct view *v, int64_t *after, struct err *err)
     return true;
 }
 
-static bool same_file(const char *path, struct stat *known)
+/* Whether the file is the one that is open; *now is what it is. */
+static bool same_file(const char *path, const struct stat *known, struct stat *now)
 {
-    struct stat st;
-
-    if (stat(path, &st) < 0)
-        return false;
-    bool same = st.st_dev == known->st_dev && st.st_ino == known->st_ino;
-    *known = st;
-    return same;
+    return stat(path, now) == 0 && now->st_dev == known->st_dev && now->st_ino == known->st_ino;
 }
 
-/* Opens the file anew after it was replaced; one that is not there yet is waited for. */
-static void open_again(struct view *v, int64_t *after)
+/* Opens the file that took the place of the one that is open.  False: it is not there yet, or not
+ * written yet. */
+static bool open_again(struct view *v)
 {
     enum fault fault;
     struct err err;
     struct browse *fresh = browse_open(v->path, &fault, &err);
 
     if (!fresh)
-        return;
+        return false;
     browse_close(v->browse);
     v->browse = fresh;
-    *after = 0;
+    v->last = 0;
+    return true;
 }
 
 static int follow(struct view *v)
@@ -191,10 +204,10 @@ static int follow(struct view *v)
     const struct timespec pause = {0, LOOK_MS * 1000000L};
     struct browse_query q = v->args->query;
     int64_t version = -1;
-    struct stat known = {0};
+    struct stat known = {0}, found;
     struct err err;
 
-    same_file(v->path, &known);
+    stat(v->path, &known);
     if (!find_beginning(v, &q.after, &err))
         return fail(v->path, &err);
     while (!ferror(stdout)) {
@@ -211,9 +224,9 @@ static int follow(struct view *v)
             fflush(stdout);
         }
         nanosleep(&pause, NULL);
-        if (!same_file(v->path, &known)) {
-            open_again(v, &q.after);
-            v->last = 0;
+        if (!same_file(v->path, &known, &found) && open_again(v)) {
+            known = found;
+            q.after = 0;
             version = -1;
         }
     }

@@ -9,8 +9,8 @@
 #include "base/util.h"
 
 const struct command *const commands[] = {
-    &cmd_serve,       &cmd_check, &cmd_access, &cmd_account,  &cmd_clients, &cmd_config,
-    &cmd_connections, &cmd_flows, &cmd_help,   &cmd_upstream, NULL,
+    &cmd_serve,  &cmd_check,       &cmd_explain, &cmd_access, &cmd_account,  &cmd_clients,
+    &cmd_config, &cmd_connections, &cmd_flows,   &cmd_help,   &cmd_upstream, NULL,
 };
 
 const struct command *command_find(const char *name)

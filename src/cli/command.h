@@ -20,7 +20,7 @@ struct command {
 };
 
 extern const struct command cmd_access, cmd_account, cmd_check, cmd_clients, cmd_config,
-    cmd_connections, cmd_flows, cmd_help, cmd_serve, cmd_upstream;
+    cmd_connections, cmd_explain, cmd_flows, cmd_help, cmd_serve, cmd_upstream;
 
 /* All commands, ended by NULL. */
 extern const struct command *const commands[];

@@ -77,18 +77,25 @@ static int try_file(const struct proxy_user *who, const char *path, unsigned bit
     return failure ? failure : try_bits(who, path, bits);
 }
 
+/* Whether files can be made beside this one. */
+static int try_folder_of(const struct proxy_user *who, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    int failure = folder ? try_bits(who, folder, WRITE | SEARCH) : ENOMEM;
+
+    free(folder);
+    return failure;
+}
+
 /* A file that may yet have to be made: then its folder is written to. */
 static int try_writable(const struct proxy_user *who, const char *path)
 {
-    const char *slash = strrchr(path, '/');
     int failure = try_file(who, path, WRITE);
 
     if (failure != ENOENT || try_folders(who, path) != 0)
         return failure;
-    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-    failure = folder ? try_bits(who, folder, WRITE | SEARCH) : ENOMEM;
-    free(folder);
-    return failure;
+    return try_folder_of(who, path);
 }
 
 static void tell(struct check *k, struct place at, const char *path, const char *what, int failure)
@@ -180,6 +187,18 @@ static void check_accounts(struct check *k)
     accounts_unref(s);
 }
 
+/* SQLite keeps a log beside the database.  The default place is made, if it is not there. */
+static void check_history(struct check *k)
+{
+    const struct config *c = k->config;
+    int failure = try_writable(&k->who, c->history);
+
+    if (!failure)
+        failure = try_folder_of(&k->who, c->history);
+    if (failure != ENOENT || c->history_given)
+        tell(k, place_of(c, SCOPE_LOG, "history"), c->history, "write", failure);
+}
+
 static bool find_account(struct check *k)
 {
     const struct config *c = k->config;
@@ -221,9 +240,8 @@ void config_check_files(const struct config *c, struct config_report *report)
     if (c->log_file)
         tell(&k, place_of(c, SCOPE_LOG, "access"), c->log_file, "write",
              try_writable(&k.who, c->log_file));
-    if (c->history_given && c->history)
-        tell(&k, place_of(c, SCOPE_LOG, "history"), c->history, "write",
-             try_writable(&k.who, c->history));
+    if (c->history)
+        check_history(&k);
 }
 
 bool config_check_user(const struct config *c, struct err *err)

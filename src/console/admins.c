@@ -149,6 +149,8 @@ static void parse_entry(struct admins *a, struct lexer *lx, const struct stateme
     for (;;) {
         enum statement_end end = lexer_next(lx, NULL, 0, &st);
 
+        if (end == STATEMENT_EOF)
+            report_error(report, at, "this block has no }");
         if (end == STATEMENT_CLOSE || end == STATEMENT_EOF)
             break;
         if (end == STATEMENT_BLOCK)

@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-
 #include "base/clock.h"
 #include "console/admins.h"
 #include "console/audit.h"
@@ -155,6 +153,33 @@ void link_post(struct request *r, struct reply *reply)
     jsonw_close(&j.w, '}');
     reply_json_end(reply, &j);
     explicit_bzero(token, sizeof token);
+}
+
+void token_post(struct request *r, struct reply *reply)
+{
+    char token[ADMINS_TOKEN_HEX + 1];
+    struct reply_json j;
+    struct members m;
+    struct span name;
+    struct err err;
+
+    if (!members_parse(&m, buf_span(&r->body), reply))
+        return;
+    name = members_get_text(&m, "name");
+    if (!admins_is_fit(name, SPAN_LIT("0123456789"), &err)) {
+        reply_problem(reply, 400, "unfit", "name", "%s", err.text);
+    } else if (!admins_make_token(console_get_admins(r->console), name, token, &err)) {
+        reply_problem(reply, 503, "admins", NULL, "%s", err.text);
+    } else {
+        request_audit(r, "made a bearer token for %.*s", (int)name.len, name.ptr);
+        reply_json_begin(reply, &j);
+        jsonw_open(&j.w, '{');
+        jsonw_member_text(&j.w, "token", token);
+        jsonw_close(&j.w, '}');
+        reply_json_end(reply, &j);
+        explicit_bzero(token, sizeof token);
+    }
+    members_free(&m);
 }
 
 void audit_get(struct request *r, struct reply *reply)

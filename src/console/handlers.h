@@ -14,6 +14,7 @@ void session_post(struct request *r, struct reply *reply);
 void session_delete(struct request *r, struct reply *reply);
 void setup_post(struct request *r, struct reply *reply);
 void link_post(struct request *r, struct reply *reply);
+void token_post(struct request *r, struct reply *reply);
 void audit_get(struct request *r, struct reply *reply);
 /* api_diagnose.c */
 void check_post(struct request *r, struct reply *reply);

@@ -53,6 +53,12 @@ void flow_phase(struct flow *f, enum phase next, uint64_t at_ns)
     f->phase_open = true;
 }
 
+void flow_leave(struct flow *f, enum outcome outcome, uint64_t at_ns)
+{
+    assert(!f->ended);
+    close_phase(f, outcome, at_ns);
+}
+
 void flow_skip(struct flow *f, enum phase phase, enum outcome outcome)
 {
     assert(phase < PHASE_COUNT);
@@ -101,6 +107,25 @@ static size_t cut_length(const char *text, size_t len, size_t max)
     return len;
 }
 
+/* A Location may have a password in it, "https://user:password@host/": it is never told.  What was
+ * cut off may have been its '@'. */
+static void hide_passwords(char *text, bool is_cut)
+{
+    for (char *url = text; (url = strstr(url, "://"));) {
+        char *begin = url + 3, *end = begin + strcspn(begin, "/?# \"'"), *at, *colon;
+
+        url = begin;
+        at = memrchr(begin, '@', (size_t)(end - begin));
+        colon = memchr(begin, ':', (size_t)((at ? at : end) - begin));
+        if (at && colon) {
+            colon[1] = '*';
+            memmove(colon + 2, at, strlen(at) + 1);
+        } else if (colon && is_cut && !*end) {
+            colon[1] = '\0';
+        }
+    }
+}
+
 __attribute__((format(printf, 4, 0))) static void note(struct flow *f, enum note_kind kind,
                                                        unsigned index, const char *fmt, va_list ap)
 {
@@ -111,7 +136,8 @@ __attribute__((format(printf, 4, 0))) static void note(struct flow *f, enum note
 
     if (n < 0)
         return;
-    len = cut_length(text, (size_t)n, NOTE_TEXT_MAX);
+    hide_passwords(text, (size_t)n >= sizeof text);
+    len = cut_length(text, strlen(text), NOTE_TEXT_MAX);
     room = notes_reserve(&f->notes, (uint32_t)len + 3);
     if (!room)
         return;
@@ -129,6 +155,16 @@ void flow_note(struct flow *f, enum note_kind kind, unsigned index, const char *
     va_start(ap, fmt);
     note(f, kind, index, fmt, ap);
     va_end(ap);
+}
+
+void flow_add_notes(struct flow *f, const struct notes *more)
+{
+    char *room = more->len ? notes_reserve(&f->notes, more->len) : NULL;
+
+    if (!room)
+        return;
+    memcpy(room, more->bytes, more->len);
+    f->notes.len += more->len;
 }
 
 void flow_warn(struct flow *f, enum warning w, const char *fmt, ...)
@@ -288,8 +324,6 @@ const char *flow_find_note(const struct flow *f, enum note_kind kind, unsigned i
 struct sentences {
     const char *cause, *advice;
 };
-
-#define N_(msgid) msgid
 
 /* Our own answer about the way up is about the parent, where there is one; and where nobody was
  * asked on the way to the target, no proxy's administrator can help. */

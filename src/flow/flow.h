@@ -109,6 +109,10 @@ void flow_begin(struct flow *f, enum source source, uint64_t id, uint64_t at_ns,
  * again keeps its first start. */
 void flow_phase(struct flow *f, enum phase next, uint64_t at_ns);
 
+/* Closes the open phase before another begins, or before the flow ends: with a later phase or end,
+ * the time between belongs to none.  The flow still ends in it if no other is entered. */
+void flow_leave(struct flow *f, enum outcome outcome, uint64_t at_ns);
+
 /* Marks a phase that this flow does not have (OUTCOME_SKIPPED) or could not see (OUTCOME_UNKNOWN).
  */
 void flow_skip(struct flow *f, enum phase phase, enum outcome outcome);
@@ -121,6 +125,9 @@ void flow_step(struct flow *f, enum step_kind step, uint64_t duration_ns);
 void flow_note(struct flow *f, enum note_kind kind, unsigned index, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 #define flow_evidence(f, ...) flow_note((f), NOTE_EVIDENCE, 0, __VA_ARGS__)
+
+/* Adds copies of notes that were made apart.  Memory out: they are left out. */
+void flow_add_notes(struct flow *f, const struct notes *more);
 
 /* Sets the warning's bit and notes its detail. */
 void flow_warn(struct flow *f, enum warning w, const char *fmt, ...)

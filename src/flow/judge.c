@@ -17,12 +17,14 @@
 /* A close_notify on its own: what may still be under way after a stream that TLS has closed. */
 #define FAREWELL_BYTES 64
 
-#define REPEATS 3 /* of the same segment, backing off */
+#define REPEATS 3       /* of the same segment, backing off */
+#define HEADER_BYTES 40 /* of IP and TCP at least: what an MTU has beside a segment */
 
 struct scene {
     const struct symptoms *s;
     struct flow *f;
-    enum side far; /* who is at the other end of the upstream connection, as far as one sees */
+    enum side far;  /* who is at the other end of the upstream connection, as far as one sees */
+    enum side peer; /* who the client speaks TLS with: the target, or a parent on its behalf */
 };
 
 typedef bool (*rule_fn)(const struct scene *, struct ending *);
@@ -31,6 +33,12 @@ static bool conclude(struct ending *e, enum verdict v, enum side by, enum certai
 {
     *e = (struct ending){v, by, c, SIDE_NOBODY};
     return true;
+}
+
+/* It was silence that ended it, or at least began to. */
+static bool is_silence(const struct symptoms *s)
+{
+    return s->end == STREAM_END_IDLE || s->end == STREAM_END_QUIET;
 }
 
 /* An end from outside that came too early; a stop without end when nobody closed. */
@@ -44,7 +52,7 @@ static void note_silence(const struct scene *sc)
 {
     uint64_t tenths = sc->s->idle_ns / (100 * NS_PER_MS);
 
-    if (sc->s->end == STREAM_END_IDLE)
+    if (is_silence(sc->s) && sc->s->idle_ns > 0)
         flow_evidence(sc->f, "quiet for %" PRIu64 ".%" PRIu64 " s%s%s", tenths / 10, tenths % 10,
                       sc->s->idle_timer ? ", then closed by " : "",
                       sc->s->idle_timer ? sc->s->idle_timer : "");
@@ -93,40 +101,86 @@ static bool is_settled(const struct symptoms *s, enum side leaving)
 }
 
 /* Whether full-size segments to the other end vanish while smaller ones arrive: those before, those
- * behind, or at least those of the handshake, and the other end still speaks. */
+ * behind, or at least those of the handshake, and the other end still speaks.  None of that size
+ * may have passed: known by its size, or else by the sum. */
 static bool is_hole_out(const struct path_signs *p)
 {
+    bool none_passed = p->sized ? p->largest_acked < p->mss : p->acked < JUDGE_FULL_BYTES;
+
     return p->mss >= JUDGE_FULL_BYTES && p->unacked >= p->mss && p->repeats >= REPEATS &&
-           p->acked < JUDGE_FULL_BYTES && (p->sacked > 0 || p->acked > 1 || p->answers);
+           none_passed && (p->sacked > 0 || p->acked > 1 || p->answers);
+}
+
+/* A router said so, and the sender did not come round to smaller segments. */
+static bool is_told(const struct path_signs *p)
+{
+    return p->told && p->unacked > 0 && p->mss > p->largest_acked &&
+           p->mss + HEADER_BYTES > p->told_mtu && (p->repeats > 0 || p->quiet_ns >= JUDGE_HOLE_NS);
 }
 
 /* Whether full-size segments from there vanish: a smaller one came, and what stands before it never
  * did.  `owed`: the other end is known to have more to say than what came. */
 static bool is_hole_in(const struct path_signs *p, bool owed)
 {
-    return p->out_of_order > 0 && p->quiet_ns >= JUDGE_HOLE_NS &&
-           (p->received == 0 || (owed && p->received < JUDGE_FULL_BYTES));
+    if (p->out_of_order == 0 || p->quiet_ns < JUDGE_HOLE_NS)
+        return false;
+    if (p->sized)
+        return p->hole >= JUDGE_FULL_BYTES && p->largest_received < JUDGE_FULL_BYTES;
+    return p->received == 0 || (owed && p->received < JUDGE_FULL_BYTES);
 }
 
-static bool judge_leg(const struct scene *sc, const struct path_signs *p, enum side side, bool owed,
-                      struct ending *e)
+static void note_hole_in(const struct scene *sc, const struct path_signs *p, enum side side)
 {
     uint64_t tenths = p->quiet_ns / (100 * NS_PER_MS);
 
-    if (is_hole_out(p))
+    if (p->sized)
         flow_evidence(sc->f,
-                      "%" PRIu64 " bytes for the %s unacknowledged, the first %" PRIu32
-                      " of them sent %" PRIu32 " times; smaller segments arrived",
-                      p->unacked, verdict_side_name(side), p->mss, p->repeats + 1);
-    else if (is_hole_in(p, owed))
+                      "%" PRIu32 " bytes from the %s arrived behind a hole of %" PRIu32
+                      " that nothing filled for %" PRIu64 ".%" PRIu64
+                      " s; the largest segment that came has %" PRIu32,
+                      p->behind, verdict_side_name(side), p->hole, tenths / 10, tenths % 10,
+                      p->largest_received);
+    else
         flow_evidence(sc->f,
                       "%" PRIu32 " segments from the %s came behind a hole that nothing filled for "
                       "%" PRIu64 ".%" PRIu64 " s, %" PRIu64 " bytes before it",
                       p->out_of_order, verdict_side_name(side), tenths / 10, tenths % 10,
                       p->received);
+}
+
+static void note_told(const struct scene *sc, const struct path_signs *p, enum side side)
+{
+    if (p->told_mtu)
+        flow_evidence(sc->f,
+                      "ICMP said that packets for the %s must not be larger than %" PRIu32
+                      " bytes, and a segment of %" PRIu32 " went on being sent",
+                      verdict_side_name(side), p->told_mtu, p->mss);
     else
+        flow_evidence(sc->f,
+                      "ICMP said that packets for the %s are too large, and a segment of %" PRIu32
+                      " went on being sent",
+                      verdict_side_name(side), p->mss);
+}
+
+static bool judge_leg(const struct scene *sc, const struct path_signs *p, enum side side, bool owed,
+                      struct ending *e)
+{
+    enum certainty certainty = CERTAINTY_INFERRED;
+
+    if (is_told(p)) {
+        note_told(sc, p, side);
+        certainty = CERTAINTY_SEEN;
+    } else if (is_hole_out(p)) {
+        flow_evidence(sc->f,
+                      "%" PRIu64 " bytes for the %s unacknowledged, the first %" PRIu32
+                      " of them sent %" PRIu32 " times; smaller segments arrived",
+                      p->unacked, verdict_side_name(side), p->mss, p->repeats + 1);
+    } else if (is_hole_in(p, owed)) {
+        note_hole_in(sc, p, side);
+    } else {
         return false;
-    conclude(e, VERDICT_MTU_BLACKHOLE, SIDE_NETWORK, CERTAINTY_INFERRED);
+    }
+    conclude(e, VERDICT_MTU_BLACKHOLE, SIDE_NETWORK, certainty);
     e->leg = side;
     return true;
 }
@@ -137,7 +191,7 @@ static bool judge_alert(const struct scene *sc, struct ending *e)
 {
     const struct symptoms *s = sc->s;
     bool up = s->frame_up == STREAM_FRAME_ALERT, down = s->frame_down == STREAM_FRAME_ALERT;
-    enum side by = up && !(down && s->first != SIDE_CLIENT) ? SIDE_CLIENT : sc->far;
+    enum side by = up && !(down && s->first != SIDE_CLIENT) ? SIDE_CLIENT : sc->peer;
 
     if (!up && !down)
         return false;
@@ -211,12 +265,29 @@ static bool judge_reset(const struct scene *sc, struct ending *e)
     return conclude(e, v, s->first, CERTAINTY_SEEN);
 }
 
+/* A receiver that says itself that it has no room, until the end: whatever end that is. */
+static bool judge_window(const struct scene *sc, struct ending *e)
+{
+    const struct symptoms *s = sc->s;
+    enum side by = s->closed_client_ns ? SIDE_CLIENT : sc->far;
+    uint64_t tenths =
+        (s->closed_client_ns ? s->closed_client_ns : s->closed_target_ns) / (100 * NS_PER_MS);
+
+    if (!s->closed_client_ns && !s->closed_target_ns)
+        return false;
+    flow_evidence(sc->f,
+                  "the %s's receive window is closed for %" PRIu64 ".%" PRIu64
+                  " s, until the end: it takes no bytes",
+                  verdict_side_name(by), tenths / 10, tenths % 10);
+    return conclude(e, VERDICT_STALLED, by, CERTAINTY_SEEN);
+}
+
 /* A receiver that stopped: its bytes wait here, or (in a quiet stream) unacknowledged on the way.
  */
 static bool judge_untaken(const struct scene *sc, struct ending *e)
 {
     const struct symptoms *s = sc->s;
-    bool idle = s->end == STREAM_END_IDLE;
+    bool idle = is_silence(s);
     bool client = owed_to_client(s) > 0 && (idle || s->held_client > 0);
     bool far = owed_to_far(s) > 0 && (idle || s->held_target > 0);
     enum side by = client ? SIDE_CLIENT : sc->far;
@@ -288,7 +359,7 @@ static bool judge_reply(const struct scene *sc, struct ending *e)
 {
     const struct symptoms *s = sc->s;
 
-    if (s->end != STREAM_END_IDLE || !lacks_reply(s))
+    if (!is_silence(s) || !lacks_reply(s))
         return false;
     flow_evidence(sc->f, "the last of %" PRIu64 " bytes up had no reply, %" PRIu64 " came down",
                   s->bytes_up, s->bytes_down);
@@ -306,13 +377,17 @@ static bool judge_settled(const struct scene *sc, struct ending *e)
                   (uint64_t)(s->idle_ns / NS_PER_S));
         return conclude(e, VERDICT_OK, SIDE_PROXY, CERTAINTY_SEEN);
     }
+    if (s->end == STREAM_END_QUIET)
+        return conclude(e, VERDICT_OPEN, SIDE_NOBODY, CERTAINTY_SEEN);
     flow_evidence(sc->f, "FIN from the %s first, nothing was owed", verdict_side_name(s->first));
     return conclude(e, VERDICT_OK, s->first, CERTAINTY_SEEN);
 }
 
 static struct scene scene_of(const struct symptoms *s, struct flow *f)
 {
-    return (struct scene){s, f, s->first == SIDE_PARENT || f->parent ? SIDE_PARENT : SIDE_TARGET};
+    enum side next = s->first == SIDE_PARENT || f->parent ? SIDE_PARENT : SIDE_TARGET;
+
+    return (struct scene){s, f, s->far ? s->far : next, s->peer ? s->peer : next};
 }
 
 bool judge_path(const struct symptoms *s, struct flow *f, struct ending *e)
@@ -324,9 +399,9 @@ bool judge_path(const struct symptoms *s, struct flow *f, struct ending *e)
 
 struct ending judge_stream(const struct symptoms *s, struct flow *f)
 {
-    static const rule_fn rules[] = {judge_alert, judge_capture, judge_hole,   judge_lost,
-                                    judge_reset, judge_untaken, judge_body,   judge_record,
-                                    judge_hello, judge_reply,   judge_settled};
+    static const rule_fn rules[] = {judge_alert,  judge_hole,  judge_window,  judge_capture,
+                                    judge_lost,   judge_reset, judge_untaken, judge_body,
+                                    judge_record, judge_hello, judge_reply,   judge_settled};
     struct scene sc = scene_of(s, f);
     struct ending e = {VERDICT_OK, s->first, CERTAINTY_SEEN, SIDE_NOBODY};
 

@@ -18,6 +18,8 @@ enum stream_end {
     STREAM_END_LOST,    /* the kernel gave up retransmitting to `first` (ETIMEDOUT), or no route any
                            more */
     STREAM_END_CAPTURE, /* the capture or the look ended first */
+    STREAM_END_QUIET,   /* nothing came any more for `idle_ns`, which is long enough to tell; what
+                         * somebody did about it later, or whether the look ended, is not asked */
 };
 
 /* The framing of one direction's bytes as far as it was followed. */
@@ -47,11 +49,23 @@ struct path_signs {
     uint64_t received;     /* bytes that came in order */
     uint32_t out_of_order; /* segments that came behind a hole */
     uint64_t quiet_ns;     /* since bytes last came in order */
+    /* Where packets were looked at, and not a socket's counters: `mss` is the size of the first
+     * unacknowledged segment, and what passed is known by its size, not by the sum. */
+    bool sized;
+    uint32_t largest_acked;    /* segment from here that arrived */
+    uint32_t largest_received; /* segment from there that came in order */
+    uint32_t hole;             /* bytes that are missing before what came behind the hole */
+    uint32_t behind;           /* and the bytes that did come behind it */
+    bool told;                 /* ICMP said that segments from here are too big */
+    uint32_t told_mtu;         /* for this MTU, 0: it did not say */
 };
 
 struct symptoms {
     enum stream_end end;
-    enum side first; /* who ended it, for FIN, RST and LOST: SIDE_CLIENT, _TARGET, _PARENT */
+    enum side
+        first;      /* who ended it, for FIN, RST and LOST: SIDE_CLIENT, _PROXY, _TARGET, _PARENT */
+    enum side far;  /* who is at the other end, as far as one sees; SIDE_NOBODY: target or parent */
+    enum side peer; /* with whom the client speaks TLS; SIDE_NOBODY: target or parent */
     bool fin_client, fin_target;     /* FINs that were seen before the end */
     bool is_tls;                     /* the stream is TLS, by its first bytes */
     bool hello_client, hello_target; /* ClientHello and ServerHello are through */
@@ -68,6 +82,8 @@ struct symptoms {
     uint64_t unacked_client, unacked_target; /* bytes that side has not acknowledged */
     uint64_t held_client,
         held_target; /* bytes the proxy could not hand on to that side: it does not read */
+    uint64_t closed_client_ns, closed_target_ns; /* since when that side's window is closed; 0: it
+                                                  * is open, or not known */
     struct path_signs path_client, path_target;
     uint64_t idle_ns;       /* quiet time before the end */
     const char *idle_timer; /* name of the setting whose timer fired: "idle-timeout" */

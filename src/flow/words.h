@@ -5,6 +5,8 @@
  * After words_init any thread may call any function. */
 #pragma once
 
+#define N_(msgid) msgid /* marks a sentence for po/ */
+
 /* Follows the environment's locale for messages and characters, and finds the installed catalogues.
  * Once, first thing in main; without it the compiled-in words still follow the environment. */
 void words_init(void);

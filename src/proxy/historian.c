@@ -28,7 +28,7 @@
 #include "render/render.h"
 #include "store/history.h"
 
-#define RING_SLOTS 16384
+#define RING_SLOTS 8192
 #define GATHER_MS 40 /* between two looks at the ring while flows come */
 #define COMMIT_NS (200 * NS_PER_MS)
 #define LOOK_NS NS_PER_S               /* between two looks whether the file is still there */
@@ -46,6 +46,13 @@ enum { ASLEEP, AWAKE };
 struct order {
     char *path; /* NULL: no history */
     struct history_limits limits;
+};
+
+/* A flow in the ring. */
+struct item {
+    struct flow *flow;
+    size_t json_len; /* 0: it is not rendered yet */
+    char json[];
 };
 
 struct historian {
@@ -75,6 +82,13 @@ struct historian {
     uint64_t noted;         /* of the flows that were lost, in the history itself */
     uint64_t told, tell_ns; /* of them, in the log; not told again before */
 };
+
+static void item_free(struct item *i)
+{
+    flow_fini(i->flow);
+    free(i->flow);
+    free(i);
+}
 
 static void wake(struct historian *h)
 {
@@ -247,14 +261,17 @@ static bool commit(struct historian *h, bool settle, uint64_t now_ns)
     return true;
 }
 
-static enum fault write_flow(struct historian *h, const struct flow *f, struct err *err)
+static enum fault write_item(struct historian *h, const struct item *i, struct err *err)
 {
+    struct span json = {i->json, i->json_len};
     enum fault fault = FAULT_NONE;
 
-    if (render_json(&h->json, f))
-        fault = history_add(h->history, f, buf_span(&h->json), err);
+    if (json.len == 0 && render_json(&h->json, i->flow))
+        json = buf_span(&h->json);
+    if (json.len > 0 && json.len <= HISTORY_RECORD_MAX)
+        fault = history_add(h->history, i->flow, json, err);
     else
-        drop(h, 1);
+        drop(h, 1); /* it is too long */
     buf_consume(&h->json, h->json.len);
     return fault;
 }
@@ -264,7 +281,7 @@ static enum fault write_flow(struct historian *h, const struct flow *f, struct e
 static bool drain(struct historian *h, uint64_t now_ns)
 {
     unsigned left = RING_SLOTS;
-    struct flow *f;
+    struct item *i;
     struct err err;
 
     while (left > 0 && !ring_is_empty(&h->ring)) {
@@ -276,10 +293,9 @@ static bool drain(struct historian *h, uint64_t now_ns)
             return false;
         if (!h->commit_ns)
             h->commit_ns = now_ns + COMMIT_NS;
-        for (; left > 0 && !history_is_full(h->history) && (f = ring_pop(&h->ring)); left--) {
-            fault = write_flow(h, f, &err);
-            flow_fini(f);
-            free(f);
+        for (; left > 0 && !history_is_full(h->history) && (i = ring_pop(&h->ring)); left--) {
+            fault = write_item(h, i, &err);
+            item_free(i);
             if (!go_on(h, fault, &err, now_ns))
                 return false;
         }
@@ -293,11 +309,10 @@ static bool drain(struct historian *h, uint64_t now_ns)
 /* Flows that come while there is no history. */
 static void drop_all(struct historian *h)
 {
-    struct flow *f;
+    struct item *i;
 
-    while ((f = ring_pop(&h->ring))) {
-        flow_fini(f);
-        free(f);
+    while ((i = ring_pop(&h->ring))) {
+        item_free(i);
         drop(h, h->order->path != NULL);
     }
 }
@@ -460,7 +475,7 @@ struct historian *historian_new(const struct config *c, struct err *err)
 
 void historian_free(struct historian *h)
 {
-    struct flow *f;
+    struct item *i;
 
     if (!h)
         return;
@@ -469,9 +484,8 @@ void historian_free(struct historian *h)
         wake(h);
         pthread_join(h->thread, NULL);
     }
-    while (h->ring.slots && (f = ring_pop(&h->ring))) {
-        flow_fini(f);
-        free(f);
+    while (h->ring.slots && (i = ring_pop(&h->ring))) {
+        item_free(i);
         drop(h, 1);
     }
     if (historian_get_lost(h) > h->told)
@@ -490,10 +504,21 @@ bool historian_is_on(const struct historian *h)
     return atomic_load_explicit(&h->on, memory_order_relaxed);
 }
 
-bool historian_take(struct historian *h, struct flow *f)
+bool historian_take(struct historian *h, struct flow *f, struct span json)
 {
-    if (!ring_push(&h->ring, f))
+    size_t len = json.len <= HISTORY_RECORD_MAX ? json.len : 0;
+    struct item *i = malloc(sizeof *i + len);
+
+    if (!i)
         return false;
+    i->flow = f;
+    i->json_len = len;
+    if (len > 0)
+        memcpy(i->json, json.ptr, len);
+    if (!ring_push(&h->ring, i)) {
+        free(i);
+        return false;
+    }
     if (atomic_exchange_explicit(&h->state, AWAKE, memory_order_acq_rel) == ASLEEP)
         wake(h);
     return true;

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/span.h"
 #include "config/config.h"
 #include "flow/flow.h"
 
@@ -23,9 +24,10 @@ void historian_free(struct historian *h);
 /* False: the history is off. */
 bool historian_is_on(const struct historian *h);
 
-/* Takes an ended flow, on the heap.  False: there is no room, the flow stays the caller's.  One
- * thread, always the same. */
-bool historian_take(struct historian *h, struct flow *f);
+/* Takes an ended flow, on the heap.  `json` is what render_json made of it, where that is at hand,
+ * and is copied; empty: it is made later.  False: there is no room, the flow stays the caller's.
+ * One thread, always the same. */
+bool historian_take(struct historian *h, struct flow *f, struct span json);
 /* Counts a flow that was not taken. */
 void historian_lose(struct historian *h);
 

@@ -25,6 +25,7 @@
 #include "base/ring.h"
 #include "proxy/historian.h"
 #include "proxy/sink.h"
+#include "render/render.h"
 
 #define RING_SLOTS 8192         /* flows a worker may be ahead */
 #define GATHER_MS 5             /* between two looks at the rings while flows come */
@@ -130,12 +131,12 @@ static void flush(struct recorder *r)
 }
 
 /* At the end, and only then, a full historian is waited for. */
-static void hand_on(struct recorder *r, struct flow *f)
+static void hand_on(struct recorder *r, struct flow *f, struct span json)
 {
     bool taken = false;
 
     if (historian_is_on(r->historian)) {
-        while (!(taken = historian_take(r->historian, f)) && atomic_load(&r->stopping) &&
+        while (!(taken = historian_take(r->historian, f, json)) && atomic_load(&r->stopping) &&
                keep_waiting(r))
             usleep(1000);
         if (!taken)
@@ -149,12 +150,19 @@ static void hand_on(struct recorder *r, struct flow *f)
 
 static void record(struct recorder *r, struct flow *f)
 {
+    uint32_t before = r->batch.len;
+    struct span line;
+
     totals_add(&r->totals, f);
     if (r->sink->render && !r->sink->render(&r->batch, f))
         atomic_fetch_add_explicit(&r->lost, 1, memory_order_relaxed);
+    line = buf_span(&r->batch);
+    line = (struct span){line.ptr + before, line.len - before};
+    if (r->sink->render != render_json)
+        line.len = 0;
+    hand_on(r, f, line);
     if (r->batch.len >= BATCH_FLUSH)
         flush(r);
-    hand_on(r, f);
 }
 
 /* Writes what the rings hold, a ring's length of each at most, and stops early for another sink;

@@ -5,6 +5,7 @@
 #define NS_IN_US 1000u
 #define NS_IN_MS 1000000u
 #define NS_IN_S 1000000000u
+#define DATED_FROM_NS (366ull * 86400 * NS_IN_S) /* earlier ones are times of day */
 
 /* The text of one second, without its fraction. */
 struct second {
@@ -89,6 +90,21 @@ void date_write_rfc3339(struct pen *p, uint64_t wall_ns)
     pen_char(p, '.');
     pen_digits(p, wall_ns % NS_IN_S / NS_IN_US, 6, '0');
     pen_char(p, 'Z');
+}
+
+void date_write_moment(struct pen *p, uint64_t wall_ns)
+{
+    time_t seconds = (time_t)(wall_ns / NS_IN_S);
+    struct tm tm = {0};
+
+    if (wall_ns >= DATED_FROM_NS) {
+        date_write_rfc3339(p, wall_ns);
+        return;
+    }
+    gmtime_r(&seconds, &tm);
+    write_time(p, &tm);
+    pen_char(p, '.');
+    pen_digits(p, wall_ns % NS_IN_S / NS_IN_US, 6, '0');
 }
 
 void date_write_http(struct pen *p, uint64_t wall_ns)

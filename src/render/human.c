@@ -59,6 +59,26 @@ void human_endpoint(struct pen *p, const struct endpoint *e)
         pen_char(p, '-');
 }
 
+static const struct endpoint *endpoint_of(const struct flow *f, enum side side)
+{
+    return side == SIDE_CLIENT ? &f->client : side == SIDE_PROXY ? &f->proxy : &f->address;
+}
+
+bool human_has_side(const struct flow *f, enum side side)
+{
+    return endpoint_of(f, side)->addr.family || *flow_find_note(f, NOTE_NAME, side);
+}
+
+void human_side(struct pen *p, const struct flow *f, enum side side)
+{
+    const char *name = flow_find_note(f, NOTE_NAME, side);
+
+    if (*name)
+        escape_text(p, span_of(name));
+    else
+        human_endpoint(p, endpoint_of(f, side));
+}
+
 void human_request(struct pen *p, const struct flow *f)
 {
     const char *what = f->url ? f->url : f->target;
@@ -66,6 +86,16 @@ void human_request(struct pen *p, const struct flow *f)
     escape_text(p, f->method ? span_of(f->method) : SPAN_LIT("-"));
     pen_char(p, ' ');
     escape_text(p, what ? span_of(what) : SPAN_LIT("-"));
+}
+
+void human_asked(struct pen *p, const struct flow *f)
+{
+    const char *what = f->url ? f->url : f->target;
+
+    if (f->method)
+        human_request(p, f);
+    else
+        escape_text(p, what ? span_of(what) : SPAN_LIT("no request seen"));
 }
 
 void human_ending(struct pen *p, const struct flow *f)

@@ -27,13 +27,20 @@ static void member_start(struct jsonw *w, uint64_t wall_ns)
     pen_char(w->pen, '"');
 }
 
-static void member_endpoint(struct jsonw *w, const char *name, const struct endpoint *e)
+/* By the name that a text has for it, where there is one. */
+static void member_side(struct jsonw *w, const char *name, const struct flow *f, enum side side)
 {
+    const struct endpoint *e = side == SIDE_CLIENT  ? &f->client
+                               : side == SIDE_PROXY ? &f->proxy
+                                                    : &f->address;
+    const char *note = flow_find_note(f, NOTE_NAME, side);
     char text[ENDPOINT_TEXT_MAX];
     size_t len = e->addr.family ? endpoint_write(e, text) : 0;
 
     jsonw_key(w, name);
-    if (len > 0)
+    if (*note)
+        jsonw_text(w, note);
+    else if (len > 0)
         jsonw_span(w, (struct span){text, len});
     else
         jsonw_null(w);
@@ -61,11 +68,13 @@ static void member_notes(struct jsonw *w, const char *name, const struct flow *f
 
 static void member_who(struct jsonw *w, const struct flow *f)
 {
-    member_endpoint(w, "client", &f->client);
-    member_endpoint(w, "proxy", &f->proxy);
+    member_side(w, "client", f, SIDE_CLIENT);
+    member_side(w, "proxy", f, SIDE_PROXY);
     jsonw_member_text(w, "target", f->target);
-    /* through a parent it is the parent's, and the target's is not known */
-    member_endpoint(w, "target_address", f->parent ? &(struct endpoint){0} : &f->address);
+    if (f->parent) /* its address is the parent's, and the target's is not known */
+        jsonw_member_text(w, "target_address", NULL);
+    else
+        member_side(w, "target_address", f, SIDE_TARGET);
     jsonw_member_text(w, "parent", f->parent);
     jsonw_member_text(w, "method", f->method);
     jsonw_member_text(w, "url", f->url);

@@ -52,24 +52,23 @@ static void write_outside(struct ladder *l, const char *before, const char *text
     escape_text(l->pen, span_of(text));
 }
 
+static void write_side(struct ladder *l, const char *before, enum side side)
+{
+    if (!human_has_side(l->flow, side))
+        return;
+    pen_text(l->pen, before);
+    human_side(l->pen, l->flow, side);
+}
+
 static void write_header(struct ladder *l)
 {
     const struct flow *f = l->flow;
     struct pen *p = l->pen;
 
-    human_request(p, f);
-    if (f->client.addr.family) {
-        pen_text(p, " from ");
-        human_endpoint(p, &f->client);
-    }
-    if (f->proxy.addr.family) {
-        pen_text(p, " through ");
-        human_endpoint(p, &f->proxy);
-    }
-    if (f->address.addr.family) {
-        pen_text(p, " to ");
-        human_endpoint(p, &f->address);
-    }
+    human_asked(p, f);
+    write_side(l, " from ", SIDE_CLIENT);
+    write_side(l, " through ", SIDE_PROXY);
+    write_side(l, " to ", SIDE_TARGET);
     write_outside(l, ", parent ", f->parent);
     write_outside(l, ", user ", f->user);
     write_outside(l, ", rule ", f->rule);
@@ -92,7 +91,7 @@ static void write_time(struct ladder *l, uint64_t ns)
 static void write_moment(struct ladder *l)
 {
     ink(l, INK_FAINT);
-    date_write_rfc3339(l->pen, l->flow->start_ns);
+    date_write_moment(l->pen, l->flow->start_ns);
     pen_text(l->pen, ", ");
     pen_milli(l->pen, l->flow->duration_ns / l->unit_ns, 0);
     pen_text(l->pen, l->unit);

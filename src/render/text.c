@@ -33,7 +33,7 @@ static void write_flow(struct pen *p, const struct flow *f)
 {
     date_write_local(p, f->start_ns);
     pen_char(p, ' ');
-    human_endpoint(p, &f->client);
+    human_side(p, f, SIDE_CLIENT);
     pen_char(p, ' ');
     escape_text(p, f->user ? span_of(f->user) : SPAN_LIT("-"));
     pen_char(p, ' ');

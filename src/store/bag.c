@@ -67,19 +67,29 @@ static uint32_t add(struct bag *b, struct span text, uint32_t hash)
     return b->len++;
 }
 
+static uint32_t find(const struct bag *b, struct span text, uint32_t hash)
+{
+    if (!b->mask)
+        return BAG_NONE;
+    for (uint32_t at = hash & b->mask; b->slots[at]; at = (at + 1) & b->mask) {
+        uint32_t number = b->slots[at] - 1;
+
+        if (b->items[number].hash == hash && span_equal(bag_get(b, number), text))
+            return number;
+    }
+    return BAG_NONE;
+}
+
+uint32_t bag_find(const struct bag *b, struct span text)
+{
+    return find(b, text, (uint32_t)hash_bytes(text.ptr, text.len));
+}
+
 uint32_t bag_put(struct bag *b, struct span text)
 {
-    uint32_t hash = (uint32_t)hash_bytes(text.ptr, text.len);
+    uint32_t hash = (uint32_t)hash_bytes(text.ptr, text.len), number = find(b, text, hash);
 
-    if (b->mask) {
-        for (uint32_t at = hash & b->mask; b->slots[at]; at = (at + 1) & b->mask) {
-            uint32_t number = b->slots[at] - 1;
-
-            if (b->items[number].hash == hash && span_equal(bag_get(b, number), text))
-                return number;
-        }
-    }
-    return add(b, text, hash);
+    return number != BAG_NONE ? number : add(b, text, hash);
 }
 
 struct span bag_get(const struct bag *b, uint32_t number)

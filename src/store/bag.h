@@ -23,6 +23,9 @@ struct bag {
 /* The number of `text`, which is copied when it is new; BAG_NONE when memory is out. */
 uint32_t bag_put(struct bag *b, struct span text);
 
+/* The same of one that is there; BAG_NONE: it is not. */
+uint32_t bag_find(const struct bag *b, struct span text);
+
 /* The string of a number that bag_put returned; valid until the next call that changes the bag. */
 struct span bag_get(const struct bag *b, uint32_t number);
 

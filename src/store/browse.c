@@ -9,6 +9,7 @@
 #include "store/bits.h"
 #include "store/clauses.h"
 #include "store/pack.h"
+#include "store/postings.h"
 #include "store/schema.h"
 
 #define ROW_COLUMNS "seq, id, ended_us, failed, own_answer, verdict, reason, pack, slot, target"
@@ -18,7 +19,7 @@ struct browse {
     struct packer *packer;
     int64_t open_pack; /* the one that the packer has; 0: none */
     struct {
-        sqlite3_stmt *begin, *end, *pack, *row, *down, *up, *blocks, *term, *prefix;
+        sqlite3_stmt *begin, *end, *pack, *row, *down, *up, *blocks, *terms;
     } sql;
 };
 
@@ -37,8 +38,9 @@ static bool prepare(struct browse *b, struct err *err)
         {&b->sql.up, "SELECT " ROW_COLUMNS " FROM flow WHERE seq > ? ORDER BY seq"},
         {&b->sql.blocks, "SELECT first, last, ended_min, ended_max FROM block WHERE first < ? AND"
                          " last > ? ORDER BY first DESC"},
-        {&b->sql.term, "SELECT flows FROM posting WHERE block = ? AND term = ?"},
-        {&b->sql.prefix, "SELECT flows FROM posting WHERE block = ?1 AND term >= ?2 AND term < ?3"},
+        {&b->sql.terms, "SELECT terms FROM posting WHERE block = ?1 AND first < ?3 AND first >="
+                        " coalesce((SELECT max(first) FROM posting WHERE block = ?1 AND"
+                        " first <= ?2), ?2) ORDER BY first"},
     };
 
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
@@ -105,24 +107,26 @@ struct search {
     int code;
 };
 
-/* The record in a flow's row; false: it is not there, which a whole file does not have. */
-static bool open_record(struct browse *b, sqlite3_stmt *row, struct span *json, struct span *terms)
+/* The record in a flow's row.  SQLITE_CORRUPT: it is not there, which a whole file does not have.
+ */
+static int open_record(struct browse *b, sqlite3_stmt *row, struct span *json, struct span *terms)
 {
     int64_t id = sqlite3_column_int64(row, 7);
+    enum pack_state state = PACK_DAMAGED;
 
     if (b->open_pack != id) {
-        bool found;
-
         b->open_pack = 0;
         sqlite3_bind_int64(b->sql.pack, 1, id);
-        found = sqlite3_step(b->sql.pack) == SQLITE_ROW &&
-                packer_open(b->packer, database_column(b->sql.pack, 0));
+        if (sqlite3_step(b->sql.pack) == SQLITE_ROW)
+            state = packer_open(b->packer, database_column(b->sql.pack, 0));
         sqlite3_reset(b->sql.pack);
-        if (!found)
-            return false;
+        if (state != PACK_OPEN)
+            return state == PACK_DAMAGED ? SQLITE_CORRUPT : SQLITE_NOMEM;
         b->open_pack = id;
     }
-    return packer_get(b->packer, (unsigned)sqlite3_column_int(row, 8), json, terms);
+    return packer_get(b->packer, (unsigned)sqlite3_column_int(row, 8), json, terms)
+               ? SQLITE_OK
+               : SQLITE_CORRUPT;
 }
 
 /* What no terms say: the moment, and the target's port. */
@@ -156,10 +160,9 @@ static void take_row(struct search *s, sqlite3_stmt *row, bool sure)
         return;
     if (sqlite3_column_type(row, 6) != SQLITE_NULL)
         r.reason = database_column(row, 6);
-    if (!open_record(s->b, row, &r.json, &terms)) {
-        s->code = SQLITE_CORRUPT;
+    s->code = open_record(s->b, row, &r.json, &terms);
+    if (s->code != SQLITE_OK)
         return;
-    }
     if (sure || clauses_match(&s->clauses, terms))
         s->enough = !s->fn(s->arg, &r);
 }
@@ -178,26 +181,52 @@ static void take_rows(struct search *s, sqlite3_stmt *rows, bool sure)
 
 /* ---- blocks */
 
+/* Where a term stands to what is looked for: before it, it is it, behind it. */
+static int compare_term(const struct clause_term *t, struct span term)
+{
+    int order = memcmp(term.ptr, t->bytes, term.len < t->len ? term.len : t->len);
+
+    if (order != 0)
+        return order;
+    return term.len < t->len ? -1 : term.len > t->len && !t->prefix;
+}
+
+/* Adds the flows of a chunk's terms that are meant; false: what follows is not any more. */
+static bool read_chunk(const struct clause_term *t, struct span chunk, struct bits *flows)
+{
+    struct span term, bytes;
+    size_t at = 0;
+    int order = -1;
+
+    while (order <= 0 && postings_next(chunk, &at, &term, &bytes)) {
+        order = compare_term(t, term);
+        if (order == 0)
+            bits_or_bytes(flows, bytes.ptr, bytes.len);
+    }
+    return order <= 0;
+}
+
 /* Adds the flows of a block that have a term, until it has all that are `wanted`. */
 static void read_term(struct search *s, int64_t block, const struct clause_term *t,
                       const struct bits *wanted, struct bits *flows)
 {
-    sqlite3_stmt *rows = t->prefix ? s->b->sql.prefix : s->b->sql.term;
-    char end[TERM_MAX];
-    int code = SQLITE_DONE;
+    sqlite3_stmt *chunks = s->b->sql.terms;
+    char end[TERM_MAX + 1];
+    int code;
 
+    /* the first bytes behind all that is meant: of a beginning, its last byte plus one (never 0xff,
+     * as no word ends so); of a whole term, itself and a byte more */
     memcpy(end, t->bytes, t->len);
-    end[t->len - 1] = (char)(end[t->len - 1] + 1); /* never 0xff: words end in letters or so */
-    sqlite3_bind_int64(rows, 1, block);
-    database_bind_blob(rows, 2, t->bytes, t->len);
+    end[t->len] = '\0';
     if (t->prefix)
-        database_bind_blob(rows, 3, end, t->len);
-    while (!bits_cover(flows, wanted) && (code = sqlite3_step(rows)) == SQLITE_ROW) {
-        struct span bytes = database_column(rows, 0);
-
-        bits_or_bytes(flows, bytes.ptr, bytes.len);
-    }
-    sqlite3_reset(rows);
+        end[t->len - 1] = (char)(end[t->len - 1] + 1);
+    sqlite3_bind_int64(chunks, 1, block);
+    database_bind_blob(chunks, 2, t->bytes, t->len);
+    database_bind_blob(chunks, 3, end, t->prefix ? t->len : t->len + 1u);
+    while ((code = sqlite3_step(chunks)) == SQLITE_ROW)
+        if (!read_chunk(t, database_column(chunks, 0), flows) || bits_cover(flows, wanted))
+            break;
+    sqlite3_reset(chunks);
     if (code != SQLITE_DONE && code != SQLITE_ROW)
         s->code = code;
 }
@@ -342,7 +371,7 @@ static int search_all_ids(struct search *s, uint64_t prefix, unsigned shift, str
                          " FROM flow WHERE seq > ?1 AND (id >> ?2) & ?3 = ?4 ORDER BY seq DESC",
                          err);
     sqlite3_stmt *blocks =
-        database_prepare(s->b->db, "SELECT first, ids FROM block ORDER BY first DESC", err);
+        database_prepare(s->b->db, "SELECT block, ids FROM ids ORDER BY block DESC", err);
     int code = tail && blocks ? SQLITE_ROW : SQLITE_ERROR;
 
     if (tail) {

@@ -2,15 +2,17 @@
  * oldest flows that are fine first (the tallies have counted them), then the oldest failures, then
  * tallies.  An eighth of the room is for the newest that are fine, or a stream of failures would
  * leave nothing else to be seen.  A call removes some of it, so that no commit takes long. */
+#include "base/buf.h"
 #include "base/clock.h"
 #include "store/history_private.h"
 
 #define BLOCKS_AT_ONCE 8
 #define AGE_LOOK_NS (60 * NS_PER_S)
 #define PAGE 4096u
-#define VACUUM_PAGES 256 /* given back at once */
-#define TALLY_BYTES 64u  /* of a row of tallies, about */
-#define TALLY_PART 5     /* their part of the whole, at most: one fifth */
+#define CHUNKS_MAX (16u << 20) /* bytes of a block's terms */
+#define VACUUM_PAGES 256       /* given back at once */
+#define TALLY_BYTES 64u        /* of a row of tallies, about */
+#define TALLY_PART 5           /* their part of the whole, at most: one fifth */
 #define GAPS_MOST 1000
 #define FINE_PART 8    /* of the room, for the newest flows that are fine */
 #define FLOW_BYTES 320 /* of a flow in the file, about */
@@ -47,10 +49,11 @@ static int remove_block(struct history *h, int64_t first, int64_t last)
         "DELETE FROM flow WHERE seq BETWEEN ?1 AND ?2",
         "DELETE FROM pack WHERE id BETWEEN ?1 AND ?2",
         "DELETE FROM posting WHERE block = ?1",
+        "DELETE FROM ids WHERE block = ?1",
         "DELETE FROM block WHERE first = ?1",
     };
 
-    return run_all(h, all, 4, first, last, 0);
+    return run_all(h, all, 5, first, last, 0);
 }
 
 /* The flows of a block that are left. */
@@ -71,57 +74,56 @@ static int read_left(struct history *h, int64_t first, int64_t last, struct bits
     return code;
 }
 
-/* One term's flows without those that went. */
-static int reduce_posting(sqlite3_stmt *update, sqlite3_stmt *remove, int64_t block,
-                          struct span term, struct bits *flows)
-{
-    unsigned char bytes[BITS_LEN];
-    size_t len = bits_write(flows, bytes);
-    sqlite3_stmt *s = len > 0 ? update : remove;
-
-    sqlite3_bind_int64(s, 1, block);
-    database_bind_blob(s, 2, term.ptr, term.len);
-    if (len > 0)
-        database_bind_blob(s, 3, bytes, len);
-    return database_step_once(s);
-}
-
-static int reduce_rows(sqlite3_stmt *read, sqlite3_stmt *update, sqlite3_stmt *remove,
-                       int64_t block, const struct bits *left)
+/* Reads the chunks of a block into memory, one after the other. */
+static int read_chunks(sqlite3_stmt *read, int64_t block, struct buf *out)
 {
     int code;
 
     sqlite3_bind_int64(read, 1, block);
     while ((code = sqlite3_step(read)) == SQLITE_ROW) {
-        struct span term = database_column(read, 0), flows = database_column(read, 1);
-        struct bits had = {0}, has;
+        struct span chunk = database_column(read, 0);
 
-        bits_or_bytes(&had, flows.ptr, flows.len);
-        has = had;
-        bits_and(&has, left);
-        if (bits_count(&has) == bits_count(&had))
-            continue;
-        code = reduce_posting(update, remove, block, term, &has);
-        if (code != SQLITE_DONE)
-            break;
+        if (!buf_append(out, chunk.ptr, chunk.len))
+            return SQLITE_NOMEM;
     }
     return code;
 }
 
+static int write_left(struct history *h, int64_t block, struct span all, const struct bits *left)
+{
+    struct postings_writer w = {.insert = h->sql.posting, .block = block};
+    struct span term, flows;
+    int code = SQLITE_DONE;
+    size_t at = 0;
+
+    while (code == SQLITE_DONE && postings_next(all, &at, &term, &flows)) {
+        struct bits has = {0};
+
+        bits_or_bytes(&has, flows.ptr, flows.len);
+        bits_and(&has, left);
+        code = postings_put(&w, term, &has);
+    }
+    return code == SQLITE_DONE ? postings_end(&w) : code;
+}
+
+/* Takes the flows that went out of the block's terms. */
 static int reduce_postings(struct history *h, int64_t block, const struct bits *left)
 {
     sqlite3_stmt *read =
-        database_prepare(h->db, "SELECT term, flows FROM posting WHERE block = ?", NULL);
-    sqlite3_stmt *update = database_prepare(
-        h->db, "UPDATE posting SET flows = ?3 WHERE block = ?1 AND term = ?2", NULL);
-    sqlite3_stmt *remove =
-        database_prepare(h->db, "DELETE FROM posting WHERE block = ?1 AND term = ?2", NULL);
-    int code = read && update && remove ? reduce_rows(read, update, remove, block, left)
-                                        : sqlite3_errcode(h->db);
+        database_prepare(h->db, "SELECT terms FROM posting WHERE block = ? ORDER BY first", NULL);
+    struct buf all;
+    int code;
 
+    if (!read)
+        return sqlite3_errcode(h->db);
+    buf_init(&all, CHUNKS_MAX);
+    code = read_chunks(read, block, &all);
     sqlite3_finalize(read);
-    sqlite3_finalize(update);
-    sqlite3_finalize(remove);
+    if (code == SQLITE_DONE)
+        code = run_with(h, "DELETE FROM posting WHERE block = ?1", block, 0, 0);
+    if (code == SQLITE_DONE)
+        code = write_left(h, block, buf_span(&all), left);
+    buf_fini(&all);
     return code;
 }
 

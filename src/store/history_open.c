@@ -45,7 +45,8 @@ static bool prepare(struct history *h, struct err *err)
         {&h->sql.flow, "INSERT INTO flow VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
                        " ?, ?, ?)"},
         {&h->sql.pack, "INSERT INTO pack VALUES (?, ?, ?, ?)"},
-        {&h->sql.block, "INSERT INTO block VALUES (?, ?, ?, ?, ?, ?, ?)"},
+        {&h->sql.block, "INSERT INTO block VALUES (?, ?, ?, ?, ?, ?)"},
+        {&h->sql.ids, "INSERT INTO ids VALUES (?, ?)"},
         {&h->sql.posting, "INSERT INTO posting VALUES (?, ?, ?)"},
         {&h->sql.mark, "REPLACE INTO mark VALUES (?, ?)"},
         {&h->sql.gap, "INSERT INTO gap VALUES (?, ?, ?)"},
@@ -161,29 +162,34 @@ enum fault history_open(const char *path, const struct history_limits *limits, u
     return fault;
 }
 
-/* The record's terms of a flow that stands behind the last block. */
-static bool find_terms(struct history *h, sqlite3_stmt *pack, int64_t id, int64_t *is_open,
-                       unsigned slot, struct span *terms)
+/* The packs of the flows behind the last block, one at a time. */
+struct pack_reader {
+    sqlite3_stmt *read;
+    int64_t is_open; /* the one that the packer has; 0: none */
+};
+
+/* The record's terms of such a flow.  An SQLite code. */
+static int find_terms(struct history *h, struct pack_reader *r, int64_t id, unsigned slot,
+                      struct span *terms)
 {
+    enum pack_state state = PACK_DAMAGED;
     struct span json;
 
-    if (*is_open != id) {
-        bool found;
-
-        *is_open = 0;
-        sqlite3_bind_int64(pack, 1, id);
-        found =
-            sqlite3_step(pack) == SQLITE_ROW && packer_open(h->packer, database_column(pack, 0));
-        sqlite3_reset(pack);
-        if (!found)
-            return false;
-        *is_open = id;
+    if (r->is_open != id) {
+        r->is_open = 0;
+        sqlite3_bind_int64(r->read, 1, id);
+        if (sqlite3_step(r->read) == SQLITE_ROW)
+            state = packer_open(h->packer, database_column(r->read, 0));
+        sqlite3_reset(r->read);
+        if (state != PACK_OPEN)
+            return state == PACK_DAMAGED ? SQLITE_CORRUPT : SQLITE_NOMEM;
+        r->is_open = id;
     }
-    return packer_get(h->packer, slot, &json, terms);
+    return packer_get(h->packer, slot, &json, terms) ? SQLITE_OK : SQLITE_CORRUPT;
 }
 
 /* One row of the flows behind the last block. */
-static int restore_row(struct history *h, sqlite3_stmt *row, sqlite3_stmt *pack, int64_t *is_open,
+static int restore_row(struct history *h, sqlite3_stmt *row, struct pack_reader *packs,
                        int64_t tallied)
 {
     int64_t seq = sqlite3_column_int64(row, 0);
@@ -194,6 +200,7 @@ static int restore_row(struct history *h, sqlite3_stmt *row, sqlite3_stmt *pack,
         .bytes_down = (uint64_t)sqlite3_column_int64(row, 7),
     };
     struct span terms;
+    int code;
 
     for (enum tally_kind kind = 0; kind < TALLY_COUNT; kind++)
         c.names[kind] = database_column(row, 8 + (int)kind);
@@ -201,10 +208,12 @@ static int restore_row(struct history *h, sqlite3_stmt *row, sqlite3_stmt *pack,
         return SQLITE_NOMEM;
     if (seq < h->block.first)
         return SQLITE_DONE;
-    if (seq != h->block.first + h->block.flows ||
-        !find_terms(h, pack, sqlite3_column_int64(row, 4), is_open,
-                    (unsigned)sqlite3_column_int(row, 5), &terms))
+    if (seq != h->block.first + h->block.flows)
         return SQLITE_CORRUPT;
+    code = find_terms(h, packs, sqlite3_column_int64(row, 4), (unsigned)sqlite3_column_int(row, 5),
+                      &terms);
+    if (code != SQLITE_OK)
+        return code;
     return history_write_place(h, (uint64_t)sqlite3_column_int64(row, 1), c.ended_us, c.failed,
                                terms);
 }
@@ -216,20 +225,21 @@ static int restore_rows(struct history *h, int64_t tallied, struct err *err)
         "SELECT seq, id, ended_us, failed, pack, slot, bytes_up, bytes_down, verdict, target,"
         " client, user, rule FROM flow WHERE seq > ? ORDER BY seq",
         err);
-    sqlite3_stmt *pack = database_prepare(h->db, "SELECT bytes FROM pack WHERE id = ?", err);
-    int64_t is_open = 0, indexed = h->block.first - 1;
-    int code = row && pack ? SQLITE_ROW : SQLITE_ERROR;
+    struct pack_reader packs = {
+        .read = database_prepare(h->db, "SELECT bytes FROM pack WHERE id = ?", err)};
+    int64_t indexed = h->block.first - 1;
+    int code = row && packs.read ? SQLITE_ROW : SQLITE_ERROR;
 
     if (code == SQLITE_ROW)
         sqlite3_bind_int64(row, 1, tallied < indexed ? tallied : indexed);
     while (code == SQLITE_ROW && (code = sqlite3_step(row)) == SQLITE_ROW) {
-        int done = restore_row(h, row, pack, &is_open, tallied);
+        int done = restore_row(h, row, &packs, tallied);
 
         if (done != SQLITE_DONE)
             code = done;
     }
     sqlite3_finalize(row);
-    sqlite3_finalize(pack);
+    sqlite3_finalize(packs.read);
     return code;
 }
 

@@ -44,7 +44,7 @@ struct history {
     int log_pages;                /* of the write-ahead log, after the last commit */
     uint64_t tallied_ns, aged_ns; /* wall clock: when it was done last */
     struct {
-        sqlite3_stmt *begin, *commit, *flow, *pack, *block, *posting, *mark, *gap;
+        sqlite3_stmt *begin, *commit, *flow, *pack, *block, *ids, *posting, *mark, *gap;
         struct tally_statements tally;
     } sql;
 };

@@ -49,8 +49,16 @@ static int write_block_row(struct history *h)
     sqlite3_bind_int64(s, 4, b->failures);
     sqlite3_bind_int64(s, 5, b->ended_min);
     sqlite3_bind_int64(s, 6, b->ended_max);
-    database_bind_blob(s, 7, b->ids, b->flows * sizeof b->ids[0]);
     return database_step_once(s);
+}
+
+static int write_ids(struct history *h)
+{
+    struct history_block *b = &h->block;
+
+    sqlite3_bind_int64(h->sql.ids, 1, b->first);
+    database_bind_blob(h->sql.ids, 2, b->ids, b->flows * sizeof b->ids[0]);
+    return database_step_once(h->sql.ids);
 }
 
 int history_write_block(struct history *h)
@@ -66,6 +74,8 @@ int history_write_block(struct history *h)
         code = postings_write(&b->postings, h->sql.posting, b->first);
     if (code == SQLITE_DONE)
         code = write_block_row(h);
+    if (code == SQLITE_DONE)
+        code = write_ids(h);
     if (code == SQLITE_DONE)
         code = history_write_mark(h, "indexed", b->first + b->flows - 1);
     b->first += b->flows;

@@ -179,20 +179,22 @@ struct span packer_close(struct packer *p, const struct pack *k)
     return len == 0 || ZSTD_isError(len) ? (struct span){NULL, 0} : (struct span){p->closed, len};
 }
 
-bool packer_open(struct packer *p, struct span bytes)
+enum pack_state packer_open(struct packer *p, struct span bytes)
 {
     unsigned long long len = ZSTD_getFrameContentSize(bytes.ptr, bytes.len);
     size_t done;
 
     p->opened_len = 0;
-    if (len > PACK_MAX || !make_room(&p->opened, &p->opened_cap, (size_t)len + 1))
-        return false;
+    if (len > PACK_MAX)
+        return PACK_DAMAGED;
+    if (!make_room(&p->opened, &p->opened_cap, (size_t)len + 1))
+        return PACK_NO_MEMORY;
     done = ZSTD_decompress_usingDDict(p->expand, p->opened, (size_t)len, bytes.ptr, bytes.len,
                                       p->dictionary_back);
     if (ZSTD_isError(done) || done != len)
-        return false;
+        return PACK_DAMAGED;
     p->opened_len = done;
-    return true;
+    return PACK_OPEN;
 }
 
 bool packer_get(const struct packer *p, unsigned slot, struct span *json, struct span *terms)

@@ -41,8 +41,8 @@ void pack_fini(struct pack *k);
  * pointer when memory is out. */
 struct span packer_close(struct packer *p, const struct pack *k);
 
-/* Opens what packer_close gave, into the packer: valid until the next call of packer_open.  False:
- * the bytes are no such pack. */
-bool packer_open(struct packer *p, struct span bytes);
+/* Opens what packer_close gave, into the packer: valid until the next call of packer_open. */
+enum pack_state { PACK_OPEN, PACK_DAMAGED, PACK_NO_MEMORY };
+enum pack_state packer_open(struct packer *p, struct span bytes);
 /* Record `slot` of the pack that is open; false: it has not that many. */
 bool packer_get(const struct packer *p, unsigned slot, struct span *json, struct span *terms);

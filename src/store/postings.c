@@ -1,8 +1,7 @@
 #include "store/postings.h"
 
+#include <assert.h>
 #include <stdlib.h>
-
-#include "store/terms.h"
 
 static bool push(struct postings *p, uint32_t term, unsigned flow)
 {
@@ -64,21 +63,65 @@ static int compare_terms(const void *a, const void *b, void *arg)
     return order ? order : (x.len > y.len) - (x.len < y.len);
 }
 
-static int write_term(sqlite3_stmt *insert, int64_t block, struct span term, const uint16_t *flows,
-                      uint32_t n)
+int postings_end(struct postings_writer *w)
 {
-    unsigned char bytes[BITS_LEN];
-    struct bits bits = {0};
-
-    for (uint32_t i = 0; i < n; i++)
-        bits_set(&bits, flows[i]);
-    sqlite3_bind_int64(insert, 1, block);
-    database_bind_blob(insert, 2, term.ptr, term.len);
-    database_bind_blob(insert, 3, bytes, bits_write(&bits, bytes));
-    return database_step_once(insert);
+    if (w->len == 0)
+        return SQLITE_DONE;
+    sqlite3_bind_int64(w->insert, 1, w->block);
+    database_bind_blob(w->insert, 2, w->first, w->first_len);
+    database_bind_blob(w->insert, 3, w->chunk, w->len);
+    w->len = 0;
+    return database_step_once(w->insert);
 }
 
-static int write_all(struct postings *p, sqlite3_stmt *insert, int64_t block, uint32_t *order,
+static void put_bytes(struct postings_writer *w, const void *bytes, size_t len)
+{
+    w->chunk[w->len] = (char)len;
+    memcpy(w->chunk + w->len + 1, bytes, len);
+    w->len += 1 + len;
+}
+
+int postings_put(struct postings_writer *w, struct span term, const struct bits *flows)
+{
+    unsigned char bytes[BITS_LEN];
+    size_t len = bits_write(flows, bytes);
+    int code = SQLITE_DONE;
+
+    assert(term.len <= TERM_MAX);
+    if (len == 0)
+        return code;
+    if (w->len + 2 + term.len + len > sizeof w->chunk)
+        code = postings_end(w);
+    if (w->len == 0) {
+        memcpy(w->first, term.ptr, term.len);
+        w->first_len = term.len;
+    }
+    put_bytes(w, term.ptr, term.len);
+    put_bytes(w, bytes, len);
+    return code;
+}
+
+static bool take_bytes(struct span chunk, size_t *at, struct span *bytes)
+{
+    size_t len;
+
+    if (*at >= chunk.len)
+        return false;
+    len = (unsigned char)chunk.ptr[*at];
+    if (len > chunk.len - *at - 1)
+        return false;
+    *bytes = (struct span){chunk.ptr + *at + 1, len};
+    *at += 1 + len;
+    return true;
+}
+
+bool postings_next(struct span chunk, size_t *at, struct span *term, struct span *flows)
+{
+    return take_bytes(chunk, at, term) && term->len > 0 && term->len <= TERM_MAX &&
+           take_bytes(chunk, at, flows);
+}
+
+static int write_all(struct postings *p, struct postings_writer *w, uint32_t *order,
                      const uint32_t *ends, const uint16_t *flows)
 {
     int code = SQLITE_DONE;
@@ -87,11 +130,14 @@ static int write_all(struct postings *p, sqlite3_stmt *insert, int64_t block, ui
         order[i] = i;
     qsort_r(order, p->terms.len, sizeof *order, compare_terms, &p->terms);
     for (uint32_t i = 0; i < p->terms.len && code == SQLITE_DONE; i++) {
-        uint32_t term = order[i], from = term ? ends[term - 1] : 0;
+        uint32_t term = order[i];
+        struct bits bits = {0};
 
-        code = write_term(insert, block, bag_get(&p->terms, term), flows + from, ends[term] - from);
+        for (uint32_t n = term ? ends[term - 1] : 0; n < ends[term]; n++)
+            bits_set(&bits, flows[n]);
+        code = postings_put(w, bag_get(&p->terms, term), &bits);
     }
-    return code;
+    return code == SQLITE_DONE ? postings_end(w) : code;
 }
 
 int postings_write(struct postings *p, sqlite3_stmt *insert, int64_t block)
@@ -99,7 +145,8 @@ int postings_write(struct postings *p, sqlite3_stmt *insert, int64_t block)
     uint32_t *order = malloc((2 * p->terms.len + 1) * sizeof *order);
     uint32_t *ends = order ? order + p->terms.len : NULL;
     uint16_t *flows = ends ? sort_flows(p, ends) : NULL;
-    int code = flows ? write_all(p, insert, block, order, ends, flows) : SQLITE_NOMEM;
+    struct postings_writer w = {.insert = insert, .block = block};
+    int code = flows ? write_all(p, &w, order, ends, flows) : SQLITE_NOMEM;
 
     free(order);
     free(flows);

@@ -2,8 +2,9 @@
  *
  *   flow     one row a flow: columns for whoever asks by SQL; its record is slot `slot` of a pack
  *   pack     records of some flows, compressed (pack.h); numbered by the first of them
- *   block    1024 flows in the order in which they ended: how many are left, when, and their ids
- *   posting  which flows of a block have a term (terms.h, bits.h)
+ *   block    1024 flows in the order in which they ended: how many are left, and when they ended
+ *   ids      the ids of a block's flows, eight bytes each, in their order
+ *   posting  which flows of a block have a term (terms.h), chunks of many terms (postings.h)
  *   tally    flows and bytes a minute, by verdict, target, client, user and rule
  *   gap      flows that were lost, when and why
  *   mark     numbers of the file: what is in blocks and tallies already; the dictionary of packs

@@ -83,9 +83,9 @@ bool tally_prepare(struct tally_statements *s, sqlite3 *db, struct err *err)
         " bytes_down = bytes_down + ?7 WHERE kind = ?1 AND minute = ?2 AND name = ?3",
         err);
     s->insert = database_prepare(db, "INSERT INTO tally VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)", err);
-    s->count = database_prepare(
-        db, "SELECT count(*) FROM tally WHERE kind = ?1 AND minute = ?2 AND name <> ''", err);
-    return s->update && s->insert && s->count;
+    s->names = database_prepare(
+        db, "SELECT name FROM tally WHERE kind = ?1 AND minute = ?2 AND name <> ''", err);
+    return s->update && s->insert && s->names;
 }
 
 static int run(sqlite3_stmt *s, const struct key *k, const struct tally_sum *sum)
@@ -100,45 +100,109 @@ static int run(sqlite3_stmt *s, const struct key *k, const struct tally_sum *sum
     return database_step_once(s);
 }
 
-/* How many names of its kind the minute has already. */
-static unsigned *names_of(struct tallies *t, const struct tally_statements *s, const struct key *k)
+static int add_row(struct tallies *t, const struct tally_statements *s, const struct key *k,
+                   const struct tally_sum *sum)
 {
-    if (t->minute != k->minute) {
-        t->minute = k->minute;
-        memset(t->known, 0, sizeof t->known);
+    t->rows++;
+    return run(s->insert, k, sum);
+}
+
+/* The name with its kind in front, as it stands in `names`. */
+static struct span write_name(const struct key *k, char out[1 + NAME_MAX_LEN])
+{
+    out[0] = (char)k->kind;
+    memcpy(out + 1, k->name.ptr, k->name.len);
+    return (struct span){out, 1 + k->name.len};
+}
+
+/* Whether the minute has the name already; it has from now on, unless it is full. */
+enum known { KNOWN, NEW, ONE_TOO_MANY, NO_MEMORY };
+
+static enum known look_for_name(struct tallies *t, const struct key *k)
+{
+    char text[1 + NAME_MAX_LEN];
+    struct span name = write_name(k, text);
+    uint32_t before = t->names.len;
+
+    if (t->names_len[k->kind] >= TALLY_NAMES)
+        return bag_find(&t->names, name) != BAG_NONE ? KNOWN : ONE_TOO_MANY;
+    if (bag_put(&t->names, name) == BAG_NONE)
+        return NO_MEMORY;
+    if (t->names.len == before)
+        return KNOWN;
+    t->names_len[k->kind]++;
+    return NEW;
+}
+
+/* What came without a name, of the minute that was written. */
+static int write_others(struct tallies *t, const struct tally_statements *s)
+{
+    int code = SQLITE_DONE;
+
+    for (enum tally_kind kind = 0; kind < TALLY_COUNT && code == SQLITE_DONE; kind++) {
+        struct key k = {.minute = t->minute, .kind = kind, .name = SPAN_LIT("")};
+
+        if (t->others[kind].flows == 0)
+            continue;
+        code = run(s->update, &k, &t->others[kind]);
+        if (code == SQLITE_DONE && sqlite3_changes(sqlite3_db_handle(s->update)) == 0)
+            code = add_row(t, s, &k, &t->others[kind]);
+        t->others[kind] = (struct tally_sum){0};
     }
-    if (!t->known[k->kind]) {
-        database_bind_text(s->count, 1, span_of(tally_kind_name(k->kind)));
-        sqlite3_bind_int64(s->count, 2, k->minute);
-        t->names[k->kind] =
-            sqlite3_step(s->count) == SQLITE_ROW ? (unsigned)sqlite3_column_int(s->count, 0) : 0;
-        sqlite3_reset(s->count);
-        t->known[k->kind] = true;
+    return code;
+}
+
+/* Turns to another minute: learns the names that it has. */
+static int turn_to(struct tallies *t, const struct tally_statements *s, int64_t minute)
+{
+    int code = write_others(t, s);
+
+    bag_clear(&t->names);
+    memset(t->names_len, 0, sizeof t->names_len);
+    t->minute = minute;
+    for (enum tally_kind kind = 0; kind < TALLY_COUNT && code == SQLITE_DONE; kind++) {
+        database_bind_text(s->names, 1, span_of(tally_kind_name(kind)));
+        sqlite3_bind_int64(s->names, 2, minute);
+        while ((code = sqlite3_step(s->names)) == SQLITE_ROW) {
+            struct key k = {minute, kind, database_column(s->names, 0)};
+
+            if (k.name.len <= NAME_MAX_LEN && look_for_name(t, &k) == NO_MEMORY) {
+                code = SQLITE_NOMEM;
+                break;
+            }
+        }
+        sqlite3_reset(s->names);
     }
-    return &t->names[k->kind];
+    return code;
 }
 
 static int write_key(struct tallies *t, const struct tally_statements *s, uint32_t number)
 {
     const struct tally_sum *sum = &t->sums[number];
     struct key k = read_key(t, number);
-    sqlite3 *db = sqlite3_db_handle(s->update);
-    int code = run(s->update, &k, sum);
-    unsigned *names;
+    struct tally_sum *others = &t->others[k.kind];
+    int code = k.minute == t->minute ? SQLITE_DONE : turn_to(t, s, k.minute);
 
-    if (code != SQLITE_DONE || sqlite3_changes(db) > 0)
+    if (code != SQLITE_DONE)
         return code;
-    names = names_of(t, s, &k);
-    if (*names >= TALLY_NAMES) {
-        k.name = SPAN_LIT("");
+    switch (look_for_name(t, &k)) {
+    case KNOWN:
         code = run(s->update, &k, sum);
-        if (code != SQLITE_DONE || sqlite3_changes(db) > 0)
-            return code;
-    } else {
-        ++*names;
+        if (code == SQLITE_DONE && sqlite3_changes(sqlite3_db_handle(s->update)) == 0)
+            code = add_row(t, s, &k, sum); /* it was removed meanwhile */
+        return code;
+    case NEW:
+        return add_row(t, s, &k, sum);
+    case ONE_TOO_MANY:
+        others->flows += sum->flows;
+        others->failures += sum->failures;
+        others->bytes_up += sum->bytes_up;
+        others->bytes_down += sum->bytes_down;
+        return SQLITE_DONE;
+    case NO_MEMORY:
+        break;
     }
-    t->rows++;
-    return run(s->insert, &k, sum);
+    return SQLITE_NOMEM;
 }
 
 /* Minute by minute, the busiest first. */
@@ -168,6 +232,8 @@ int tally_write(struct tallies *t, const struct tally_statements *s)
         qsort_r(order, t->keys.len, sizeof *order, compare_keys, t);
     for (uint32_t i = 0; code == SQLITE_DONE && i < t->keys.len; i++)
         code = write_key(t, s, order[i]);
+    if (code == SQLITE_DONE)
+        code = write_others(t, s);
     free(order);
     bag_clear(&t->keys);
     return code;
@@ -176,6 +242,7 @@ int tally_write(struct tallies *t, const struct tally_statements *s)
 void tally_fini(struct tallies *t)
 {
     bag_fini(&t->keys);
+    bag_fini(&t->names);
     free(t->sums);
     *t = (struct tallies){0};
 }

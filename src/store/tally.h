@@ -24,17 +24,21 @@ struct tally_row {
     uint64_t flows, failures, bytes_up, bytes_down;
 };
 
+struct tally_sum {
+    uint64_t flows, failures, bytes_up, bytes_down;
+};
+
 struct tallies {
-    struct bag keys; /* minute, kind, name */
-    struct tally_sum {
-        uint64_t flows, failures, bytes_up, bytes_down;
-    } * sums; /* one a key */
+    struct bag keys;        /* minute, kind, name */
+    struct tally_sum *sums; /* one a key */
     uint32_t cap;
     uint64_t rows; /* of the database, as far as this thread knows: for retention */
-    /* how many names the minute that was written last has, a kind each */
+    /* the minute that is being written: the names that it has in the database, a kind in front of
+     * each, and what comes without a name */
     int64_t minute;
-    unsigned names[TALLY_COUNT];
-    bool known[TALLY_COUNT];
+    struct bag names;
+    unsigned names_len[TALLY_COUNT];
+    struct tally_sum others[TALLY_COUNT];
 };
 
 /* Adds one flow's row (`name` empty: the flow has none of this kind, nothing happens); false when
@@ -48,7 +52,7 @@ static inline bool tally_is_empty(const struct tallies *t)
 
 /* Statements of a connection. */
 struct tally_statements {
-    sqlite3_stmt *update, *insert, *count;
+    sqlite3_stmt *update, *insert, *names;
 };
 bool tally_prepare(struct tally_statements *s, sqlite3 *db, struct err *err);
 

@@ -58,7 +58,7 @@ struct packet {
     /* TCP */
     uint8_t flags; /* PACKET_FIN … */
     uint32_t seq, ack;
-    uint16_t window;      /* not scaled */
+    uint16_t window;      /* not scaled; 65535 where it is not in the capture */
     uint32_t payload_len; /* bytes on the wire */
     struct span payload;  /* as many of them as were captured; borrows from the bytes */
     bool options_cut;     /* the options are not (all) in the capture */
@@ -90,8 +90,10 @@ struct packet {
 bool packet_knows_link(uint32_t linktype);
 
 /* Takes a packet apart.  `wire_len` is its length on the wire, `bytes` what was captured (never
- * more).  Sets all of *out but the fields that the reader says.  VLAN and QinQ tags, IPv6 extension
- * headers and IPv4 options are stepped over; of a "cooked" packet the direction is not looked at.
+ * more).  Where IP says more than `wire_len`, IP is believed: then the capture was cut and does not
+ * say so.  A link type that is not known makes PACKET_BAD.  Sets all of *out but the fields that
+ * the reader says.  VLAN and QinQ tags, IPv6 extension headers and IPv4 options are stepped over;
+ * of a "cooked" packet the direction is not looked at.
  */
 void packet_parse(uint32_t linktype, struct span bytes, uint32_t wire_len, struct packet *out);
 

@@ -80,6 +80,19 @@ void tlsrec_follow(struct tlsrec *t, struct span bytes)
     }
 }
 
+void tlsrec_skip(struct tlsrec *t, uint64_t n)
+{
+    if (n == 0 || t->lost)
+        return;
+    if (n > t->left) {
+        t->lost = 1;
+        return;
+    }
+    t->left = (uint16_t)(t->left - n);
+    if (t->left == 0)
+        end_record(t);
+}
+
 bool tlsrec_is_boundary(const struct tlsrec *t)
 {
     return !t->lost && t->have == 0 && t->left == 0;

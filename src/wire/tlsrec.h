@@ -30,6 +30,10 @@ struct tlsrec {
  * a record of type 23: neither is read. */
 void tlsrec_follow(struct tlsrec *t, struct span bytes);
 
+/* Tells that `n` bytes passed unseen: part of a record's payload is counted as if it had been
+ * there, beyond it no more is followed. */
+void tlsrec_skip(struct tlsrec *t, uint64_t n);
+
 /* True at a record's end (and before the first); false once it is lost. */
 bool tlsrec_is_boundary(const struct tlsrec *t);
 

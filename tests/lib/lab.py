@@ -121,7 +121,8 @@ class Cell:
 
 
 class Capture:
-    """A tcpdump on one interface; its packets are in the file `path` once the context is left."""
+    """A tcpdump on one interface, or on all of a host ("any"); its packets are in the file `path` once the context
+    is left."""
 
     # A frame of a type for experiments (IEEE 802) goes out last: when it is in the file, all before it are.
     LAST = b"viaduct-lab-last"
@@ -132,7 +133,8 @@ class Capture:
         os.close(handle)
         self.host, self.interface = host, interface
         everything = f"({expression}) or ether proto {self.LAST_TYPE}"
-        options = ["-n", "-U", "--immediate-mode", "-Z", "root", "-w", self.path]
+        # each packet takes as much of the buffer (KiB) as one may be long: small ones, or some are lost
+        options = ["-n", "-U", "--immediate-mode", "-s", "2000", "-B", "16384", "-Z", "root", "-w", self.path]
         self.process = host.popen(
             ["tcpdump", "-i", interface, *options, everything], stderr=subprocess.PIPE, text=True
         )
@@ -144,8 +146,9 @@ class Capture:
     def stop(self):
         if self.process.returncode is not None:
             return
+        interface = next(iter(self.host.links)) if self.interface == "any" else self.interface
         with self.host.entered(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
-            sock.bind((self.interface, 0))
+            sock.bind((interface, 0))
             sock.send(bytes(12) + struct.pack("!H", self.LAST_TYPE) + self.LAST.ljust(46, b"."))
         wait_until(self.has_last, "tcpdump to write")
         self.process.send_signal(signal.SIGINT)
@@ -307,7 +310,7 @@ class Host:
             return run(*arguments, preexec_fn=self.lab.cell.mount_proc, **more)
 
     def capture(self, neighbour=None, expression="tcp"):
-        """A running tcpdump on the interface towards `neighbour` (the first one)."""
+        """A running tcpdump on the interface towards `neighbour` (the first one; "any": on all)."""
         found = Capture(self, neighbour or next(iter(self.links)), expression)
         self.lab.captures.append(found)
         return found

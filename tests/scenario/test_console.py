@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -241,6 +242,33 @@ def test_metrics_count_what_ended(proxy):
         assert name.startswith("viaduct_") and (kind != "counter" or name.endswith("_total"))
 
 
+def test_a_console_by_tls_answers_to_its_names(certs):
+    tls = f"tls-certificate {certs.cert}; tls-key {certs.key};"
+    with Proxy(console=f"console {{ listen 127.0.0.1:0; {tls} hosts target.test; }}") as proxy:
+
+        def ask(host):
+            raw = socket.create_connection(("127.0.0.1", proxy.console_port), timeout=10)
+            connection = http.client.HTTPConnection(host, proxy.console_port)
+            connection.sock = certs.client().wrap_socket(raw, server_hostname="target.test")
+            connection.request("GET", "/api/v1/session")
+            response = connection.getresponse()
+            response.read()
+            connection.close()
+            return response.status
+
+        assert ask("target.test") == 200
+        assert ask("localhost") == 421  # `hosts` takes the place of the default
+        assert "console on https://127.0.0.1:" in proxy.stderr()
+
+
+def test_a_bearer_token(proxy):
+    console = Console(proxy).set_up(proxy)
+    token = console.ask("POST", "/api/v1/metrics-token", {"name": "prometheus"}).json["token"]
+    assert re.fullmatch("[0-9a-f]{64}", token)
+    assert console.ask("POST", "/api/v1/metrics-token", {"name": "a b"}).status == 400
+    assert token not in (proxy.folder / "admins.conf").read_text() and "token" in (proxy.folder / "admins.conf").read_text()
+
+
 def test_counts_do_not_need_the_log():
     with Proxy(console=BLOCK, log="access off;") as proxy, HttpTarget() as target:
         get(proxy, target.url())
@@ -383,7 +411,7 @@ def test_jobs_are_few_and_end_with_their_reader(proxy):
         path = f"/api/v1/jobs/{jobs[0].json['job']}/events"
         connection.request("GET", path, headers={"Cookie": console.cookie})
         response = connection.getresponse()
-        assert response.readline() == b"event: flow\n"
+        wait_until(lambda: response.readline() == b"event: flow\n")  # a quiet second has a comment
         assert console.get(path).status == 404  # it has a reader
         response.close()
         connection.close()
@@ -433,7 +461,7 @@ def test_the_history_is_listed_filtered_and_summed():
 
         page = wait_until(lambda: len((p := ask())["flows"]) == 4 and p)
         assert {f["id"] for f in page["flows"]} == {f["id"] for f in flows} and page["next"] is None
-        assert page["flows"][0]["verdict"] == "upstream-unresolved"  # the newest first
+        failed = next(f for f in page["flows"] if f["verdict"] == "upstream-unresolved")
         assert len(ask("?failed=1")["flows"]) == 1
         assert len(ask("?verdict=ok,stalled")["flows"]) == 3
         assert len(ask("?target=nowhere.test")["flows"]) == 1
@@ -442,8 +470,8 @@ def test_the_history_is_listed_filtered_and_summed():
         first = ask("?limit=3")
         assert len(first["flows"]) == 3 and first["next"]
         assert len(ask(f"?limit=3&before={first['next']}")["flows"]) == 1
-        one = console.get(f"/api/v1/flows/{page['flows'][0]['id']}", fields={"Accept-Language": "ja"}).json
-        assert one["flow"] == page["flows"][0] and "upstream-unresolved in answer" in one["ladder"]
+        one = console.get(f"/api/v1/flows/{failed['id']}", fields={"Accept-Language": "ja"}).json
+        assert one["flow"] == failed and "upstream-unresolved in answer" in one["ladder"]
         assert any(ord(c) > 0x3000 for c in one["advice"])
         assert console.get("/api/v1/flows/0123456789abcdef").status == 404
 
@@ -463,3 +491,11 @@ def test_without_history_it_says_so():
     with Proxy(console=BLOCK, log="history off;") as proxy:
         answer = Console(proxy).set_up(proxy).get("/api/v1/flows")
         assert answer.status == 409 and answer.json["error"] == "no-history"
+
+
+def test_the_dashboard_asks_for_metrics_that_there_are(proxy):
+    dashboard = (pathlib.Path(__file__).parents[2] / "contrib/grafana.json").read_text()
+    text = Console(proxy).get("/metrics").text
+    known = {name for name, _ in re.findall(r"^# TYPE (\S+) (\S+)", text, re.M)}
+    for name in set(re.findall(r"viaduct_\w+", dashboard)):
+        assert re.sub("_bucket$", "", name) in known, name

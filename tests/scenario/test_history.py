@@ -130,20 +130,26 @@ def test_a_stop_writes_everything(web):
 
 
 def test_a_reload_changes_the_file_and_turns_it_off(web):
+    def reload(proxy, log):
+        proxy.stderr_path.write_text("")
+        proxy.configure(log=log)
+        proxy.signal(signal.SIGHUP)
+        wait_until(lambda: "reloaded" in proxy.stderr())
+
     with Proxy(log=HISTORY) as proxy:
         get(proxy, web.url("/one"))
         recorded(proxy, 1)
-        for log, path in (("history other.db { keep 1d; max-size 10m; }", "/two"), ("history off;", "/three")):
-            proxy.configure(log=log)
-            proxy.signal(signal.SIGHUP)
-            wait_until(lambda: proxy.stderr().count("reloaded") > 0)
-            get(proxy, web.url(path))
-            proxy.stderr_path.write_text("")
-        proxy.flows(3)
-        proxy.configure(log="history other.db;")
+        reload(proxy, "history other.db { keep 1d; max-size 10m; }")
+        wait_until((proxy.folder / "other.db").exists)
+        get(proxy, web.url("/two"))
         assert [flow["url"] for flow in recorded(proxy, 1)] == [web.url("/two")]
-        proxy.configure(log=HISTORY)
-        assert [flow["url"] for flow in recorded(proxy, 1)] == [web.url("/one")]
+        reload(proxy, "history off;")
+        get(proxy, web.url("/three"))
+        proxy.flows(3)
+        proxy.stop()
+        for log, path in ((HISTORY, "/one"), ("history other.db;", "/two")):
+            proxy.configure(log=log)
+            assert [flow["url"] for flow in flows(proxy)] == [web.url(path)]
 
 
 # --- what survives

@@ -108,6 +108,18 @@ static void the_longest_text_fits(void **state)
     assert_string_equal(out, "");
 }
 
+static void names_are_written_by_number(void **state)
+{
+    struct endpoint e = {.addr = {.bytes = {0, 0, 1, 3}, .family = ADDR_NAMED}, .port = 8080};
+    char out[ENDPOINT_TEXT_MAX];
+
+    (void)state;
+    assert_int_equal(addr_write(&e.addr, out), 8);
+    assert_string_equal(out, "name-259");
+    assert_int_equal(endpoint_write(&e, out), 13);
+    assert_string_equal(out, "name-259:8080");
+}
+
 static void the_kernels_form_and_back(void **state)
 {
     static const char *const texts[] = {"192.0.2.1:80", "[2001:db8::1]:443"};
@@ -148,8 +160,11 @@ static void dual_stack_clients_are_ipv4(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(addresses_go_in_and_out),     cmocka_unit_test(endpoints_go_in_and_out),
-        cmocka_unit_test(the_longest_text_fits),       cmocka_unit_test(the_kernels_form_and_back),
+        cmocka_unit_test(addresses_go_in_and_out),
+        cmocka_unit_test(endpoints_go_in_and_out),
+        cmocka_unit_test(the_longest_text_fits),
+        cmocka_unit_test(the_kernels_form_and_back),
+        cmocka_unit_test(names_are_written_by_number),
         cmocka_unit_test(dual_stack_clients_are_ipv4),
     };
 

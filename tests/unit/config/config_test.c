@@ -239,6 +239,20 @@ static void defaults_are_the_documented_ones(void **state)
     config_report_fini(&report);
 }
 
+static void the_history_may_be_off(void **state)
+{
+    struct config_report report;
+    struct config *c = load("log { history off; }", &report);
+
+    assert_non_null(c);
+    assert_null(c->history);
+    config_unref(c);
+    c = load("log { history ./off { max-size 5m; } }", &report);
+    assert_string_equal(c->history, "/nowhere/./off");
+    assert_int_equal(c->history_max, 5 << 20);
+    config_unref(c);
+}
+
 static void values_arrive(void **state)
 {
     struct config_report report;
@@ -488,6 +502,7 @@ int main(void)
         cmocka_unit_test(errors_of_terms_have_a_place),
         cmocka_unit_test(warnings_do_not_fail),
         cmocka_unit_test(defaults_are_the_documented_ones),
+        cmocka_unit_test(the_history_may_be_off),
         cmocka_unit_test(values_arrive),
         cmocka_unit_test(log_places),
         cmocka_unit_test(the_state_folder_is_root_s_the_service_s_or_the_user_s),

@@ -54,7 +54,8 @@ static const char *const files[] = {
     "authentication { realm \"a;b\"; algorithms md5; } console off; mtu-healing off; via off;",
     "limits { lifetime 5m; max-upload 3k; } log { access \"#x\" text; history h { keep 1d; } }\n"
     "resolver { servers 192.0.2.1 [2001:db8::1]:54; }",
-    "console { listen 0.0.0.0:3180; tls-certificate c; tls-key k; hosts a b; }",
+    "console { listen 0.0.0.0:3180; tls-certificate c; tls-key k; hosts a b; } log { history off; "
+    "}",
 };
 
 static void what_is_shown_loads_to_the_same(void **state)

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -194,6 +195,41 @@ static void notes_are_cut(void **state)
     flow_fini(&f);
 }
 
+static void passwords_in_urls_are_hidden(void **state)
+{
+    static const struct {
+        const char *text, *want;
+    } cases[] = {
+        {"302 https://u:secret@h.example:8443/a:b@c", "302 https://u:*@h.example:8443/a:b@c"},
+        {"\"http://u:s@e:cret@h\" and ftp://v:secret@h", "\"http://u:*@h\" and ftp://v:*@h"},
+        {"https://u@h/ and https://h:443/", "https://u@h/ and https://h:443/"},
+        {"http://[2001:db8::1]:80/", "http://[2001:db8::1]:80/"},
+        {"http://h:80", "http://h:80"},
+        {"http://[2001:db8::1]", "http://[2001:db8::1]"},
+        {"://", "://"},
+    };
+    char longer[2048], want[1024];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct flow f = {0};
+
+        flow_note(&f, NOTE_REDIRECT, 0, "%s", cases[i].text);
+        assert_string_equal(flow_find_note(&f, NOTE_REDIRECT, 0), cases[i].want);
+        flow_fini(&f);
+    }
+    for (unsigned n = 490; n < 515; n++) { /* the cut comes before, within and behind it */
+        struct flow f = {0};
+
+        snprintf(longer, sizeof longer, "%0*d http://u:secret@h/%0600d", (int)n, 0, 0);
+        snprintf(want, sizeof want, "%0*d http://u:*@h/", (int)n, 0);
+        flow_note(&f, NOTE_EVIDENCE, 0, "%s", longer);
+        assert_null(strstr(flow_find_note(&f, NOTE_EVIDENCE, 0), "s"));
+        assert_memory_equal(flow_find_note(&f, NOTE_EVIDENCE, 0), want, n < 512 ? n : 512);
+        flow_fini(&f);
+    }
+}
+
 static void notes_have_a_ceiling(void **state)
 {
     struct flow f;
@@ -317,9 +353,51 @@ static void names_are_the_published_ones(void **state)
     assert_string_equal(flow_source_name(SOURCE_EXPLAIN), "explain");
 }
 
+/* A phase that is over before the next one begins: the time between is nobody's. */
+static void a_phase_may_be_left_before_the_next(void **state)
+{
+    struct flow f = {0};
+
+    (void)state;
+    flow_begin(&f, SOURCE_EXPLAIN, 1, 1000, 0);
+    flow_phase(&f, PHASE_CONNECT, 1000);
+    flow_leave(&f, OUTCOME_OK, 1200);
+    flow_phase(&f, PHASE_REQUEST, 5000);
+    flow_leave(&f, OUTCOME_FAILED, 6000);
+    flow_end(&f, VERDICT_STALLED, SIDE_PROXY, CERTAINTY_SEEN, 9000);
+    assert_int_equal(f.phases[PHASE_CONNECT].duration_ns, 200);
+    assert_int_equal(f.outcomes[PHASE_CONNECT], OUTCOME_OK);
+    assert_int_equal(f.phases[PHASE_REQUEST].start_ns, 4000);
+    assert_int_equal(f.phases[PHASE_REQUEST].duration_ns, 1000);
+    assert_int_equal(f.outcomes[PHASE_REQUEST], OUTCOME_FAILED);
+    assert_int_equal(f.ended_in, PHASE_REQUEST);
+    assert_int_equal(f.duration_ns, 8000);
+    flow_fini(&f);
+}
+
+static void notes_made_apart_are_added(void **state)
+{
+    struct flow a = {0}, b = {0};
+    uint32_t at = 0;
+
+    (void)state;
+    flow_evidence(&a, "first");
+    flow_warn(&a, WARNING_REDIRECT, "elsewhere");
+    flow_evidence(&b, "before");
+    flow_add_notes(&b, &a.notes);
+    flow_add_notes(&b, &(struct notes){0});
+    assert_string_equal(flow_next_note(&b, NOTE_EVIDENCE, NULL, &at), "before");
+    assert_string_equal(flow_next_note(&b, NOTE_EVIDENCE, NULL, &at), "first");
+    assert_string_equal(flow_find_note(&b, NOTE_WARNING, WARNING_REDIRECT), "elsewhere");
+    flow_fini(&a);
+    flow_fini(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_phase_may_be_left_before_the_next),
+        cmocka_unit_test(notes_made_apart_are_added),
         cmocka_unit_test(begins_open),
         cmocka_unit_test(phases_follow_each_other),
         cmocka_unit_test(success_leaves_the_last_phase_ok),
@@ -328,6 +406,7 @@ int main(void)
         cmocka_unit_test(steps_tell_not_made_from_no_time),
         cmocka_unit_test(notes_come_back_in_order),
         cmocka_unit_test(notes_are_cut),
+        cmocka_unit_test(passwords_in_urls_are_hidden),
         cmocka_unit_test(notes_have_a_ceiling),
         cmocka_unit_test(without_memory_a_note_is_left_out),
         cmocka_unit_test(texts_are_copies),

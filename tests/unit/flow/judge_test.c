@@ -402,6 +402,121 @@ static void black_holes(void **state)
     run_cases(cases, ARRAY_LEN(cases));
 }
 
+/* What is seen of packets, and not by a socket: sizes are known, and ICMP is read. */
+#define SEEN_OUT .sized = true, .mss = 1460, .unacked = 1822, .repeats = 3
+#define SEEN_IN .sized = true, .out_of_order = 1, .quiet_ns = 3 * NS_PER_S, .behind = 362
+
+static void black_holes_in_packets(void **state)
+{
+    static const struct ending hole = {VERDICT_MTU_BLACKHOLE, SIDE_NETWORK, INFERRED};
+    const struct judge_case cases[] = {
+        {"many bytes passed, in small segments",
+         {FIN(CLIENT), BYTES, .path_target = {SEEN_OUT, .acked = 90000, .largest_acked = 1100}},
+         hole,
+         "1822 bytes for the target unacknowledged, the first 1460 of them sent 4 times"},
+        {"one of that size passed",
+         {FIN(CLIENT), BYTES, .path_target = {SEEN_OUT, .acked = 3000, .largest_acked = 1460}},
+         {VERDICT_OK, SIDE_CLIENT, SEEN},
+         NULL},
+        {"the capture ends in it",
+         {.end = STREAM_END_CAPTURE,
+          BYTES,
+          .path_target = {SEEN_OUT, .acked = 80, .largest_acked = 79}},
+         hole,
+         NULL},
+        {"the other end is a proxy",
+         {FIN(CLIENT), BYTES, .far = SIDE_PROXY,
+          .path_target = {SEEN_OUT, .acked = 80, .largest_acked = 79}},
+         hole,
+         "for the proxy"},
+        {"a hole in what came",
+         {FIN(CLIENT), BYTES,
+          .path_target = {SEEN_IN, .received = 40, .hole = 1460, .largest_received = 39}},
+         hole,
+         "362 bytes from the target arrived behind a hole of 1460 that nothing filled for 3.0 s"},
+        {"a hole too small",
+         {FIN(CLIENT), BYTES, .path_target = {SEEN_IN, .received = 40, .hole = 1199}},
+         {VERDICT_OK, SIDE_CLIENT, SEEN},
+         NULL},
+        {"a full-size segment came before the hole",
+         {FIN(CLIENT), BYTES, .path_target = {SEEN_IN, .hole = 1460, .largest_received = 1460}},
+         {VERDICT_OK, SIDE_CLIENT, SEEN},
+         NULL},
+        {"ICMP said so",
+         {FIN(CLIENT), BYTES,
+          .path_target = {.sized = true,
+                          .mss = 1460,
+                          .unacked = 1460,
+                          .repeats = 1,
+                          .told = true,
+                          .told_mtu = 1400}},
+         {VERDICT_MTU_BLACKHOLE, SIDE_NETWORK, SEEN},
+         "must not be larger than 1400 bytes, and a segment of 1460 went on being sent"},
+        {"ICMP said so without a size",
+         {FIN(CLIENT), BYTES,
+          .path_client = {.sized = true, .mss = 1460, .unacked = 1460, .repeats = 1, .told = true}},
+         {VERDICT_MTU_BLACKHOLE, SIDE_NETWORK, SEEN},
+         "packets for the client are too large"},
+        {"ICMP said so, and smaller ones are on their way",
+         {FIN(CLIENT), BYTES,
+          .path_target = {.sized = true,
+                          .mss = 1360,
+                          .unacked = 1360,
+                          .repeats = 1,
+                          .told = true,
+                          .told_mtu = 1400}},
+         {VERDICT_OK, SIDE_CLIENT, SEEN},
+         NULL},
+        {"ICMP said so, and all was taken later",
+         {FIN(CLIENT), BYTES, .path_target = {.sized = true, .told = true, .told_mtu = 1400}},
+         {VERDICT_OK, SIDE_CLIENT, SEEN},
+         NULL},
+    };
+
+    (void)state;
+    run_cases(cases, ARRAY_LEN(cases));
+}
+
+/* A long silence tells, whoever made an end of it later. */
+static void quiet(void **state)
+{
+    static const struct judge_case cases[] = {
+        {"nothing owed", {.end = STREAM_END_QUIET, BYTES}, {VERDICT_OPEN, SIDE_NOBODY, SEEN}, NULL},
+        {"a request without reply",
+         {.end = STREAM_END_QUIET, BYTES, .last_was_up = true, .far = SIDE_PROXY},
+         {VERDICT_STALLED, SIDE_PROXY, INFERRED},
+         "had no reply"},
+        {"a body that stands still",
+         {.end = STREAM_END_QUIET,
+          BYTES,
+          .body_unfinished = true,
+          .promised = 10000,
+          .received = 9000},
+         {VERDICT_STALLED, SIDE_TARGET, SEEN},
+         "9000 of 10000"},
+        {"nothing acknowledged",
+         {.end = STREAM_END_QUIET, BYTES, .unacked_target = 100},
+         {VERDICT_STALLED, SIDE_TARGET, SEEN},
+         "100 were not acknowledged"},
+        {"the client's window",
+         {RST(CLIENT), BYTES, .body_unfinished = true, .closed_client_ns = 61 * NS_PER_S},
+         {VERDICT_STALLED, SIDE_CLIENT, SEEN},
+         "the client's receive window is closed for 61.0 s"},
+        {"the other end's window",
+         {FIN(CLIENT), BYTES, .far = SIDE_PROXY, .closed_target_ns = 9 * NS_PER_S},
+         {VERDICT_STALLED, SIDE_PROXY, SEEN},
+         "the proxy's receive window"},
+        {"an alert is the target's, whoever stands between",
+         {FIN(TARGET), .is_tls = true, .hello_client = true, .far = SIDE_PROXY,
+          FRAMES(BOUNDARY, ALERT), .alert_is_plain = true, .alert = 40},
+         {VERDICT_TLS_FAILED, SIDE_TARGET, SEEN},
+         NULL},
+    };
+
+    (void)state;
+    run_cases(cases, ARRAY_LEN(cases));
+}
+
 /* Who ends a flow by itself asks for the path alone, and is told which leg it is. */
 static void a_path_is_judged_by_itself(void **state)
 {
@@ -467,6 +582,8 @@ int main(void)
         cmocka_unit_test(resets),
         cmocka_unit_test(silences),
         cmocka_unit_test(black_holes),
+        cmocka_unit_test(black_holes_in_packets),
+        cmocka_unit_test(quiet),
         cmocka_unit_test(a_path_is_judged_by_itself),
         cmocka_unit_test(an_idle_close_names_its_timer),
         cmocka_unit_test(behind_a_parent_the_parent_is_named),

@@ -171,6 +171,26 @@ static void a_record_that_does_not_fit_adds_nothing(void **state)
     flow_fini(&f);
 }
 
+static void names_stand_for_addresses(void **state)
+{
+    static const char *const wants[] = {"\"client\":\"app7:41812\"", "\"proxy\":\"px:8080\"",
+                                        "\"target_address\":\"t:443\""};
+    struct flow f;
+    char *text;
+
+    (void)state;
+    sample_tunnel(&f);
+    f.client = (struct endpoint){.addr.family = ADDR_NAMED, .port = 41812};
+    flow_note(&f, NOTE_NAME, SIDE_CLIENT, "app7:41812");
+    flow_note(&f, NOTE_NAME, SIDE_PROXY, "px:8080");
+    flow_note(&f, NOTE_NAME, SIDE_TARGET, "t:443");
+    text = render(&f);
+    for (size_t i = 0; i < ARRAY_LEN(wants); i++)
+        assert_non_null(strstr(text, wants[i]));
+    free(text);
+    flow_fini(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +199,7 @@ int main(void)
         cmocka_unit_test(hostile_texts_stay_inside_their_strings),
         cmocka_unit_test(the_reason_is_evidence_and_told_once),
         cmocka_unit_test(a_record_that_does_not_fit_adds_nothing),
+        cmocka_unit_test(names_stand_for_addresses),
     };
 
     return cmocka_run_group_tests(tests, sample_setup, NULL);

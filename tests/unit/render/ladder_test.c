@@ -128,6 +128,23 @@ static void nothing_from_outside_reaches_the_terminal_raw(void **state)
     flow_fini(&f);
 }
 
+/* In a text there are names in place of addresses. */
+static void names_stand_for_addresses(void **state)
+{
+    struct flow f;
+    char *text;
+
+    (void)state;
+    sample_tunnel(&f);
+    f.client = (struct endpoint){.addr.family = ADDR_NAMED, .port = 41812};
+    flow_note(&f, NOTE_NAME, SIDE_CLIENT, "app7:41812");
+    flow_note(&f, NOTE_NAME, SIDE_PROXY, "px\x1b:8080");
+    text = render(&f, false);
+    assert_non_null(strstr(text, " from app7:41812 through px\\x1b:8080 to [2001:db8::80]:443,"));
+    free(text);
+    flow_fini(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -135,6 +152,7 @@ int main(void)
         cmocka_unit_test(a_failure_is_told_with_its_certainty),
         cmocka_unit_test(bars_stay_in_their_column),
         cmocka_unit_test(nothing_from_outside_reaches_the_terminal_raw),
+        cmocka_unit_test(names_stand_for_addresses),
     };
 
     return cmocka_run_group_tests(tests, sample_setup, NULL);

@@ -383,6 +383,54 @@ static void too_many_words_are_refused(void **state)
     browse_close(b);
 }
 
+/* More words than one chunk holds, each of one flow only. */
+static int fill_with_words(void **state)
+{
+    struct history *h;
+
+    if (make_folder(state))
+        return -1;
+    h = open_history(0, 0);
+    for (unsigned n = 0; n < 2 * BLOCK_FLOWS + 10; n++) {
+        char text[64];
+
+        snprintf(text, sizeof text, "x%04u y%u q%c%u", n, n * 7919 % 4096, 'a' + n % 26, n);
+        add_flow(h, &(struct made){.id = n + 1, .evidence = text});
+    }
+    commit_flows(h, WALL_NS);
+    history_close(h);
+    return 0;
+}
+
+static void words_are_found_wherever_they_stand(void **state)
+{
+    static struct found_ids f;
+    struct browse_query q = {0};
+    char text[32];
+
+    (void)state;
+    for (unsigned n = 0; n < 2 * BLOCK_FLOWS + 10; n += 13) {
+        q.text = text;
+        snprintf(text, sizeof text, "x%04u", n);
+        find_ids(&f, &q);
+        assert_int_equal(f.len, 1);
+        assert_int_equal(f.ids[0], n + 1);
+        snprintf(text, sizeof text, "x%03u", n % 1000); /* no word, but how ten begin */
+        find_ids(&f, &q);
+        assert_int_equal(f.len, 0);
+        snprintf(text, sizeof text, "x%03u*", n / 10 % 200);
+        find_ids(&f, &q);
+        assert_int_equal(f.len, 10);
+        assert_int_equal(f.ids[9], n / 10 % 200 * 10 + 1);
+    }
+    q.text = "x* y*";
+    find_ids(&f, &q);
+    assert_int_equal(f.len, 2 * BLOCK_FLOWS + 10);
+    q.text = "xx* y*";
+    find_ids(&f, &q);
+    assert_int_equal(f.len, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -392,6 +440,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_follows_gets_what_is_new, fill, remove_folder),
         cmocka_unit_test_setup_teardown(flows_are_found_by_their_ids, fill, remove_folder),
         cmocka_unit_test_setup_teardown(too_many_words_are_refused, fill, remove_folder),
+        cmocka_unit_test_setup_teardown(words_are_found_wherever_they_stand, fill_with_words,
+                                        remove_folder),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

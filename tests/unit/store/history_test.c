@@ -159,6 +159,92 @@ static void damage_inside_is_found(void **state)
     assert_int_equal(count_flows(), 5);
 }
 
+static bool pass_row(void *arg, const struct browse_row *row)
+{
+    ++*(unsigned *)arg;
+    return row->json.len < 1 << 20;
+}
+
+static bool pass_sum(void *arg, const struct tally_row *row)
+{
+    ++*(unsigned *)arg;
+    return row->name.len < 1 << 20;
+}
+
+/* Asks everything; what comes of it does not matter. */
+static void ask_everything(void)
+{
+    const struct browse_query queries[] = {{0}, {.failed = true}, {.text = "t* example"}};
+    struct browse_sums sums = {TALLY_VERDICT, 0, INT64_MAX, false, false, 0};
+    enum fault fault;
+    unsigned rows = 0;
+    char why[64];
+    struct err err;
+    struct browse *b = browse_open(path, &fault, &err);
+
+    if (!b)
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(queries); i++)
+        browse_find(b, &queries[i], pass_row, &rows, &err);
+    browse_follow(b, &queries[1], pass_row, &rows, &err);
+    browse_get(b, SPAN_LIT("0"), pass_row, &rows, &err);
+    browse_sum(b, &sums, pass_sum, &rows, &err);
+    browse_count_lost(b, 0, why, sizeof why);
+    browse_close(b);
+}
+
+static void write_more(void)
+{
+    struct history *h;
+    struct err err;
+
+    if (try_open(&h, &err) != FAULT_NONE)
+        return;
+    for (unsigned i = 0; i < 100; i++) {
+        struct flow f = make_flow(&(struct made){.id = i});
+        enum fault fault = history_begin(h, &err);
+
+        if (fault == FAULT_NONE)
+            fault = history_add(h, &f, SPAN_LIT("{}"), &err);
+        flow_fini(&f);
+        if (fault != FAULT_NONE)
+            break;
+    }
+    if (history_uncommitted(h) == 100)
+        history_commit(h, WALL_NS, &err);
+    history_close(h);
+}
+
+/* Some bytes of a good file are others: nothing crashes, whatever is asked or written. */
+static void any_damage_is_survived(void **state)
+{
+    struct history *h = open_history(0, 1 << 20);
+    uint64_t random = 0x9e3779b97f4a7c15;
+    size_t len;
+
+    add_many(h, 0, 2500);
+    commit_flows(h, WALL_NS);
+    history_close(h);
+    FILE *f = fopen(path, "re");
+    char *good = malloc(1 << 20), *bad = malloc(1 << 20);
+    len = fread(good, 1, 1 << 20, f);
+    fclose(f);
+    for (unsigned round = 0; round < 150; round++) {
+        memcpy(bad, good, len);
+        for (unsigned n = 0; n < 1 + round % 40; n++) {
+            random = random * 6364136223846793005ull + 1442695040888963407ull;
+            bad[(random >> 20) % len] = (char)(random >> 56);
+        }
+        remove_folder(state);
+        assert_int_equal(mkdir(folder, 0700), 0);
+        write_file(bad, len);
+        ask_everything();
+        write_more();
+    }
+    free(good);
+    free(bad);
+}
+
 static void change(const char *sql)
 {
     sqlite3 *db;
@@ -410,6 +496,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_was_committed_is_there, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_broken_file_is_set_aside, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(damage_inside_is_found, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(any_damage_is_survived, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_later_versions_file_is_set_aside, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(another_programs_database_is_left_alone, make_folder,

@@ -98,7 +98,7 @@ static uint64_t count_tallied(void)
 static void the_file_stays_below_its_limit(void **state)
 {
     static struct found_ids f;
-    static const uint64_t limits[] = {1 << 20, 3 << 20, 8 << 20};
+    static const uint64_t limits[] = {1 << 20, 3 << 20, 7 << 20};
     struct browse_query failures = {.failed = true},
                         fine = {.verdicts = (const char *[]){"ok"}, .verdicts_len = 1};
 

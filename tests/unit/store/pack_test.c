@@ -35,7 +35,7 @@ static void records_come_back(void **state)
         assert_int_equal(pack_is_full(&k), counts[i] == PACK_FLOWS);
         bytes = packer_close(p, &k);
         assert_non_null(bytes.ptr);
-        assert_true(packer_open(p, bytes));
+        assert_int_equal(packer_open(p, bytes), PACK_OPEN);
         for (unsigned n = counts[i]; n-- > 0;) {
             write_record(n, want_json, want_terms);
             assert_true(packer_get(p, n, &json, &terms));
@@ -95,14 +95,14 @@ static void damaged_packs_are_refused_or_harmless(void **state)
         struct span json, terms;
 
         bytes[i / 8] = (char)(bytes[i / 8] ^ 1 << i % 8);
-        if (packer_open(p, (struct span){bytes, len}))
+        if (packer_open(p, (struct span){bytes, len}) == PACK_OPEN)
             for (unsigned n = 0; packer_get(p, n, &json, &terms); n++)
                 assert_true(json.len + terms.len <= PACK_MAX);
         bytes[i / 8] = (char)(bytes[i / 8] ^ 1 << i % 8);
     }
     for (size_t cut = 0; cut < len; cut++)
-        assert_false(packer_open(p, (struct span){bytes, cut}));
-    assert_true(packer_open(p, (struct span){bytes, len}));
+        assert_int_equal(packer_open(p, (struct span){bytes, cut}), PACK_DAMAGED);
+    assert_int_equal(packer_open(p, (struct span){bytes, len}), PACK_OPEN);
     pack_fini(&k);
     packer_free(p);
 }

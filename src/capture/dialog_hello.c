@@ -1,0 +1,246 @@
+/* Hellos, collected beside the records that they come in, until they are whole or cut; and of the
+ * target's side its certificate where it is readable (before TLS 1.3). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "capture/dialog_tls.h"
+#include "capture/inside.h"
+#include "capture/secrets.h"
+#include "wire/cert.h"
+
+#define HASHED_BYTES 27 /* headers, version, half of the random: no capture's snaplen is below */
+#define RANDOM_AT 11    /* of a ClientHello's bytes */
+#define TLS13 0x0304
+
+/* ---- the client's */
+
+static void stop_collecting(struct said *s)
+{
+    s->g->collects[s->dir] = false;
+    round_forget(s->d, s->g, s->dir);
+}
+
+static void set_target(struct said *s, struct exchange *x, struct span sni)
+{
+    char text[300];
+
+    if (x->target || sni.len == 0 || x->asked != ASKED_TLS)
+        return;
+    snprintf(text, sizeof text, "%.*s:%u", (int)sni.len, sni.ptr, s->c->ends[DOWN].port);
+    flow_set_text(&x->target, text);
+    x->by_name = true;
+}
+
+/* Secrets have to be there by now: who writes them into a capture puts them in front. */
+static void open_inside(struct said *s, struct exchange *x, struct span text)
+{
+    struct stream_piece p = s->p;
+
+    if (!s->d->o.secrets || x->inside || text.len < RANDOM_AT + 32 ||
+        !secrets_find(s->d->o.secrets, (const uint8_t *)text.ptr + RANDOM_AT))
+        return;
+    x->inside = inside_new(s->d->o.secrets);
+    if (!x->inside)
+        return;
+    p.bytes = text;
+    p.len = (uint32_t)text.len;
+    inside_feed(x->inside, UP, &p);
+}
+
+/* Which protocol is spoken is the target's choice: before TLS 1.3 its hello says. */
+static void keep_names(struct round *t, struct span sni, struct span alpn)
+{
+    char *names = calloc(1, sni.len + alpn.len + 2);
+
+    if (!names)
+        return;
+    memcpy(names, sni.ptr, sni.len);
+    memcpy(names + sni.len + 1, alpn.ptr, alpn.len);
+    free(t->names);
+    t->names = names;
+}
+
+/* Which legs carry the same hello is told by its beginning. */
+static void hash_hello(struct exchange *x, struct span text)
+{
+    if (text.len >= RECORD_HEADER)
+        x->hello_len = (uint16_t)(RECORD_HEADER + dialog_tls_len(text));
+    if (text.len >= HASHED_BYTES)
+        x->hello_hash = hash_bytes(text.ptr, HASHED_BYTES);
+}
+
+static void take_client_hello(struct said *s, struct round *t)
+{
+    struct span text = round_kept(s->g, UP);
+    struct tls_hello h;
+    enum parse got = tlsrec_parse_client_hello(text, &h);
+
+    if (got == PARSE_MORE)
+        return;
+    if (got == PARSE_OK) {
+        hash_hello(&t->x, text);
+        if (t->x.hello_len < text.len && t->x.sides[UP].records.records > 1)
+            t->x.hello_len = (uint16_t)(text.len < UINT16_MAX ? text.len : UINT16_MAX);
+        t->x.hello_whole[UP] = true;
+        t->tls_version = t->tls_version ? t->tls_version : h.version;
+        keep_names(t, h.sni, SPAN_LIT(""));
+        set_target(s, &t->x, h.sni);
+        exchange_mark(&t->x, MARK_HELLO_END, s->p.at_ns, s->p.number);
+        open_inside(s, &t->x, text);
+        t->asked_head = true;
+        round_tell(s, t);
+    }
+    stop_collecting(s);
+}
+
+/* ---- the target's side: ServerHello, and the certificate where it is readable */
+
+static const char *find_issuer(struct dialogs *d, struct span der)
+{
+    uint64_t hash = hash_bytes(der.ptr, der.len);
+    struct issuer *i = &d->issuers[hash % ISSUERS_MAX];
+    struct cert cert;
+
+    if (!i->text || i->hash != hash) {
+        if (i->text) /* a live round may show it */
+            return NULL;
+        i->text = strdup(cert_read(der, NULL, &cert) ? cert.issuer : "");
+        i->hash = hash;
+    }
+    return i->text;
+}
+
+/* A certificate list (RFC 5246 7.4.2): the first is the target's own. */
+static void read_certificate(struct dialogs *d, struct round *t, struct span body)
+{
+    size_t len;
+
+    if (body.len < 6)
+        return;
+    len = dialog_tls_byte(body, 3) << 16 | dialog_tls_byte(body, 4) << 8 | dialog_tls_byte(body, 5);
+    if (len > 0 && len <= body.len - 6)
+        t->issuer = find_issuer(d, (struct span){body.ptr + 6, len});
+}
+
+/* The handshake's messages, without the records around them.  Heap; *len of it; NULL: none. */
+static char *join_messages(struct span text, size_t *len, bool *ended)
+{
+    char *out = malloc(text.len + 1);
+    size_t at = 0;
+
+    *len = 0;
+    *ended = false;
+    while (out && at + RECORD_HEADER <= text.len) {
+        size_t n = dialog_tls_byte(text, at + 3) << 8 | dialog_tls_byte(text, at + 4);
+
+        *ended = dialog_tls_byte(text, at) != TYPE_HANDSHAKE;
+        if (*ended || at + RECORD_HEADER + n > text.len)
+            break;
+        memcpy(out + *len, text.ptr + at + RECORD_HEADER, n);
+        *len += n;
+        at += RECORD_HEADER + n;
+    }
+    return out;
+}
+
+/* False: there is nothing more to wait for. */
+static bool look_for_certificate(struct said *s, struct round *t)
+{
+    bool ended, found = false;
+    size_t len, at = 0;
+    char *all = join_messages(round_kept(s->g, DOWN), &len, &ended);
+
+    while (all && at + 4 <= len && !found) {
+        struct span m = {all + at, len - at};
+        size_t n = dialog_tls_byte(m, 1) << 16 | dialog_tls_byte(m, 2) << 8 | dialog_tls_byte(m, 3);
+
+        if (n > m.len - 4)
+            break;
+        found = dialog_tls_byte(m, 0) == MESSAGE_CERTIFICATE;
+        if (found)
+            read_certificate(s->d, t, (struct span){m.ptr + 4, n});
+        at += 4 + n;
+    }
+    free(all);
+    return all && !found && !ended;
+}
+
+/* change_cipher_spec stands between a HelloRetryRequest and the hello behind it (RFC 8446 D.4). */
+static struct span skip_changes(struct span text)
+{
+    while (text.len > RECORD_HEADER && dialog_tls_byte(text, 0) == TYPE_CHANGE &&
+           text.len >= RECORD_HEADER + dialog_tls_len(text)) {
+        size_t n = RECORD_HEADER + dialog_tls_len(text);
+
+        text = (struct span){text.ptr + n, text.len - n};
+    }
+    return text;
+}
+
+/* What was read is dropped; the hello that counts comes behind it. */
+static void consume_record(struct dialog *g)
+{
+    struct span text = round_kept(g, DOWN), rest = skip_changes(text);
+    size_t n = text.len - rest.len + RECORD_HEADER + dialog_tls_len(rest);
+
+    buf_consume(&g->words->in[DOWN], n < text.len ? n : text.len);
+}
+
+static void take_server_hello(struct said *s, struct round *t)
+{
+    struct tls_hello h;
+    enum parse got;
+
+    if (!t->x.hello_whole[DOWN]) {
+        got = tlsrec_parse_server_hello(skip_changes(round_kept(s->g, DOWN)), &h);
+        if (got == PARSE_MORE)
+            return;
+        if (got == PARSE_BAD) {
+            stop_collecting(s);
+            return;
+        }
+        t->tls_version = h.version;
+        t->tls_cipher = h.cipher;
+        t->x.is_tls13 = h.version >= TLS13;
+        if (h.hello_retry) {
+            t->retried = true;
+            consume_record(s->g);
+            return;
+        }
+        t->x.hello_whole[DOWN] = true;
+        if (h.alpn.len > 0)
+            keep_names(t, span_of(t->names ? t->names : ""), h.alpn);
+    }
+    if (t->x.is_tls13 || !look_for_certificate(s, t))
+        stop_collecting(s);
+}
+
+/* The rest of it is not in the capture. */
+static void collect_no_more(struct said *s, struct round *t)
+{
+    struct span text = round_kept(s->g, s->dir);
+
+    t->x.content_unseen |= !t->x.hello_whole[s->dir];
+    if (s->dir == UP && !t->x.hello_whole[UP] && text.len >= HASHED_BYTES) {
+        hash_hello(&t->x, text);
+        open_inside(s, &t->x, text);
+        round_tell(s, t);
+    }
+    stop_collecting(s);
+}
+
+void dialog_hello_collect(struct said *s, struct round *t, bool record_ended)
+{
+    if (!round_keep(s->d, s->g, s->dir, s->p.bytes)) {
+        collect_no_more(s, t);
+        return;
+    }
+    if (record_ended && s->dir == UP)
+        take_client_hello(s, t);
+    else if (record_ended)
+        take_server_hello(s, t);
+    if (s->g->collects[s->dir] && s->p.len > s->p.bytes.len)
+        collect_no_more(s, t);
+}

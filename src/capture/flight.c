@@ -1,0 +1,183 @@
+#include "capture/flight.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+
+static void note_acked(struct stream *s, uint16_t len)
+{
+    if (len > s->largest_acked)
+        s->largest_acked = len;
+}
+
+static void set_stuck(struct stream *s, const struct flight_part *part)
+{
+    s->stuck = (struct stream_stuck){
+        .first_ns = part->at_ns,
+        .last_ns = part->at_ns,
+        .seq = part->seq,
+        .first_number = part->number,
+        .last_number = part->number,
+        .len = part->len < part->piece ? (uint16_t)part->len : part->piece,
+        .sends = 1,
+        .same_size = true,
+        .again_len = UINT16_MAX,
+    };
+}
+
+/* The segment that was the first goes behind the new first. */
+static void put_back(struct stream *s, struct flight *f)
+{
+    if (!f)
+        return;
+    if (f->len == FLIGHT_PARTS)
+        f->len--;
+    memmove(&f->parts[1], &f->parts[0], f->len * sizeof f->parts[0]);
+    f->parts[0] = (struct flight_part){
+        .at_ns = s->stuck.first_ns,
+        .seq = s->stuck.seq,
+        .len = s->stuck.len,
+        .number = s->stuck.first_number,
+        .piece = s->stuck.len,
+    };
+    f->len++;
+}
+
+void flight_add(struct stream *s, struct flight *f, const struct flight_part *part)
+{
+    struct flight_part *last;
+
+    if (!flight_is_wanted(s)) {
+        /* without acknowledgements the newest is the best guess, until one is sent again */
+        if (s->stuck.sends <= 1 || !s->stuck.len)
+            set_stuck(s, part);
+        return;
+    }
+    if (stream_is_before(part->seq, s->stuck.seq)) {
+        put_back(s, f);
+        set_stuck(s, part);
+        return;
+    }
+    if (!f)
+        return;
+    if (f->len < FLIGHT_PARTS) {
+        f->parts[f->len++] = *part;
+        return;
+    }
+    last = &f->parts[FLIGHT_PARTS - 1];
+    if (stream_is_before(last->seq + last->len, part->seq + part->len))
+        last->len = part->seq + part->len - last->seq;
+    if (part->piece > last->piece)
+        last->piece = part->piece;
+}
+
+/* The first segment once more. */
+static void repeat_stuck(struct stream_stuck *k, const struct flight_part *part)
+{
+    uint64_t gap = part->at_ns > k->last_ns ? (part->at_ns - k->last_ns) / NS_PER_US : 0;
+
+    if (k->sends < UINT8_MAX)
+        k->sends++;
+    if (part->seq != k->seq || part->piece != k->len)
+        k->same_size = false;
+    if (part->piece < k->again_len)
+        k->again_len = part->piece;
+    if (k->sends >= 3 && k->gap_us && gap >= k->gap_us + k->gap_us / 2)
+        k->backs_off = true;
+    k->gap_us = gap < UINT32_MAX ? (uint32_t)gap : UINT32_MAX;
+    k->last_ns = part->at_ns;
+    k->last_number = part->number;
+}
+
+void flight_repeat(struct stream *s, struct flight *f, const struct flight_part *part)
+{
+    struct stream_stuck *k = &s->stuck;
+
+    if (!s->has_acks && k->len && k->seq != part->seq && k->sends == 1) {
+        set_stuck(s, part); /* what is sent again is the first that was not acknowledged */
+        k->sends = 2;
+        return;
+    }
+    if (k->len && !stream_is_before(k->seq, part->seq) &&
+        stream_is_before(k->seq, part->seq + part->len)) {
+        repeat_stuck(k, part);
+        return;
+    }
+    for (unsigned i = 0; f && i < f->len; i++)
+        if (f->parts[i].seq == part->seq && part->piece < f->parts[i].piece)
+            f->parts[i].piece = part->piece;
+}
+
+static void drop_first(struct flight *f)
+{
+    f->len--;
+    memmove(&f->parts[0], &f->parts[1], f->len * sizeof f->parts[0]);
+}
+
+/* The next segment that is not acknowledged becomes the first: of those that are known, or what a
+ * giant or a partial acknowledgement left over. */
+static void advance(struct stream *s, struct flight *f)
+{
+    struct flight_part next = {
+        .at_ns = s->stuck.first_ns,
+        .seq = s->acked,
+        .len = s->top - s->acked,
+        .number = s->stuck.first_number,
+        .piece = s->stuck.len,
+    };
+
+    while (f && f->len && !stream_is_before(s->acked, f->parts[0].seq + f->parts[0].len)) {
+        note_acked(s, f->parts[0].piece);
+        drop_first(f);
+    }
+    if (f && f->len) {
+        struct flight_part *first = &f->parts[0];
+
+        if (!stream_is_before(s->acked, first->seq)) {
+            next = *first;
+            next.len -= s->acked - first->seq;
+            next.seq = s->acked;
+            if (next.len > next.piece) { /* of a giant: the rest stays */
+                first->len = next.len - next.piece;
+                first->seq = next.seq + next.piece;
+            } else {
+                drop_first(f);
+            }
+        } else if (next.len > first->seq - s->acked) {
+            next.len = first->seq - s->acked;
+        }
+    }
+    set_stuck(s, &next);
+}
+
+void flight_acknowledge(struct stream *s, struct flight *f)
+{
+    struct stream_stuck *k = &s->stuck;
+
+    if (!k->len || !stream_is_before(k->seq, s->acked))
+        return;
+    if (!stream_is_before(s->acked, k->seq + k->len))
+        note_acked(s, k->len < k->again_len ? k->len : k->again_len);
+    if (stream_is_before(s->acked, s->top)) {
+        advance(s, f);
+        return;
+    }
+    for (unsigned i = 0; f && i < f->len; i++)
+        note_acked(s, f->parts[i].piece);
+    if (f)
+        f->len = 0;
+    *k = (struct stream_stuck){0};
+}
+
+void flight_sack(struct stream *s, const struct flight *f, uint32_t begin, uint32_t end)
+{
+    if (s->stuck.len && !stream_is_before(s->stuck.seq, begin) &&
+        !stream_is_before(end, s->stuck.seq + s->stuck.len))
+        note_acked(s, s->stuck.len);
+    for (unsigned i = 0; f && i < f->len; i++) {
+        const struct flight_part *part = &f->parts[i];
+
+        if (!stream_is_before(part->seq, begin) && !stream_is_before(end, part->seq + part->len))
+            note_acked(s, part->piece);
+    }
+}
