@@ -68,7 +68,8 @@ class World:
     def fail_some(self):
         port = self.web.authority.split(":")[1]
         urls = [f"http://files.example:{port}/{name}.iso" for name in ("a", "b", "c")]
-        urls += ["http://social.example/feed", "http://www.social.example/", "http://files.example:1/", "http://nowhere.example.net/"]
+        urls += ["http://social.example/feed", "http://www.social.example/", "http://files.example:1/"]
+        urls += ["http://nowhere.example.net/"]
         running = [self.site.curl("-o", "/dev/null", url) for url in urls]
         for one in running:
             one.wait(30)
@@ -213,7 +214,8 @@ def test_screenshots(browser):
         draw(tab, folder, "login")
         world.site.enter(tab, world.console)
         settle(tab, "/")
-        seen = "globalThis.Chart?.getChart(document.querySelector('.throughput canvas'))?.data.labels.at(-1) || ''"
+        chart = "globalThis.Chart?.getChart(document.querySelector('.throughput canvas'))"
+        seen = f"{chart}?.data.labels.at(-1) || ''"
         for i in range(40):  # something for the chart of what passes
             for client in world.clients[: 1 + i % 4]:
                 client.send("y" * random.randint(20000, 900000 // (1 + i % 7)))

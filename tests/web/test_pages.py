@@ -217,7 +217,8 @@ def test_the_overview_shows_what_passes_and_what_failed(tab, say):
         tab.wait("document.querySelector('.throughput canvas').height > 0")
         tab.wait("document.querySelectorAll('.top tbody tr').length >= 3")
         client.send("x" * 100000).read(100000)
-        tab.wait("globalThis.Chart?.getChart(document.querySelector('.throughput canvas'))?.data.datasets[0].data.some((n) => n > 1000)")
+        chart = "globalThis.Chart?.getChart(document.querySelector('.throughput canvas'))"
+        tab.wait(f"{chart}?.data.datasets[0].data.some((n) => n > 1000)")
         tab.click(".failures summary")
         tab.see(say("time"), ".failures .chart-numbers")
         tab.click(".verdicts a", "upstream-refused")
@@ -359,22 +360,41 @@ def test_a_hostile_answer_of_every_kind_is_only_text(tab, say):
     answers = {
         "/api/v1/flows/0123456789abcdef": {"flow": HOSTILE_FLOW, "cause": BAD, "advice": BAD},
         "/api/v1/flows": {"flows": [HOSTILE_FLOW], "next": None},
-        "/api/v1/connections": {"rows": [{"idle_us": 1, "phase": BAD, "flow": HOSTILE_FLOW}], "matching": 1, "open": 1, "whole": True},
+        "/api/v1/connections": {
+            "rows": [{"idle_us": 1, "phase": BAD, "flow": HOSTILE_FLOW}], "matching": 1, "open": 1, "whole": True,
+        },
         "/api/v1/events": None,
         "/api/v1/top": {"rows": [{"name": BAD, "flows": 1, "failed": 1, "bytes_up": 1, "bytes_down": 1}]},
-        "/api/v1/charts": {"step_s": 60, "from_us": 0, "series": [{"verdict": BAD, "counts": [1, 2]}], "bytes_up": [], "bytes_down": []},
-        "/api/v1/access": {"rules": [{"name": BAD, "action": "deny", "report": True, "built_in": False, "text": BAD, "file": BAD, "line": 1, "hits": 1, "denied": 1, "reports": 1, "last_us": 1}], "default": "deny"},
-        "/api/v1/accounts": {"accounts": [{"name": BAD, "realm": BAD, "algorithms": ["md5"], "disabled": False}], "file": BAD, "writable": True, "why_not": None},
-        "/api/v1/configuration": {"text": BAD, "base": "", "effective": BAD + "  # " + BAD, "file": BAD, "writable": False, "why_not": BAD, "versions": [{"id": BAD, "time_us": 1, "who": BAD}]},
-        "/api/v1/upstream": {"enabled": True, "host": BAD, "port": 1, "authentication": True, "user": BAD, "has_password": True, "tls": False, "no_proxy": [BAD], "smart_licensing": False, "file": BAD, "writable": False, "why_not": BAD},
+        "/api/v1/charts": {
+            "step_s": 60, "from_us": 0, "series": [{"verdict": BAD, "counts": [1, 2]}], "bytes_up": [], "bytes_down": [],
+        },
+        "/api/v1/access": {
+            "rules": [
+                {"name": BAD, "action": "deny", "report": True, "built_in": False, "text": BAD, "file": BAD, "line": 1,
+                 "hits": 1, "denied": 1, "reports": 1, "last_us": 1},
+            ],
+            "default": "deny",
+        },
+        "/api/v1/accounts": {
+            "accounts": [{"name": BAD, "realm": BAD, "algorithms": ["md5"], "disabled": False}],
+            "file": BAD, "writable": True, "why_not": None,
+        },
+        "/api/v1/configuration": {
+            "text": BAD, "base": "", "effective": BAD + "  # " + BAD, "file": BAD, "writable": False, "why_not": BAD,
+            "versions": [{"id": BAD, "time_us": 1, "who": BAD}],
+        },
+        "/api/v1/upstream": {
+            "enabled": True, "host": BAD, "port": 1, "authentication": True, "user": BAD, "has_password": True,
+            "tls": False, "no_proxy": [BAD], "smart_licensing": False, "file": BAD, "writable": False, "why_not": BAD,
+        },
         "/api/v1/audit": {"entries": [{"time": BAD, "who": BAD, "what": BAD}]},
         "/readyz": "accepting\nresolver: " + BAD + "\nparent: none\n",
     }  # fmt: skip
     with Site() as site:
         enter(site, tab)
         tab.fake(answers)
-        for path in ["/", "/connections", "/history?flow=0123456789abcdef", "/settings", "/access", "/accounts",
-                     *(f"/configuration?tab={name}" for name in ("effective", "edit", "versions", "changes"))]:  # fmt: skip
+        paths = ["/", "/connections", "/history?flow=0123456789abcdef", "/settings", "/access", "/accounts"]
+        for path in paths + [f"/configuration?tab={name}" for name in ("effective", "edit", "versions", "changes")]:
             tab.open(site.site + path)
             field = "[...document.querySelectorAll('input, textarea')].some((e) => e.value.includes('alert(1)'))"
             tab.wait(f"document.querySelector('main')?.innerText.includes('alert(1)') || {field}")
@@ -464,8 +484,9 @@ def test_a_check_is_drawn_while_it_happens(tab, say):
 
 @ENGLISH
 def test_a_check_with_a_wrong_password_and_one_that_is_stopped(tab, say):
-    with Site(access="deny private off; deny ports off; allow all { authenticated; }",
-              extra="authentication { accounts accounts.conf; }") as site, Target(lambda c: c.hold()) as silent:  # fmt: skip
+    access = "deny private off; deny ports off; allow all { authenticated; }"
+    extra = "authentication { accounts accounts.conf; }"
+    with Site(access=access, extra=extra) as site, Target(lambda c: c.hold()) as silent:
         enter(site, tab, "/diagnose")
         tab.fill("URL", "http://127.0.0.1:1/")
         tab.click(".more summary")
@@ -612,7 +633,8 @@ def test_rules_and_the_test_box(tab, say):
         site.curl("-o", "/dev/null", web.url()).wait(20)
         site.curl("-o", "/dev/null", "http://social.example/").wait(20)
         enter(site, tab, "/access")
-        row = "[...[...document.querySelectorAll('tbody tr')].find((r) => r.innerText.includes(n)).cells].map((c) => c.innerText)"
+        row = "[...document.querySelectorAll('tbody tr')].find((r) => r.innerText.includes(n))"
+        row = f"[...{row}.cells].map((c) => c.innerText)"
         tab.wait("document.querySelectorAll('tbody tr').length === 3")
         social = tab.run(row, n="to social.example;")
         assert social[1] == "deny" and social[4:6] == ["1", "1"]  # hits, denied
@@ -730,9 +752,8 @@ def test_somebody_else_s_change_is_not_lost(tab, say):
         tab.wait("document.querySelector('textarea')?.value.length > 10")
         text = site.config.read_text()
         site.config.write_text(text + "# theirs\n")
-        tab.run(
-            "((a) => { a.value += '# mine\\n'; a.dispatchEvent(new Event('input')); })(document.querySelector('textarea'))"
-        )
+        add = "((a) => { a.value += '# mine\\n'; a.dispatchEvent(new Event('input')); })"
+        tab.run(f"{add}(document.querySelector('textarea'))")
         tab.click(".actions button", say("configuration.apply"))
         tab.click("dialog button[type=submit]", say("configuration.apply"))
         tab.see(say("error.changed")[:20], "dialog")

@@ -45,11 +45,25 @@ function columns() {
     column('place', {text: (rule) => `${rule.file}:${rule.line}`, cell: place}),
     column('hits', {className: 'number', text: (rule) => rule.hits, cell: (rule) => number(rule.hits)}),
     column('denied', {className: 'number', text: (rule) => rule.denied, cell: (rule) => number(rule.denied)}),
-    column('reports', {className: 'number', text: (rule) => `${rule.report} ${rule.reports}`, cell: (rule) => (rule.report ? number(rule.reports) : h('span.faint', '–'))}),
+    column('reports', {
+      className: 'number',
+      text: (rule) => `${rule.report} ${rule.reports}`,
+      cell: (rule) => (rule.report ? number(rule.reports) : h('span.faint', '–')),
+    }),
     column('last', {
       className: 'number',
       text: (rule) => (rule.last_us ? format.ago(rule.last_us / 1000) : '-'),
-      cell: (rule) => (rule.last_us ? h('time', {datetime: new Date(rule.last_us / 1000).toISOString(), title: format.moment(rule.last_us / 1000)}, format.ago(rule.last_us / 1000)) : h('span.faint', say('access.never'))),
+      cell: (rule) =>
+        rule.last_us
+          ? h(
+              'time',
+              {
+                datetime: new Date(rule.last_us / 1000).toISOString(),
+                title: format.moment(rule.last_us / 1000),
+              },
+              format.ago(rule.last_us / 1000),
+            )
+          : h('span.faint', say('access.never')),
     }),
   ];
 }
@@ -58,7 +72,13 @@ function columns() {
 
 class TestBox {
   constructor() {
-    const field = (name, attributes) => new Field({name, label: say(`access.${name}`), input: text(attributes), className: name === 'target' ? 'grow' : ''});
+    const field = (name, attributes) =>
+      new Field({
+        name,
+        label: say(`access.${name}`),
+        input: text(attributes),
+        className: name === 'target' ? 'grow' : '',
+      });
     this.fields = [
       field('target', {required: true, placeholder: 'updates.example.net:443'}),
       field('client', {placeholder: '127.0.0.1'}),
@@ -74,7 +94,12 @@ class TestBox {
       'section.card',
       h('h2', say('access.test')),
       h('p.faint', say('access.test_hint')),
-      h('form.line-form', {submit: send}, this.fields.map((f) => f.element), h('button.primary', {type: 'submit'}, say('access.ask'))),
+      h(
+        'form.line-form',
+        {submit: send},
+        this.fields.map((f) => f.element),
+        h('button.primary', {type: 'submit'}, say('access.ask')),
+      ),
       this.result,
     );
   }
@@ -101,8 +126,23 @@ class TestBox {
     const key = `decision.${decision.replaceAll(' ', '_')}`;
     fill(
       this.result,
-      h('p.decision', h(`span.chip.${kind}`, has(key) ? say(key) : foreign(decision)), rule && [' ', h('span.faint', say('access.by')), ' ', foreign(rule.name), ' ', h('span.faint', '(', place(rule), ')')]),
-      h('pre.output', {tabindex: '0', lang: languageOf(answer.text), 'aria-label': say('access.answer')}, foreignLines(answer.text.trimEnd())),
+      h(
+        'p.decision',
+        h(`span.chip.${kind}`, has(key) ? say(key) : foreign(decision)),
+        rule && [
+          ' ',
+          h('span.faint', say('access.by')),
+          ' ',
+          foreign(rule.name),
+          ' ',
+          h('span.faint', '(', place(rule), ')'),
+        ],
+      ),
+      h(
+        'pre.output',
+        {tabindex: '0', lang: languageOf(answer.text), 'aria-label': say('access.answer')},
+        foreignLines(answer.text.trimEnd()),
+      ),
     );
   }
 }
@@ -110,7 +150,12 @@ class TestBox {
 export function show(page, context) {
   const stop = new AbortController();
   const box = new TestBox();
-  const table = new Table({caption: say('access.rules'), className: 'rules', columns: columns(), key: (rule) => `${rule.order} ${rule.name}`});
+  const table = new Table({
+    caption: say('access.rules'),
+    className: 'rules',
+    columns: columns(),
+    key: (rule) => `${rule.order} ${rule.name}`,
+  });
   const body = h('div', loadingPlace());
   const trouble = h('div');
 
@@ -120,7 +165,11 @@ export function show(page, context) {
       table.update(rules.map((rule, i) => ({...rule, order: i + 1})));
       trouble.replaceChildren();
       if (!table.element.isConnected) {
-        fill(body, rules.length ? table.element : emptyPlace(say('access.none'), ''), h('p.faint.after', say(`access.default_${otherwise === 'allow' ? 'allow' : 'deny'}`)));
+        fill(
+          body,
+          rules.length ? table.element : emptyPlace(say('access.none'), ''),
+          h('p.faint.after', say(`access.default_${otherwise === 'allow' ? 'allow' : 'deny'}`)),
+        );
       }
     } catch (problem) {
       if (problem.name === 'AbortError') return;

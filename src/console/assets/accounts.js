@@ -28,7 +28,11 @@ class Accounts {
     this.context = context;
     this.stop = new AbortController();
     this.body = h('div', loadingPlace());
-    fill(place, h('section', h('h2', say('accounts.title')), h('p.faint.intro', say('accounts.intro')), this.body), administrators());
+    fill(
+      place,
+      h('section', h('h2', say('accounts.title')), h('p.faint.intro', say('accounts.intro')), this.body),
+      administrators(),
+    );
     this.load();
   }
 
@@ -36,20 +40,44 @@ class Accounts {
     const column = (name, more) => ({name, label: say(`column.${name}`), ...more});
     const columns = [
       column('name', {className: 'wide', rowHead: true, text: (a) => a.name, cell: (a) => foreign(a.name)}),
-      column('state', {text: (a) => a.disabled, cell: (a) => h(`span.chip.${a.disabled ? 'calm' : 'good'}`, say(a.disabled ? 'accounts.disabled' : 'accounts.enabled'))}),
+      column('state', {
+        text: (a) => a.disabled,
+        cell: (a) =>
+          h(
+            `span.chip.${a.disabled ? 'calm' : 'good'}`,
+            say(a.disabled ? 'accounts.disabled' : 'accounts.enabled'),
+          ),
+      }),
       column('realm', {text: (a) => a.realm || '', cell: (a) => (a.realm ? foreign(a.realm) : '–')}),
-      column('algorithms', {text: (a) => a.algorithms.join(', '), cell: (a) => h('span.faint', a.algorithms.join(', ') || '–')}),
+      column('algorithms', {
+        text: (a) => a.algorithms.join(', '),
+        cell: (a) => h('span.faint', a.algorithms.join(', ') || '–'),
+      }),
     ];
     const action = (a, name, act) =>
-      h('button.small', {type: 'button', 'aria-label': say(`accounts.${name}_of`, {name: plain(a.name)}), click: () => act.call(this, a)}, say(`accounts.${name}`));
+      h(
+        'button.small',
+        {
+          type: 'button',
+          'aria-label': say(`accounts.${name}_of`, {name: plain(a.name)}),
+          click: () => act.call(this, a),
+        },
+        say(`accounts.${name}`),
+      );
     if (writable) {
-      columns.push(column('actions', {
-        hideLabel: true,
-        cardLabel: '',
-        className: 'action',
-        text: (a) => a.disabled,
-        cell: (a) => [action(a, a.disabled ? 'enable' : 'disable', this.toggle), action(a, 'reset', this.reset), action(a, 'remove', this.remove)],
-      }));
+      columns.push(
+        column('actions', {
+          hideLabel: true,
+          cardLabel: '',
+          className: 'action',
+          text: (a) => a.disabled,
+          cell: (a) => [
+            action(a, a.disabled ? 'enable' : 'disable', this.toggle),
+            action(a, 'reset', this.reset),
+            action(a, 'remove', this.remove),
+          ],
+        }),
+      );
     }
     return columns;
   }
@@ -61,8 +89,20 @@ class Accounts {
       if (problem.name === 'AbortError') return;
       this.table = null;
       this.context.tools.replaceChildren();
-      if (problem.code === 'no-authentication') fill(this.body, emptyPlace(say('accounts.off'), say('accounts.off_hint'), h('p', h('a.button', {href: '/configuration?tab=edit'}, say('accounts.to_configuration')))));
-      else fill(this.body, problemBox(problem, () => this.load()));
+      if (problem.code === 'no-authentication')
+        fill(
+          this.body,
+          emptyPlace(
+            say('accounts.off'),
+            say('accounts.off_hint'),
+            h('p', h('a.button', {href: '/configuration?tab=edit'}, say('accounts.to_configuration'))),
+          ),
+        );
+      else
+        fill(
+          this.body,
+          problemBox(problem, () => this.load()),
+        );
     }
   }
 
@@ -70,11 +110,25 @@ class Accounts {
     const {accounts, writable} = answer;
     if (!this.table || this.writable !== writable) {
       this.writable = writable;
-      this.table = new Table({caption: say('accounts.title'), className: 'accounts', columns: this.#columns(writable), key: (a) => a.name});
+      this.table = new Table({
+        caption: say('accounts.title'),
+        className: 'accounts',
+        columns: this.#columns(writable),
+        key: (a) => a.name,
+      });
       this.empty = h('div');
       this.count = h('p.count', {role: 'status'});
-      fill(this.body, writable ? null : readOnlyNote(say('accounts.read_only'), answer.why_not, answer.file), this.table.element, this.empty, this.count);
-      fill(this.context.tools, writable && h('button.primary', {type: 'button', click: () => this.add()}, say('accounts.add')));
+      fill(
+        this.body,
+        writable ? null : readOnlyNote(say('accounts.read_only'), answer.why_not, answer.file),
+        this.table.element,
+        this.empty,
+        this.count,
+      );
+      fill(
+        this.context.tools,
+        writable && h('button.primary', {type: 'button', click: () => this.add()}, say('accounts.add')),
+      );
     }
     this.table.update(accounts);
     this.table.element.hidden = accounts.length === 0;
@@ -89,7 +143,11 @@ class Accounts {
   }
 
   async add() {
-    const name = new Field({name: 'name', label: say('accounts.name'), input: text({required: true, autofocus: true})});
+    const name = new Field({
+      name: 'name',
+      label: say('accounts.name'),
+      input: text({required: true, autofocus: true}),
+    });
     const secret = passwordFields();
     const done = await askFirst({
       title: say('accounts.add_title'),
@@ -160,7 +218,12 @@ function showLink({url, seconds}) {
   return openDialog({
     title: say('admins.link_title'),
     build: (close) => {
-      const field = h('input', {value: url, readonly: true, 'aria-label': say('admins.link_title'), autofocus: true});
+      const field = h('input', {
+        value: url,
+        readonly: true,
+        'aria-label': say('admins.link_title'),
+        autofocus: true,
+      });
       field.addEventListener('focus', () => field.select());
       const copy = async () => {
         await navigator.clipboard.writeText(url);
@@ -169,7 +232,11 @@ function showLink({url, seconds}) {
       };
       return [
         h('div.dialog-body', h('p', say('admins.link_hint', {n: Math.round(seconds / 60)})), field),
-        h('footer.dialog-foot', navigator.clipboard && h('button', {type: 'button', click: copy}, say('copy')), h('button.primary', {type: 'button', click: () => close()}, say('close'))),
+        h(
+          'footer.dialog-foot',
+          navigator.clipboard && h('button', {type: 'button', click: copy}, say('copy')),
+          h('button.primary', {type: 'button', click: () => close()}, say('close')),
+        ),
       ];
     },
   });

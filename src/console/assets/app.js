@@ -104,9 +104,12 @@ function liveSign() {
   const element = h('p.live', dot, text);
   const show = () => {
     element.dataset.status = live.state?.draining ? 'draining' : live.status;
-    fill(text, live.status === 'live' && !live.state?.draining
-      ? say('live.open', {n: count(live.state.open)})
-      : say(live.state?.draining && live.status === 'live' ? 'live.draining' : `live.${live.status}`));
+    fill(
+      text,
+      live.status === 'live' && !live.state?.draining
+        ? say('live.open', {n: count(live.state.open)})
+        : say(live.state?.draining && live.status === 'live' ? 'live.draining' : `live.${live.status}`),
+    );
   };
   show();
   return {element, leave: watch(show)};
@@ -126,7 +129,11 @@ function who() {
     'p.who',
     icon('user'),
     foreign(session.name, 'who-name'),
-    h('button.quiet.square', {type: 'button', 'aria-label': say('log_out'), title: say('log_out'), click: leave}, icon('leave')),
+    h(
+      'button.quiet.square',
+      {type: 'button', 'aria-label': say('log_out'), title: say('log_out'), click: leave},
+      icon('leave'),
+    ),
   );
 }
 
@@ -137,11 +144,15 @@ function buildFrame() {
   const links = new Map();
   const lists = GROUPS.map(([group, names]) => [
     h('p.nav-group', {id: `nav-${group}`}, say(`nav.${group}`)),
-    h('ul', {'aria-labelledby': `nav-${group}`}, names.map((name) => {
-      const one = link(name);
-      links.set(name, one);
-      return h('li', one);
-    })),
+    h(
+      'ul',
+      {'aria-labelledby': `nav-${group}`},
+      names.map((name) => {
+        const one = link(name);
+        links.set(name, one);
+        return h('li', one);
+      }),
+    ),
   ]);
   const side = h(
     'div.side-body',
@@ -151,7 +162,12 @@ function buildFrame() {
   );
   const menu = h(
     'button.quiet.menu',
-    {type: 'button', 'aria-expanded': 'false', 'aria-controls': 'side-body', click: () => setMenu(menu.getAttribute('aria-expanded') === 'false')},
+    {
+      type: 'button',
+      'aria-expanded': 'false',
+      'aria-controls': 'side-body',
+      click: () => setMenu(menu.getAttribute('aria-expanded') === 'false'),
+    },
     icon('menu'),
     h('span', say('menu')),
   );
@@ -163,7 +179,11 @@ function buildFrame() {
   fill(
     app,
     h('a.skip', {href: '#main', click: (event) => (event.preventDefault(), main.focus())}, say('skip')),
-    h('header.side', h('div.side-top', h('a.brand', {href: '/', translate: 'no'}, logo(), 'viaduct'), menu), side),
+    h(
+      'header.side',
+      h('div.side-top', h('a.brand', {href: '/', translate: 'no'}, logo(), 'viaduct'), menu),
+      side,
+    ),
     main,
     noticePlace(),
     h('p.only-read', {id: 'said', 'aria-live': 'polite'}),
@@ -188,7 +208,13 @@ async function load(name) {
   try {
     return await loaders[name]();
   } catch (error) {
-    return {show: (place) => fill(place, problemBox(error, () => show(false)))};
+    return {
+      show: (place) =>
+        fill(
+          place,
+          problemBox(error, () => show(false)),
+        ),
+    };
   }
 }
 
@@ -228,7 +254,8 @@ export function go(path) {
 
 document.addEventListener('click', (event) => {
   const a = event.target.closest('a[href^="/"]');
-  if (!a || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
+  if (!a || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey)
+    return;
   if (!session.name) return;
   event.preventDefault();
   go(a.getAttribute('href'));

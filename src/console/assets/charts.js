@@ -57,7 +57,15 @@ function axes(options) {
       suggestedMax: options.most,
       ...(options.binary ? {max: options.axis.max} : {}),
       grid: {color: line, drawBorder: false},
-      ticks: {color: faint, font, maxTicksLimit: 5, padding: 6, precision: 0, stepSize: options.axis?.step, callback: (n) => options.value(n)},
+      ticks: {
+        color: faint,
+        font,
+        maxTicksLimit: 5,
+        padding: 6,
+        precision: 0,
+        stepSize: options.axis?.step,
+        callback: (n) => options.value(n),
+      },
     },
   };
 }
@@ -65,7 +73,14 @@ function axes(options) {
 function dataset(one, kind) {
   const rgb = colour(one.hue);
   if (kind === 'bar') {
-    return {label: plain(one.label), data: one.data, backgroundColor: rgb, borderWidth: 0, barPercentage: 0.9, categoryPercentage: 0.95};
+    return {
+      label: plain(one.label),
+      data: one.data,
+      backgroundColor: rgb,
+      borderWidth: 0,
+      barPercentage: 0.9,
+      categoryPercentage: 0.95,
+    };
   }
   return {
     label: plain(one.label),
@@ -152,7 +167,9 @@ export class ChartView {
     }
     this.chart.data.datasets = sets.map((one, i) => {
       const known = this.chart.data.datasets[i];
-      return known && known.label === plain(one.label) ? Object.assign(known, {data: one.data}) : dataset(one, kind);
+      return known && known.label === plain(one.label)
+        ? Object.assign(known, {data: one.data})
+        : dataset(one, kind);
     });
     this.chart.update('none');
   }
@@ -166,8 +183,24 @@ export class ChartView {
       h(
         'table.plain',
         h('caption.only-read', this.options.title),
-        h('thead', h('tr', h('th', {scope: 'col'}, say('time')), sets.map((one) => h('th.number', {scope: 'col'}, plain(one.label))))),
-        h('tbody', labels.map((label, i) => h('tr', h('th', {scope: 'row'}, label), sets.map((one) => h('td.number', value(one.data[i] || 0)))))),
+        h(
+          'thead',
+          h(
+            'tr',
+            h('th', {scope: 'col'}, say('time')),
+            sets.map((one) => h('th.number', {scope: 'col'}, plain(one.label))),
+          ),
+        ),
+        h(
+          'tbody',
+          labels.map((label, i) =>
+            h(
+              'tr',
+              h('th', {scope: 'row'}, label),
+              sets.map((one) => h('td.number', value(one.data[i] || 0))),
+            ),
+          ),
+        ),
       ),
     );
   }
@@ -179,4 +212,3 @@ export class ChartView {
     this.chart = null;
   }
 }
-

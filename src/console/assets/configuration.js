@@ -24,26 +24,48 @@ function effectiveLine(line) {
   const origin = line.slice(at + 4);
   const kind = origin === 'default' || origin === 'built in' ? 'faint' : 'own';
   const short = origin.slice(origin.lastIndexOf('/') + 1);
-  return [h(`span.value.${kind}`, foreign(line.slice(0, at))), h(`span.origin.${kind}`, {title: plain(origin)}, foreign(short))];
+  return [
+    h(`span.value.${kind}`, foreign(line.slice(0, at))),
+    h(`span.origin.${kind}`, {title: plain(origin)}, foreign(short)),
+  ];
 }
 
 function effective(answer) {
   return h(
     'section',
     h('p.faint.intro', say('configuration.effective_hint')),
-    h('pre.effective', {tabindex: '0', 'aria-label': say('tab.effective')}, answer.effective.trimEnd().split('\n').map((line) => h('span.row', effectiveLine(line)))),
+    h(
+      'pre.effective',
+      {tabindex: '0', 'aria-label': say('tab.effective')},
+      answer.effective
+        .trimEnd()
+        .split('\n')
+        .map((line) => h('span.row', effectiveLine(line))),
+    ),
   );
 }
 
 /* ---- the difference */
 
 function diffLine(line) {
-  const kind = line.startsWith('@@') ? 'place' : /^(\+\+\+|---)/.test(line) ? 'file' : line[0] === '+' ? 'more' : line[0] === '-' ? 'less' : 'same';
+  const kind = line.startsWith('@@')
+    ? 'place'
+    : /^(\+\+\+|---)/.test(line)
+      ? 'file'
+      : line[0] === '+'
+        ? 'more'
+        : line[0] === '-'
+          ? 'less'
+          : 'same';
   return h(`span.row.${kind}`, foreign(line));
 }
 
 function diffView(text) {
-  return h('pre.diff', {tabindex: '0', 'aria-label': say('configuration.diff')}, text.trimEnd().split('\n').map(diffLine));
+  return h(
+    'pre.diff',
+    {tabindex: '0', 'aria-label': say('configuration.diff')},
+    text.trimEnd().split('\n').map(diffLine),
+  );
 }
 
 /* ---- the file */
@@ -52,19 +74,33 @@ class EditTab {
   constructor(answer, changed) {
     this.answer = answer;
     this.changed = changed; // called after the file was changed
-    this.editor = new Editor({value: answer.text, readOnly: !answer.writable, label: say('configuration.file'), onInput: () => this.judge()});
+    this.editor = new Editor({
+      value: answer.text,
+      readOnly: !answer.writable,
+      label: say('configuration.file'),
+      onInput: () => this.judge(),
+    });
     this.judge = later(PAUSE_MS, () => this.check());
     this.problems = h('div.problems', {'aria-live': 'polite'});
     this.outcome = h('div.judged');
-    this.apply = h('button.primary', {type: 'button', disabled: true, click: () => this.save()}, say('configuration.apply'));
-    this.undo = h('button', {type: 'button', disabled: true, click: () => this.reset()}, say('configuration.undo'));
+    this.apply = h(
+      'button.primary',
+      {type: 'button', disabled: true, click: () => this.save()},
+      say('configuration.apply'),
+    );
+    this.undo = h(
+      'button',
+      {type: 'button', disabled: true, click: () => this.reset()},
+      say('configuration.undo'),
+    );
     this.element = h(
       'section',
       answer.writable ? null : readOnlyNote(say('configuration.read_only'), answer.why_not, null),
       answer.file && h('p.faint.file', h('code', foreign(answer.file))),
       this.editor.element,
       this.problems,
-      answer.writable && h('div.actions', this.apply, this.undo, h('p.hint', say('configuration.apply_hint'))),
+      answer.writable &&
+        h('div.actions', this.apply, this.undo, h('p.hint', say('configuration.apply_hint'))),
       this.outcome,
     );
   }
@@ -91,7 +127,11 @@ class EditTab {
     try {
       judged = await ask('POST', '/api/v1/configuration/check', {text: this.editor.value});
     } catch (problem) {
-      if (asked === this.asked) fill(this.outcome, problemBox(problem, () => this.check()));
+      if (asked === this.asked)
+        fill(
+          this.outcome,
+          problemBox(problem, () => this.check()),
+        );
       return;
     }
     if (asked !== this.asked) return;
@@ -103,10 +143,16 @@ class EditTab {
 
   #showProblems(problems) {
     this.editor.mark(problems);
-    fill(this.problems, problems.length > 0 && [
-      h('p.problems-title', say('configuration.problems', {n: problems.length})),
-      h('ul', problems.map((one) => this.#problem(one))),
-    ]);
+    fill(
+      this.problems,
+      problems.length > 0 && [
+        h('p.problems-title', say('configuration.problems', {n: problems.length})),
+        h(
+          'ul',
+          problems.map((one) => this.#problem(one)),
+        ),
+      ],
+    );
   }
 
   #problem(one) {
@@ -114,7 +160,11 @@ class EditTab {
     const go = () => this.editor.goTo(one.line, one.column);
     return h(
       `li.${one.warning ? 'mild' : 'bad'}`,
-      h('button.link', {type: 'button', click: go}, say('configuration.line', {line: one.line, column: one.column})),
+      h(
+        'button.link',
+        {type: 'button', click: go},
+        say('configuration.line', {line: one.line, column: one.column}),
+      ),
       ' ',
       h('span', {lang: languageOf(text)}, foreign(text)),
     );
@@ -128,13 +178,31 @@ class EditTab {
     const denied = judged.denied_count || 0;
     fill(
       this.outcome,
-      denied > 0 && h(
-        'div.note.warn',
-        h('p', h('strong', say('configuration.denied', {n: denied}))),
-        h('p', say('configuration.denied_hint')),
-        h('ul.denied', judged.denied.slice(0, DENIED_SHOWN).map((flow) => h('li', foreign(targetOf(flow)), h('span.faint', ' ← ', foreign(flow.client || ''), flow.user ? [' · ', foreign(flow.user)] : '', flow.rule ? [' · ', foreign(flow.rule)] : '')))),
-        denied > DENIED_SHOWN && h('p.faint', say('configuration.denied_more', {n: denied - DENIED_SHOWN})),
-      ),
+      denied > 0 &&
+        h(
+          'div.note.warn',
+          h('p', h('strong', say('configuration.denied', {n: denied}))),
+          h('p', say('configuration.denied_hint')),
+          h(
+            'ul.denied',
+            judged.denied
+              .slice(0, DENIED_SHOWN)
+              .map((flow) =>
+                h(
+                  'li',
+                  foreign(targetOf(flow)),
+                  h(
+                    'span.faint',
+                    ' ← ',
+                    foreign(flow.client || ''),
+                    flow.user ? [' · ', foreign(flow.user)] : '',
+                    flow.rule ? [' · ', foreign(flow.rule)] : '',
+                  ),
+                ),
+              ),
+          ),
+          denied > DENIED_SHOWN && h('p.faint', say('configuration.denied_more', {n: denied - DENIED_SHOWN})),
+        ),
       h('h2', say('configuration.diff')),
       diffView(judged.diff),
     );
@@ -147,7 +215,10 @@ class EditTab {
       text: denied ? say('configuration.apply_denied', {n: denied}) : say('configuration.apply_text'),
       fields: this.judged?.diff ? [diffView(this.judged.diff)] : [],
       action: say('configuration.apply'),
-      act: () => ask('PUT', '/api/v1/configuration', {text: this.editor.value, base: this.answer.base}).catch((problem) => this.#refused(problem)),
+      act: () =>
+        ask('PUT', '/api/v1/configuration', {text: this.editor.value, base: this.answer.base}).catch(
+          (problem) => this.#refused(problem),
+        ),
     });
     if (!done) return;
     notice(say('configuration.applied'));
@@ -170,7 +241,10 @@ class VersionsTab {
       'section',
       h('p.faint.intro', say('configuration.versions_hint')),
       versions.length
-        ? h('ul.versions', versions.map((one) => this.#version(one, answer.writable)))
+        ? h(
+            'ul.versions',
+            versions.map((one) => this.#version(one, answer.writable)),
+          )
         : emptyPlace(say('configuration.no_versions'), say('configuration.no_versions_hint')),
     );
   }
@@ -180,10 +254,33 @@ class VersionsTab {
     const label = format.moment(at);
     return h(
       'li',
-      h('div', h('strong', h('time', {datetime: new Date(at).toISOString()}, label)), ' ', h('span.faint', format.ago(at), one.who ? [' · ', foreign(one.who)] : '')),
-      h('div.row-actions',
-        h('button.small', {type: 'button', 'aria-label': `${say('configuration.view')}: ${label}`, click: () => this.#view(one, label)}, say('configuration.view')),
-        writable && h('button.small', {type: 'button', 'aria-label': `${say('configuration.return')}: ${label}`, click: () => this.#back(one)}, say('configuration.return')),
+      h(
+        'div',
+        h('strong', h('time', {datetime: new Date(at).toISOString()}, label)),
+        ' ',
+        h('span.faint', format.ago(at), one.who ? [' · ', foreign(one.who)] : ''),
+      ),
+      h(
+        'div.row-actions',
+        h(
+          'button.small',
+          {
+            type: 'button',
+            'aria-label': `${say('configuration.view')}: ${label}`,
+            click: () => this.#view(one, label),
+          },
+          say('configuration.view'),
+        ),
+        writable &&
+          h(
+            'button.small',
+            {
+              type: 'button',
+              'aria-label': `${say('configuration.return')}: ${label}`,
+              click: () => this.#back(one),
+            },
+            say('configuration.return'),
+          ),
       ),
     );
   }
@@ -198,7 +295,10 @@ class VersionsTab {
       className: 'sheet',
       build: () => {
         const body = h('div.dialog-body', loadingPlace());
-        this.#text(one).then((text) => fill(body, h('pre.output', {tabindex: '0'}, foreignLines(text))), (problem) => fill(body, problemBox(problem)));
+        this.#text(one).then(
+          (text) => fill(body, h('pre.output', {tabindex: '0'}, foreignLines(text))),
+          (problem) => fill(body, problemBox(problem)),
+        );
         return body;
       },
     });
@@ -220,7 +320,14 @@ function changes() {
   const load = async () => {
     try {
       const {entries} = await get('/api/v1/audit?limit=200');
-      const rows = entries.map((one) => h('li', h('time', {datetime: one.time}, format.moment(one.time)), h('span.audit-who', foreign(one.who)), h('span', {lang: languageOf(one.what)}, foreign(one.what))));
+      const rows = entries.map((one) =>
+        h(
+          'li',
+          h('time', {datetime: one.time}, format.moment(one.time)),
+          h('span.audit-who', foreign(one.who)),
+          h('span', {lang: languageOf(one.what)}, foreign(one.what)),
+        ),
+      );
       fill(body, rows.length ? h('ul.audit', rows) : emptyPlace(say('configuration.no_changes'), ''));
     } catch (problem) {
       fill(body, problemBox(problem, load));
@@ -237,10 +344,25 @@ class Configuration {
     this.context = context;
     this.tab = TABS.includes(context.query.get('tab')) ? context.query.get('tab') : 'effective';
     this.tabs = TABS.map((name) =>
-      h('button', {type: 'button', role: 'tab', id: `tab-${name}`, 'aria-controls': 'tab-panel', click: () => this.choose(name), keydown: (event) => this.#key(event)}, say(`tab.${name}`)),
+      h(
+        'button',
+        {
+          type: 'button',
+          role: 'tab',
+          id: `tab-${name}`,
+          'aria-controls': 'tab-panel',
+          click: () => this.choose(name),
+          keydown: (event) => this.#key(event),
+        },
+        say(`tab.${name}`),
+      ),
     );
     this.panel = h('div', {role: 'tabpanel', id: 'tab-panel'}, loadingPlace());
-    fill(place, h('div.tabs', {role: 'tablist', 'aria-label': say('page.configuration')}, this.tabs), this.panel);
+    fill(
+      place,
+      h('div.tabs', {role: 'tablist', 'aria-label': say('page.configuration')}, this.tabs),
+      this.panel,
+    );
     this.#mark();
     this.load();
   }
@@ -250,7 +372,8 @@ class Configuration {
     if (!step) return;
     event.preventDefault();
     const now = TABS.indexOf(this.tab);
-    const next = Math.abs(step) === 1 ? (now + step + TABS.length) % TABS.length : step < 0 ? 0 : TABS.length - 1;
+    const next =
+      Math.abs(step) === 1 ? (now + step + TABS.length) % TABS.length : step < 0 ? 0 : TABS.length - 1;
     this.choose(TABS[next]);
     this.tabs[next].focus();
   }
@@ -275,7 +398,10 @@ class Configuration {
     try {
       this.answer = await get('/api/v1/configuration');
     } catch (problem) {
-      fill(this.panel, problemBox(problem, () => this.load()));
+      fill(
+        this.panel,
+        problemBox(problem, () => this.load()),
+      );
       return;
     }
     this.edit = new EditTab(this.answer, () => this.load());
@@ -287,7 +413,8 @@ class Configuration {
     const content = {
       effective: () => effective(this.answer),
       edit: () => this.edit.element,
-      versions: () => new VersionsTab(this.answer, (text) => (this.choose('edit'), this.edit.put(text))).element,
+      versions: () =>
+        new VersionsTab(this.answer, (text) => (this.choose('edit'), this.edit.put(text))).element,
       changes,
     };
     fill(this.panel, content[this.tab]());

@@ -30,7 +30,9 @@ function legText(leg) {
 
 function legCell(leg) {
   if (!leg) return twoLines('–', '');
-  const again = leg.retransmissions ? h('span.warn', say('leg.again', {n: leg.retransmissions})) : say('leg.again', {n: 0});
+  const again = leg.retransmissions
+    ? h('span.warn', say('leg.again', {n: leg.retransmissions}))
+    : say('leg.again', {n: 0});
   return twoLines(`${format.milliseconds(leg.rtt_us)} ms`, [again, ' · ', String(leg.pmtu)]);
 }
 
@@ -48,7 +50,8 @@ function columns(rates, open, end) {
     column('phase', {
       second: below('method'),
       text: (row) => `${phaseOf(row)} ${row.flow.method}`,
-      cell: (row) => twoLines(h('span.chip.open', {translate: 'no'}, phaseOf(row)), foreign(row.flow.method || '')),
+      cell: (row) =>
+        twoLines(h('span.chip.open', {translate: 'no'}, phaseOf(row)), foreign(row.flow.method || '')),
     }),
     column('client', {
       second: below('user'),
@@ -62,7 +65,11 @@ function columns(rates, open, end) {
       text: (row) => `${targetOf(row.flow)} ${row.flow.rule}`,
       cell: (row) =>
         twoLines(
-          h('button.link', {type: 'button', title: plain(targetOf(row.flow)), click: () => open(row)}, foreign(targetOf(row.flow) || '–')),
+          h(
+            'button.link',
+            {type: 'button', title: plain(targetOf(row.flow)), click: () => open(row)},
+            foreign(targetOf(row.flow) || '–'),
+          ),
           row.flow.rule ? foreign(row.flow.rule) : '–',
         ),
     }),
@@ -96,7 +103,14 @@ function columns(rates, open, end) {
       cell: (row) =>
         h(
           'button.small',
-          {type: 'button', 'aria-label': say('connections.end_of', {target: plain(targetOf(row.flow)), client: plain(row.flow.client || '')}), click: () => end(row)},
+          {
+            type: 'button',
+            'aria-label': say('connections.end_of', {
+              target: plain(targetOf(row.flow)),
+              client: plain(row.flow.client || ''),
+            }),
+            click: () => end(row),
+          },
           say('connections.end'),
         ),
     }),
@@ -144,7 +158,11 @@ class Connections {
     this.table = new Table({
       caption: say('page.connections'),
       className: 'connections',
-      columns: columns(this.rates, (row) => this.open(row), (row) => this.end(row)),
+      columns: columns(
+        this.rates,
+        (row) => this.open(row),
+        (row) => this.end(row),
+      ),
       key: (row) => row.flow.id,
       rowClass: (row) => (row.flow.warnings.length ? 'mild' : ''),
       order: {sort: this.args.sort, order: this.args.order},
@@ -153,10 +171,22 @@ class Connections {
     this.count = h('p.count', {role: 'status'});
     this.trouble = h('div');
     this.empty = h('div', loadingPlace());
-    this.previous = h('button.small', {type: 'button', click: () => this.turn(-1)}, icon('previous'), say('previous'));
+    this.previous = h(
+      'button.small',
+      {type: 'button', click: () => this.turn(-1)},
+      icon('previous'),
+      say('previous'),
+    );
     this.next = h('button.small', {type: 'button', click: () => this.turn(1)}, say('next'), icon('next'));
     this.table.element.hidden = true;
-    fill(place, this.#tools(), this.trouble, this.table.element, this.empty, h('div.pager', this.count, this.previous, this.next));
+    fill(
+      place,
+      this.#tools(),
+      this.trouble,
+      this.table.element,
+      this.empty,
+      h('div.pager', this.count, this.previous, this.next),
+    );
     this.follow();
   }
 
@@ -174,16 +204,49 @@ class Connections {
   #tools() {
     const change = later(PAUSE_MS, () => this.change({offset: 0, ...this.#filters()}));
     const inputs = FILTERS.map((name) =>
-      h('label.filter', h('span', say(`column.${name}`)), h('input', {type: 'search', name, value: this.args[name], maxlength: '120', spellcheck: 'false', autocapitalize: 'none', input: () => change()})),
+      h(
+        'label.filter',
+        h('span', say(`column.${name}`)),
+        h('input', {
+          type: 'search',
+          name,
+          value: this.args[name],
+          maxlength: '120',
+          spellcheck: 'false',
+          autocapitalize: 'none',
+          input: () => change(),
+        }),
+      ),
     );
-    this.form = h('form.filters', {role: 'search', 'aria-label': say('filter'), submit: (event) => (event.preventDefault(), change.now())}, inputs, this.#orderTools());
+    this.form = h(
+      'form.filters',
+      {
+        role: 'search',
+        'aria-label': say('filter'),
+        submit: (event) => (event.preventDefault(), change.now()),
+      },
+      inputs,
+      this.#orderTools(),
+    );
     return this.form;
   }
 
   #orderTools() {
-    const sort = h('select', {name: 'sort', change: () => this.change({sort: sort.value, offset: 0})}, ORDERS.map((name) => h('option', {value: name}, say(`column.${name}`))));
-    const order = h('select', {name: 'order', 'aria-label': say('order'), change: () => this.change({order: order.value, offset: 0})}, ['asc', 'desc'].map((name) => h('option', {value: name}, say(`order.${name}`))));
-    const limit = h('select', {name: 'limit', change: () => this.change({limit: Number(limit.value), offset: 0})}, LIMITS.map((n) => h('option', {value: n}, String(n))));
+    const sort = h(
+      'select',
+      {name: 'sort', change: () => this.change({sort: sort.value, offset: 0})},
+      ORDERS.map((name) => h('option', {value: name}, say(`column.${name}`))),
+    );
+    const order = h(
+      'select',
+      {name: 'order', 'aria-label': say('order'), change: () => this.change({order: order.value, offset: 0})},
+      ['asc', 'desc'].map((name) => h('option', {value: name}, say(`order.${name}`))),
+    );
+    const limit = h(
+      'select',
+      {name: 'limit', change: () => this.change({limit: Number(limit.value), offset: 0})},
+      LIMITS.map((n) => h('option', {value: n}, String(n))),
+    );
     sort.value = this.args.sort;
     order.value = this.args.order;
     limit.value = this.args.limit;
@@ -205,7 +268,15 @@ class Connections {
     this.table.setOrder(this.args.sort, this.args.order);
     this.counted = null;
     const {sort, order, offset, limit, ...filters} = this.args;
-    this.context.setQuery(query({...filters, sort: sort === 'age' ? '' : sort, order: order === 'asc' ? '' : order, offset: offset || '', limit: limit === 50 ? '' : limit}));
+    this.context.setQuery(
+      query({
+        ...filters,
+        sort: sort === 'age' ? '' : sort,
+        order: order === 'asc' ? '' : order,
+        offset: offset || '',
+        limit: limit === 50 ? '' : limit,
+      }),
+    );
     this.follow();
   }
 
@@ -217,7 +288,11 @@ class Connections {
     try {
       this.take(await get(`/api/v1/connections${query(this.args)}`, this.request.signal));
     } catch (problem) {
-      if (problem.name !== 'AbortError') fill(this.trouble, problemBox(problem, () => this.follow()));
+      if (problem.name !== 'AbortError')
+        fill(
+          this.trouble,
+          problemBox(problem, () => this.follow()),
+        );
     }
   }
 
@@ -246,12 +321,18 @@ class Connections {
   #showCount(page) {
     const {offset, limit} = this.args;
     const from = page.rows.length ? offset + 1 : 0;
-    const text = say('connections.count', {from, to: offset + page.rows.length, n: format.count(page.matching), open: format.count(page.open)});
+    const text = say('connections.count', {
+      from,
+      to: offset + page.rows.length,
+      n: format.count(page.matching),
+      open: format.count(page.open),
+    });
     this.previous.disabled = offset === 0;
     this.next.disabled = offset + limit >= page.matching;
     // it changes each second: read out is only what one asked for
     this.count.setAttribute('aria-live', this.counted ? 'off' : 'polite');
-    if (this.counted !== text) fill(this.count, text, page.whole ? null : h('span.warn', ` ${say('connections.partial')}`));
+    if (this.counted !== text)
+      fill(this.count, text, page.whole ? null : h('span.warn', ` ${say('connections.partial')}`));
     this.counted = text;
   }
 
@@ -271,11 +352,24 @@ class Connections {
 
   async end(row) {
     const target = foreign(targetOf(row.flow));
-    const reason = h('input', {id: 'reason', name: 'reason', maxlength: String(REASON_MAX), autofocus: true, autocomplete: 'off'});
+    const reason = h('input', {
+      id: 'reason',
+      name: 'reason',
+      maxlength: String(REASON_MAX),
+      autofocus: true,
+      autocomplete: 'off',
+    });
     const ended = await askFirst({
       title: say('connections.end_title'),
       text: h('span.break', target, ' ← ', foreign(row.flow.client || '')),
-      fields: [h('div.field', h('label', {for: 'reason'}, say('connections.reason')), reason, h('p.hint', say('connections.reason_hint')))],
+      fields: [
+        h(
+          'div.field',
+          h('label', {for: 'reason'}, say('connections.reason')),
+          reason,
+          h('p.hint', say('connections.reason_hint')),
+        ),
+      ],
       action: say('connections.end'),
       danger: true,
       act: () => ask('DELETE', `/api/v1/connections/${row.flow.id}${query({reason: reason.value.trim()})}`),

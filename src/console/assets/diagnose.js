@@ -97,9 +97,17 @@ class Run {
     fill(this.state, text);
     announce(text);
     const message = (result.message || '').trim();
-    if (message) this.body.before(h('div.trouble', {class: result.status === 0 ? 'trouble calm' : 'trouble'}, h('pre.words', foreignLines(message))));
+    if (message)
+      this.body.before(
+        h(
+          'div.trouble',
+          {class: result.status === 0 ? 'trouble calm' : 'trouble'},
+          h('pre.words', foreignLines(message)),
+        ),
+      );
     if (!this.isCheck) this.#worstFirst();
-    if (!this.isCheck && flows.length === 0 && !message) fill(this.body, emptyPlace(say('diagnose.no_flows'), say('diagnose.no_flows_hint')));
+    if (!this.isCheck && flows.length === 0 && !message)
+      fill(this.body, emptyPlace(say('diagnose.no_flows'), say('diagnose.no_flows_hint')));
   }
 
   #sum(flows, failed) {
@@ -111,8 +119,11 @@ class Run {
     const rank = (known) => ['bad', 'mild', 'open', 'good'].indexOf(kindOf(known.flow));
     const all = [...this.flows.values()].sort((a, b) => rank(a) - rank(b));
     all.slice(0, SHOWN_MAX).forEach((known) => this.body.append(known.element));
-    all.slice(0, OPENED_FLOWS).forEach((known) => kindOf(known.flow) === 'bad' && (known.details.open = true));
-    if (all.length > SHOWN_MAX) this.body.append(h('p.faint', say('diagnose.more', {n: all.length - SHOWN_MAX})));
+    all
+      .slice(0, OPENED_FLOWS)
+      .forEach((known) => kindOf(known.flow) === 'bad' && (known.details.open = true));
+    if (all.length > SHOWN_MAX)
+      this.body.append(h('p.faint', say('diagnose.more', {n: all.length - SHOWN_MAX})));
   }
 }
 
@@ -130,20 +141,47 @@ function tick(name, label) {
 
 class CheckForm {
   constructor(given, start) {
-    const url = h('input', {name: 'url', type: 'text', inputmode: 'url', required: true, placeholder: 'https://example.com/', spellcheck: 'false', autocapitalize: 'none', value: given.get('url') || ''});
-    this.proxy = h('select', {name: 'proxy', change: () => this.#showOther()}, ['this', 'upstream', 'direct', 'other'].map((name) => h('option', {value: name}, say(`check.${name}`))));
-    const other = h('input', {name: 'other', placeholder: 'http://10.10.10.1:80', spellcheck: 'false', autocapitalize: 'none'});
+    const url = h('input', {
+      name: 'url',
+      type: 'text',
+      inputmode: 'url',
+      required: true,
+      placeholder: 'https://example.com/',
+      spellcheck: 'false',
+      autocapitalize: 'none',
+      value: given.get('url') || '',
+    });
+    this.proxy = h(
+      'select',
+      {name: 'proxy', change: () => this.#showOther()},
+      ['this', 'upstream', 'direct', 'other'].map((name) => h('option', {value: name}, say(`check.${name}`))),
+    );
+    const other = h('input', {
+      name: 'other',
+      placeholder: 'http://10.10.10.1:80',
+      spellcheck: 'false',
+      autocapitalize: 'none',
+    });
     this.other = field(say('check.other_url'), other);
     this.trouble = h('p.trouble', {role: 'alert', hidden: true});
     this.button = h('button.primary', {type: 'submit'}, say('check.do'));
     const credentials = h(
       'details.more',
       h('summary', say('check.more')),
-      h('div.pair',
-        field(say('check.user'), h('input', {name: 'user', autocomplete: 'off', spellcheck: 'false', autocapitalize: 'none'})),
+      h(
+        'div.pair',
+        field(
+          say('check.user'),
+          h('input', {name: 'user', autocomplete: 'off', spellcheck: 'false', autocapitalize: 'none'}),
+        ),
         field(say('check.password'), h('input', {name: 'password', type: 'password', autocomplete: 'off'})),
       ),
-      h('div.ticks', tick('follow', say('check.follow')), tick('mtu', say('check.mtu')), tick('insecure', say('check.insecure'))),
+      h(
+        'div.ticks',
+        tick('follow', say('check.follow')),
+        tick('mtu', say('check.mtu')),
+        tick('insecure', say('check.insecure')),
+      ),
     );
     this.form = h(
       'form',
@@ -155,7 +193,12 @@ class CheckForm {
       this.trouble,
       this.button,
     );
-    this.element = h('section.card', h('h2', say('check.title')), h('p.faint', say('check.intro')), this.form);
+    this.element = h(
+      'section.card',
+      h('h2', say('check.title')),
+      h('p.faint', say('check.intro')),
+      this.form,
+    );
     this.#showOther();
   }
 
@@ -167,9 +210,13 @@ class CheckForm {
 
   values() {
     const {elements} = this.form;
-    const body = {url: elements.url.value.trim(), proxy: this.proxy.value === 'other' ? elements.other.value.trim() : this.proxy.value};
+    const body = {
+      url: elements.url.value.trim(),
+      proxy: this.proxy.value === 'other' ? elements.other.value.trim() : this.proxy.value,
+    };
     if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(body.url)) body.url = `https://${body.url}`;
-    if (elements.user.value) Object.assign(body, {user: elements.user.value, password: elements.password.value});
+    if (elements.user.value)
+      Object.assign(body, {user: elements.user.value, password: elements.password.value});
     for (const name of ['follow', 'mtu', 'insecure']) if (elements[name].checked) body[name] = true;
     return body;
   }
@@ -186,15 +233,33 @@ class CheckForm {
 
 class DropZone {
   constructor(start) {
-    const input = h('input', {type: 'file', id: 'capture', accept: '.pcap,.pcapng,.cap,.gz,.zst,.txt', change: () => input.files[0] && start(input.files[0])});
+    const input = h('input', {
+      type: 'file',
+      id: 'capture',
+      accept: '.pcap,.pcapng,.cap,.gz,.zst,.txt',
+      change: () => input.files[0] && start(input.files[0]),
+    });
     this.input = input;
     this.trouble = h('p.trouble', {role: 'alert', hidden: true});
-    this.zone = h('div.drop', icon('upload'), h('label', {for: 'capture'}, say('explain.choose')), h('p.faint', say('explain.or_drop')), input);
-    this.element = h('section.card', h('h2', say('explain.title')), h('p.faint', say('explain.intro')), this.zone, this.trouble);
+    this.zone = h(
+      'div.drop',
+      icon('upload'),
+      h('label', {for: 'capture'}, say('explain.choose')),
+      h('p.faint', say('explain.or_drop')),
+      input,
+    );
+    this.element = h(
+      'section.card',
+      h('h2', say('explain.title')),
+      h('p.faint', say('explain.intro')),
+      this.zone,
+      this.trouble,
+    );
     for (const name of ['dragenter', 'dragover']) {
       this.zone.addEventListener(name, (event) => (event.preventDefault(), this.zone.classList.add('over')));
     }
-    for (const name of ['dragleave', 'drop']) this.zone.addEventListener(name, () => this.zone.classList.remove('over'));
+    for (const name of ['dragleave', 'drop'])
+      this.zone.addEventListener(name, () => this.zone.classList.remove('over'));
     this.zone.addEventListener('drop', (event) => {
       event.preventDefault();
       const file = event.dataTransfer.files[0];

@@ -60,11 +60,7 @@ export function askFirst({title, text, fields = [], action, danger = false, act}
         'form',
         {submit: send},
         h('div.dialog-body', text && h('p', text), fields, trouble),
-        h(
-          'footer.dialog-foot',
-          h('button', {type: 'button', click: () => close()}, say('cancel')),
-          button,
-        ),
+        h('footer.dialog-foot', h('button', {type: 'button', click: () => close()}, say('cancel')), button),
       );
     },
   });

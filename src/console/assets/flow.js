@@ -18,7 +18,11 @@ export function kindOf(flow) {
 
 // A verdict as a word with its colour; the word says it, too.
 export function verdictChip(verdict, kind) {
-  return h(`span.chip.${kind || (SUCCESS.has(verdict) ? 'good' : 'bad')}`, {translate: 'no'}, foreign(verdict));
+  return h(
+    `span.chip.${kind || (SUCCESS.has(verdict) ? 'good' : 'bad')}`,
+    {translate: 'no'},
+    foreign(verdict),
+  );
 }
 
 // A sentence that the proxy said.
@@ -92,7 +96,10 @@ function facts(flow) {
     fact(
       'redirects',
       flow.redirects.length > 0 &&
-        h('ol', flow.redirects.map((r) => h('li', r.status ? `${r.status} ` : '', foreign(r.location)))),
+        h(
+          'ol',
+          flow.redirects.map((r) => h('li', r.status ? `${r.status} ` : '', foreign(r.location))),
+        ),
     ),
     fact(
       'superseded_by',
@@ -106,7 +113,8 @@ function ending(flow) {
   if (flow.verdict === 'open') return say('flow.under_way', {phase: flow.phase || phaseUnderWay(flow)});
   const parts = [say('flow.in', {phase: flow.ended_in})];
   if (flow.ended_by) parts.push(say('flow.by', {side: say(`side.${flow.ended_by}`)}));
-  if (!SUCCESS.has(flow.verdict) || flow.certainty === 'inferred') parts.push(say(`certainty.${flow.certainty}`));
+  if (!SUCCESS.has(flow.verdict) || flow.certainty === 'inferred')
+    parts.push(say(`certainty.${flow.certainty}`));
   return parts.join(' · ');
 }
 
@@ -152,10 +160,17 @@ export function flowView(flow, options = {}) {
     flow.advice && h('p.advice', said(flow.advice)),
     h('figure.ladder', ladder(flow, options.elapsed)),
     flow.warnings.length > 0 &&
-      h('p.warnings', h('span.faint', say('flow.warnings')), flow.warnings.map((w) => [' ', h('span.chip.mild', {translate: 'no'}, w)])),
+      h(
+        'p.warnings',
+        h('span.faint', say('flow.warnings')),
+        flow.warnings.map((w) => [' ', h('span.chip.mild', {translate: 'no'}, w)]),
+      ),
     flow.evidence.length > 0 && [
       h(`h${level + 1}`, say('flow.evidence')),
-      h('ol.evidence', flow.evidence.map((text) => h('li', said(text)))),
+      h(
+        'ol.evidence',
+        flow.evidence.map((text) => h('li', said(text))),
+      ),
     ],
     h(`h${level + 1}`, say('flow.facts')),
     facts(flow),

@@ -31,12 +31,21 @@ export class Field {
     this.element.classList.toggle('faulty', messages.length > 0);
     if (this.shown === text) return;
     this.shown = text;
-    fill(this.fault, messages.map((one) => h('span.line', {lang: languageOf(one)}, foreign(one))));
+    fill(
+      this.fault,
+      messages.map((one) => h('span.line', {lang: languageOf(one)}, foreign(one))),
+    );
   }
 }
 
 export function text(attributes) {
-  return h('input', {type: 'text', spellcheck: 'false', autocapitalize: 'none', autocomplete: 'off', ...attributes});
+  return h('input', {
+    type: 'text',
+    spellcheck: 'false',
+    autocapitalize: 'none',
+    autocomplete: 'off',
+    ...attributes,
+  });
 }
 
 export function tickBox(checked) {

@@ -14,12 +14,45 @@ const PAGE = 50;
 const PAUSE_MS = 400;
 
 export const VERDICTS = [
-  'ok', 'target-error', 'proxy-unresolved', 'proxy-unreachable', 'proxy-refused', 'proxy-silent', 'not-a-proxy',
-  'proxy-tls-failed', 'bad-request', 'request-timeout', 'auth-required', 'auth-failed', 'auth-unsupported',
-  'parent-auth-failed', 'acl-denied', 'not-found', 'proxy-error', 'loop', 'upstream-unresolved', 'upstream-refused',
-  'upstream-unreachable', 'upstream-failed', 'overloaded', 'client-limit', 'upstream-timeout', 'tls-failed',
-  'tls-untrusted', 'tls-intercepted', 'stalled', 'incomplete', 'size-limit', 'sni-mismatch', 'lifetime-limit',
-  'reset-by-client', 'reset-by-proxy', 'reset-by-target', 'mtu-blackhole', 'client-gone', 'draining',
+  'ok',
+  'target-error',
+  'proxy-unresolved',
+  'proxy-unreachable',
+  'proxy-refused',
+  'proxy-silent',
+  'not-a-proxy',
+  'proxy-tls-failed',
+  'bad-request',
+  'request-timeout',
+  'auth-required',
+  'auth-failed',
+  'auth-unsupported',
+  'parent-auth-failed',
+  'acl-denied',
+  'not-found',
+  'proxy-error',
+  'loop',
+  'upstream-unresolved',
+  'upstream-refused',
+  'upstream-unreachable',
+  'upstream-failed',
+  'overloaded',
+  'client-limit',
+  'upstream-timeout',
+  'tls-failed',
+  'tls-untrusted',
+  'tls-intercepted',
+  'stalled',
+  'incomplete',
+  'size-limit',
+  'sni-mismatch',
+  'lifetime-limit',
+  'reset-by-client',
+  'reset-by-proxy',
+  'reset-by-target',
+  'mtu-blackhole',
+  'client-gone',
+  'draining',
 ];
 
 function column(name, more) {
@@ -31,13 +64,21 @@ function columns(open) {
     column('verdict', {
       second: {label: say('column.ended')},
       text: (flow) => flow.verdict,
-      cell: (flow) => twoLines(verdictChip(flow.verdict, kindOf(flow)), `${flow.ended_in}${flow.ended_by ? ` · ${say(`side.${flow.ended_by}`)}` : ''}`),
+      cell: (flow) =>
+        twoLines(
+          verdictChip(flow.verdict, kindOf(flow)),
+          `${flow.ended_in}${flow.ended_by ? ` · ${say(`side.${flow.ended_by}`)}` : ''}`,
+        ),
     }),
     column('time', {
       second: {label: say('column.duration')},
       className: 'time',
       text: (flow) => flow.start,
-      cell: (flow) => twoLines(h('time', {datetime: flow.start, title: format.moment(flow.start)}, format.shortMoment(flow.start)), format.duration(flow.duration_us)),
+      cell: (flow) =>
+        twoLines(
+          h('time', {datetime: flow.start, title: format.moment(flow.start)}, format.shortMoment(flow.start)),
+          format.duration(flow.duration_us),
+        ),
     }),
     column('target', {
       second: {label: say('column.rule')},
@@ -46,7 +87,11 @@ function columns(open) {
       text: (flow) => targetOf(flow),
       cell: (flow) =>
         twoLines(
-          h('button.link', {type: 'button', title: plain(targetOf(flow)), click: () => open(flow.id)}, foreign(targetOf(flow) || say('flow.no_request'))),
+          h(
+            'button.link',
+            {type: 'button', title: plain(targetOf(flow)), click: () => open(flow.id)},
+            foreign(targetOf(flow) || say('flow.no_request')),
+          ),
           flow.rule ? foreign(flow.rule) : '–',
         ),
     }),
@@ -79,16 +124,33 @@ class History {
     this.trouble = h('div');
     this.empty = h('div', loadingPlace());
     this.count = h('p.count', {role: 'status'});
-    this.more = h('button', {type: 'button', hidden: true, click: () => this.load(true)}, say('history.older'));
+    this.more = h(
+      'button',
+      {type: 'button', hidden: true, click: () => this.load(true)},
+      say('history.older'),
+    );
     fill(context.tools, h('button', {type: 'button', click: () => this.load(false)}, say('refresh')));
-    fill(place, this.#filters(), this.trouble, this.table.element, this.empty, h('div.pager', this.count, this.more));
+    fill(
+      place,
+      this.#filters(),
+      this.trouble,
+      this.table.element,
+      this.empty,
+      h('div.pager', this.count, this.more),
+    );
     this.load(false);
     if (context.query.get('flow')) this.open(context.query.get('flow'));
   }
 
   read(given) {
     const verdicts = (given.get('verdict') || '').split(',').filter((name) => VERDICTS.includes(name));
-    this.args = {range: given.get('range') || 'day', verdicts, failed: given.get('failed') === '1', since: given.get('since') || '', until: given.get('until') || ''};
+    this.args = {
+      range: given.get('range') || 'day',
+      verdicts,
+      failed: given.get('failed') === '1',
+      since: given.get('since') || '',
+      until: given.get('until') || '',
+    };
     if (!(this.args.range in RANGES) && this.args.range !== 'own') this.args.range = 'day';
     TEXTS.forEach((name) => (this.args[name] = given.get(name) || ''));
   }
@@ -98,16 +160,45 @@ class History {
   #filters() {
     const change = later(PAUSE_MS, () => this.change());
     const text = (name) =>
-      h('label.filter', h('span', say(`column.${name}`)), h('input', {type: 'search', name, value: this.args[name], maxlength: '200', spellcheck: 'false', autocapitalize: 'none', input: () => change()}));
-    const range = h('select', {name: 'range', change: () => change.now()}, [...Object.keys(RANGES), 'own'].map((name) => h('option', {value: name}, say(`range.${name}`))));
+      h(
+        'label.filter',
+        h('span', say(`column.${name}`)),
+        h('input', {
+          type: 'search',
+          name,
+          value: this.args[name],
+          maxlength: '200',
+          spellcheck: 'false',
+          autocapitalize: 'none',
+          input: () => change(),
+        }),
+      );
+    const range = h(
+      'select',
+      {name: 'range', change: () => change.now()},
+      [...Object.keys(RANGES), 'own'].map((name) => h('option', {value: name}, say(`range.${name}`))),
+    );
     range.value = this.args.range;
     const own = ['since', 'until'].map((name) =>
-      h('label.filter.own', h('span', say(`history.${name}`)), h('input', {type: 'datetime-local', name, value: this.args[name], change: () => change.now()})),
+      h(
+        'label.filter.own',
+        h('span', say(`history.${name}`)),
+        h('input', {type: 'datetime-local', name, value: this.args[name], change: () => change.now()}),
+      ),
     );
-    const failed = h('input', {type: 'checkbox', name: 'failed', checked: this.args.failed, change: () => change.now()});
+    const failed = h('input', {
+      type: 'checkbox',
+      name: 'failed',
+      checked: this.args.failed,
+      change: () => change.now(),
+    });
     this.form = h(
       'form.filters',
-      {role: 'search', 'aria-label': say('filter'), submit: (event) => (event.preventDefault(), change.now())},
+      {
+        role: 'search',
+        'aria-label': say('filter'),
+        submit: (event) => (event.preventDefault(), change.now()),
+      },
       h('label.filter.short', h('span', say('range')), range),
       own,
       text('target'),
@@ -126,11 +217,29 @@ class History {
   #verdicts(change) {
     const summary = h('summary');
     const boxes = VERDICTS.map((name) =>
-      h('label.tick', h('input', {type: 'checkbox', name: 'verdict', value: name, checked: this.args.verdicts.includes(name), change: () => change.now()}), h('span', {translate: 'no'}, name)),
+      h(
+        'label.tick',
+        h('input', {
+          type: 'checkbox',
+          name: 'verdict',
+          value: name,
+          checked: this.args.verdicts.includes(name),
+          change: () => change.now(),
+        }),
+        h('span', {translate: 'no'}, name),
+      ),
     );
-    const none = h('button.small', {type: 'button', click: () => (boxes.forEach((b) => (b.firstChild.checked = false)), change.now())}, say('history.any_verdict'));
+    const none = h(
+      'button.small',
+      {type: 'button', click: () => (boxes.forEach((b) => (b.firstChild.checked = false)), change.now())},
+      say('history.any_verdict'),
+    );
     this.summary = summary;
-    const details = h('details.choice', summary, h('div.choice-list', {role: 'group', 'aria-label': say('column.verdict')}, none, boxes));
+    const details = h(
+      'details.choice',
+      summary,
+      h('div.choice-list', {role: 'group', 'aria-label': say('column.verdict')}, none, boxes),
+    );
     details.addEventListener('keydown', (event) => {
       if (event.key !== 'Escape' || !details.open) return;
       details.open = false;
@@ -140,14 +249,25 @@ class History {
     details.addEventListener('focusout', ({relatedTarget: next}) => {
       if (next && !details.contains(next) && !next.contains(details)) details.open = false;
     });
-    document.addEventListener('pointerdown', (event) => !details.contains(event.target) && (details.open = false), {signal: this.over.signal});
+    document.addEventListener(
+      'pointerdown',
+      (event) => !details.contains(event.target) && (details.open = false),
+      {signal: this.over.signal},
+    );
     this.#showVerdicts();
     return h('div.filter', h('span', {'aria-hidden': 'true'}, say('column.verdict')), details);
   }
 
   #showVerdicts() {
     const {verdicts} = this.args;
-    fill(this.summary, verdicts.length === 0 ? say('history.any_verdict') : verdicts.length === 1 ? verdicts[0] : say('history.verdicts', {n: verdicts.length}));
+    fill(
+      this.summary,
+      verdicts.length === 0
+        ? say('history.any_verdict')
+        : verdicts.length === 1
+          ? verdicts[0]
+          : say('history.verdicts', {n: verdicts.length}),
+    );
     this.summary.setAttribute('aria-label', `${say('column.verdict')}: ${this.summary.textContent}`);
   }
 
@@ -177,15 +297,35 @@ class History {
   #address(more) {
     const {range, verdicts, since, until, failed, ...texts} = this.args;
     const own = range === 'own' ? {since, until} : {};
-    return query({...texts, ...own, range: range === 'day' ? '' : range, verdict: verdicts.join(','), failed: failed ? '1' : '', ...more});
+    return query({
+      ...texts,
+      ...own,
+      range: range === 'day' ? '' : range,
+      verdict: verdicts.join(','),
+      failed: failed ? '1' : '',
+      ...more,
+    });
   }
 
   // Moments go out as microseconds.
   #asked(before) {
     const {range, verdicts, since, until, failed, ...texts} = this.args;
     const us = (text) => (text ? new Date(text).getTime() * 1000 : '');
-    const from = range === 'own' ? us(since) : RANGES[range] ? Math.round((Date.now() - RANGES[range] * 1000) * 1000) : '';
-    return query({...texts, since: from, until: range === 'own' ? us(until) : '', verdict: verdicts.join(','), failed: failed ? '1' : '', before, limit: PAGE});
+    const from =
+      range === 'own'
+        ? us(since)
+        : RANGES[range]
+          ? Math.round((Date.now() - RANGES[range] * 1000) * 1000)
+          : '';
+    return query({
+      ...texts,
+      since: from,
+      until: range === 'own' ? us(until) : '',
+      verdict: verdicts.join(','),
+      failed: failed ? '1' : '',
+      before,
+      limit: PAGE,
+    });
   }
 
   /* ---- what comes */
@@ -208,7 +348,10 @@ class History {
   }
 
   #complain(problem, older) {
-    fill(this.trouble, problemBox(problem, () => this.load(older)));
+    fill(
+      this.trouble,
+      problemBox(problem, () => this.load(older)),
+    );
     if (!this.flows.length) this.empty.replaceChildren();
   }
 
@@ -219,7 +362,14 @@ class History {
     this.table.element.hidden = true;
     this.more.hidden = true;
     this.count.replaceChildren();
-    fill(this.empty, emptyPlace(say('history.off'), h('span', {lang: languageOf(message)}, foreign(message)), h('p', h('a.button', {href: '/configuration?tab=edit'}, say('accounts.to_configuration')))));
+    fill(
+      this.empty,
+      emptyPlace(
+        say('history.off'),
+        h('span', {lang: languageOf(message)}, foreign(message)),
+        h('p', h('a.button', {href: '/configuration?tab=edit'}, say('accounts.to_configuration'))),
+      ),
+    );
   }
 
   take(answer, older) {

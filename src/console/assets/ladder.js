@@ -8,7 +8,17 @@ import {plain, s, uniqueId} from './dom.js';
 import {duration} from './format.js';
 import {say} from './words.js';
 
-export const PHASES = ['resolve', 'connect', 'proxy-tls', 'request', 'answer', 'tls', 'exchange', 'transfer', 'close'];
+export const PHASES = [
+  'resolve',
+  'connect',
+  'proxy-tls',
+  'request',
+  'answer',
+  'tls',
+  'exchange',
+  'transfer',
+  'close',
+];
 
 const CUT_FROM = 0.7;
 const CUT_WIDTH = 45;
@@ -131,7 +141,10 @@ function axisLine(axis, y) {
     if (axis.place(endOf(axis.cut)) < 84) marks.push(endOf(axis.cut));
   }
   marks.push(axis.total);
-  return [box('v-track', 0, 100, y, 1), marks.map((us) => textAt('v-tick', axis.place(us), y + 24, duration(us)))];
+  return [
+    box('v-track', 0, 100, y, 1),
+    marks.map((us) => textAt('v-tick', axis.place(us), y + 24, duration(us))),
+  ];
 }
 
 const UNITS = {s: 1e6, ms: 1e3, us: 1};
@@ -154,7 +167,12 @@ function numbers(moments, y) {
 }
 
 function describe(rows) {
-  return rows.map((row) => `${row.phase} ${say(`outcome.${row.outcome}`)} ${isTimed(row) ? duration(row.duration_us) : ''}`).join('; ');
+  return rows
+    .map(
+      (row) =>
+        `${row.phase} ${say(`outcome.${row.outcome}`)} ${isTimed(row) ? duration(row.duration_us) : ''}`,
+    )
+    .join('; ');
 }
 
 // The drawing; `elapsed`: µs since a flow began that is still open.

@@ -10,10 +10,20 @@ const PASSWORD_LEAST = 10;
 // An input with its label and the place for what is wrong with it.
 function field(label, hint, attributes) {
   const id = uniqueId('field');
-  const input = h('input', {id, required: true, 'aria-describedby': hint ? `${id}-hint` : null, ...attributes});
+  const input = h('input', {
+    id,
+    required: true,
+    'aria-describedby': hint ? `${id}-hint` : null,
+    ...attributes,
+  });
   return {
     input,
-    element: h('div.field', h('label', {for: id}, label), input, hint && h('p.hint', {id: `${id}-hint`}, hint)),
+    element: h(
+      'div.field',
+      h('label', {for: id}, label),
+      input,
+      hint && h('p.hint', {id: `${id}-hint`}, hint),
+    ),
   };
 }
 
@@ -27,7 +37,11 @@ function card(options, title, intro, ...rest) {
       intro && h('p.faint', intro),
       rest,
     ),
-    h('footer.entrance-foot', options.switches, session.version && h('p.faint', `viaduct ${session.version}`)),
+    h(
+      'footer.entrance-foot',
+      options.switches,
+      session.version && h('p.faint', `viaduct ${session.version}`),
+    ),
   );
 }
 
@@ -48,12 +62,27 @@ function form(options, fields, label, send) {
       complain(problem.words || problem.message);
     }
   };
-  return h('form', {submit}, fields.map((f) => f.element), trouble, button);
+  return h(
+    'form',
+    {submit},
+    fields.map((f) => f.element),
+    trouble,
+    button,
+  );
 }
 
 function logInForm(options) {
-  const name = field(say('login.name'), null, {name: 'username', autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false'});
-  const password = field(say('login.password'), null, {name: 'password', type: 'password', autocomplete: 'current-password'});
+  const name = field(say('login.name'), null, {
+    name: 'username',
+    autocomplete: 'username',
+    autocapitalize: 'none',
+    spellcheck: 'false',
+  });
+  const password = field(say('login.password'), null, {
+    name: 'password',
+    type: 'password',
+    autocomplete: 'current-password',
+  });
   const send = async () => {
     try {
       await logIn(name.input.value, password.input.value);
@@ -69,8 +98,17 @@ function logInForm(options) {
 }
 
 function setUpForm(options) {
-  const name = field(say('login.name'), null, {name: 'username', autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false'});
-  const password = field(say('login.password'), say('setup.password_hint'), {type: 'password', autocomplete: 'new-password', minlength: PASSWORD_LEAST});
+  const name = field(say('login.name'), null, {
+    name: 'username',
+    autocomplete: 'username',
+    autocapitalize: 'none',
+    spellcheck: 'false',
+  });
+  const password = field(say('login.password'), say('setup.password_hint'), {
+    type: 'password',
+    autocomplete: 'new-password',
+    minlength: PASSWORD_LEAST,
+  });
   const repeat = field(say('setup.repeat'), null, {type: 'password', autocomplete: 'new-password'});
   const send = async (complain) => {
     if (password.input.value !== repeat.input.value) {
@@ -81,7 +119,12 @@ function setUpForm(options) {
     await setUp(options.token, name.input.value, password.input.value);
     options.done();
   };
-  card(options, say('setup.title'), say('setup.intro'), form(options, [name, password, repeat], say('setup.do'), send));
+  card(
+    options,
+    say('setup.title'),
+    say('setup.intro'),
+    form(options, [name, password, repeat], say('setup.do'), send),
+  );
   name.input.focus();
 }
 

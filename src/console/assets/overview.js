@@ -34,7 +34,10 @@ class Tiles {
     this.meter = h('meter', {min: '0', max: '1', value: '0', 'aria-label': say('tile.connections')});
     this.connections.element.append(this.meter);
     const all = [this.open, this.rate, this.down, this.up, this.connections, this.failed];
-    this.element = h('div.tiles', all.map((one) => one.element));
+    this.element = h(
+      'div.tiles',
+      all.map((one) => one.element),
+    );
   }
 
   show() {
@@ -70,11 +73,14 @@ function healthLine(name, text, kind) {
 // "resolver: 127.0.0.1:53 does not answer", a line each, as /readyz has them.
 function readHealth(text) {
   const [first, ...lines] = text.trim().split('\n');
-  const items = [[first === 'accepting' ? 'accepting' : 'draining', '', first === 'accepting' ? 'good' : 'bad']];
+  const items = [
+    [first === 'accepting' ? 'accepting' : 'draining', '', first === 'accepting' ? 'good' : 'bad'],
+  ];
   for (const line of lines) {
     const [name, ...rest] = line.split(': ');
     const words = rest.join(': ');
-    const kind = words === 'ok' ? 'good' : words === 'none' || words.startsWith('not looked') ? 'calm' : 'bad';
+    const kind =
+      words === 'ok' ? 'good' : words === 'none' || words.startsWith('not looked') ? 'calm' : 'bad';
     if (name === 'resolver' || name === 'parent') items.push([name, words, kind]);
   }
   return items;
@@ -97,7 +103,10 @@ class Health {
   async load(signal) {
     try {
       const text = await (await fetch('/readyz', {signal})).text();
-      fill(this.list, readHealth(text).map(([name, words, kind]) => healthLine(name, healthWords(words), kind)));
+      fill(
+        this.list,
+        readHealth(text).map(([name, words, kind]) => healthLine(name, healthWords(words), kind)),
+      );
     } catch (error) {
       if (error.name !== 'AbortError') fill(this.list, healthLine('proxy', say('health.gone'), 'bad'));
     }
@@ -112,7 +121,10 @@ class Health {
       h('dd', format.age(state.now_us - state.start_us)),
       h('dt', say('health.workers')),
       h('dd', String(state.workers)),
-      state.flows_dropped > 0 && [h('dt', say('health.dropped')), h('dd.bad', format.count(state.flows_dropped))],
+      state.flows_dropped > 0 && [
+        h('dt', say('health.dropped')),
+        h('dd.bad', format.count(state.flows_dropped)),
+      ],
     );
   }
 }
@@ -121,10 +133,20 @@ class Health {
 
 class Throughput {
   constructor() {
-    this.chart = new ChartView({kind: 'line', title: say('chart.throughput'), value: format.rate, binary: true, most: 4096});
+    this.chart = new ChartView({
+      kind: 'line',
+      title: say('chart.throughput'),
+      value: format.rate,
+      binary: true,
+      most: 4096,
+    });
     this.element = h(
       'section.card.throughput',
-      h('div.card-head', h('h2', say('chart.throughput')), h('p.legend', h('span.key.down', say('down')), h('span.key.up', say('up')))),
+      h(
+        'div.card-head',
+        h('h2', say('chart.throughput')),
+        h('p.legend', h('span.key.down', say('down')), h('span.key.up', say('up'))),
+      ),
       this.chart.element,
     );
   }
@@ -173,7 +195,13 @@ function failuresOf(charts) {
 
 class Failures {
   constructor(onSpan) {
-    this.chart = new ChartView({kind: 'bar', stacked: true, title: say('chart.failures'), value: (n) => format.count(n), most: 4});
+    this.chart = new ChartView({
+      kind: 'bar',
+      stacked: true,
+      title: say('chart.failures'),
+      value: (n) => format.count(n),
+      most: 4,
+    });
     this.list = h('ul.verdicts');
     this.empty = h('div', {hidden: true}, emptyPlace(say('chart.no_failures'), ''));
     this.trouble = h('div');
@@ -192,23 +220,35 @@ class Failures {
     const total = sum(charts.series.map((one) => sum(one.counts)));
     const failed = sum(sets.map((one) => one.n));
     const n = charts.series[0]?.counts.length || 0;
-    const labels = Array.from({length: n}, (_, i) => format.minute((charts.from_us + i * charts.step_s * 1e6) / 1000));
+    const labels = Array.from({length: n}, (_, i) =>
+      format.minute((charts.from_us + i * charts.step_s * 1e6) / 1000),
+    );
     this.trouble.replaceChildren();
     this.chart.element.hidden = sets.length === 0;
     this.empty.hidden = sets.length > 0;
     if (sets.length) this.chart.update(labels, sets);
-    fill(this.list, sets.map((one) => this.#item(one, span)));
+    fill(
+      this.list,
+      sets.map((one) => this.#item(one, span)),
+    );
     return {total, failed};
   }
 
   #item(one, span) {
-    const name = one.others ? h('span', one.label) : h('a', {href: `/history?verdict=${encodeURIComponent(one.label)}&range=${span}`}, foreign(one.label));
+    const name = one.others
+      ? h('span', one.label)
+      : h('a', {href: `/history?verdict=${encodeURIComponent(one.label)}&range=${span}`}, foreign(one.label));
     const key = h('span.swatch', {'data-hue': one.hue});
     return h('li', key, name, h('span.number', format.count(one.n)));
   }
 
   complain(problem, again) {
-    fill(this.trouble, problem.code === 'no-history' ? emptyPlace(say('history.off'), problem.message) : problemBox(problem, again));
+    fill(
+      this.trouble,
+      problem.code === 'no-history'
+        ? emptyPlace(say('history.off'), problem.message)
+        : problemBox(problem, again),
+    );
     fill(this.list);
     this.empty.hidden = true;
     this.chart.element.hidden = true;
@@ -217,11 +257,26 @@ class Failures {
 
 function spanSwitch(onSpan) {
   const button = (span, pressed) =>
-    h('button', {type: 'button', 'aria-pressed': String(pressed), click: (event) => {
-      event.target.parentNode.querySelectorAll('button').forEach((b) => b.setAttribute('aria-pressed', String(b === event.target)));
-      onSpan(span);
-    }}, say(`span.${span}`));
-  return h('div.segments', {role: 'group', 'aria-label': say('span')}, button('hour', true), button('day', false));
+    h(
+      'button',
+      {
+        type: 'button',
+        'aria-pressed': String(pressed),
+        click: (event) => {
+          event.target.parentNode
+            .querySelectorAll('button')
+            .forEach((b) => b.setAttribute('aria-pressed', String(b === event.target)));
+          onSpan(span);
+        },
+      },
+      say(`span.${span}`),
+    );
+  return h(
+    'div.segments',
+    {role: 'group', 'aria-label': say('span')},
+    button('hour', true),
+    button('day', false),
+  );
 }
 
 /* ---- who is busiest */
@@ -239,7 +294,10 @@ class Top {
       fill(this.body, rows.length ? this.#table(rows, span) : emptyPlace(say('top.none'), ''));
     } catch (problem) {
       if (problem.name === 'AbortError') return;
-      fill(this.body, problem.code === 'no-history' ? emptyPlace(say('history.off_short'), '') : problemBox(problem));
+      fill(
+        this.body,
+        problem.code === 'no-history' ? emptyPlace(say('history.off_short'), '') : problemBox(problem),
+      );
     }
   }
 
@@ -248,15 +306,31 @@ class Top {
     return h(
       'table.plain.top',
       h('caption.only-read', say(`top.${this.by}`)),
-      h('thead', h('tr', h('th', {scope: 'col'}, say('top.name')), h('th.number', {scope: 'col'}, say('top.flows')), h('th.number', {scope: 'col'}, say('top.failed')), h('th.number', {scope: 'col'}, say('top.bytes')))),
-      h('tbody', rows.map((row) => this.#row(row, most, span))),
+      h(
+        'thead',
+        h(
+          'tr',
+          h('th', {scope: 'col'}, say('top.name')),
+          h('th.number', {scope: 'col'}, say('top.flows')),
+          h('th.number', {scope: 'col'}, say('top.failed')),
+          h('th.number', {scope: 'col'}, say('top.bytes')),
+        ),
+      ),
+      h(
+        'tbody',
+        rows.map((row) => this.#row(row, most, span)),
+      ),
     );
   }
 
   #row(row, most, span) {
     const bar = h('span.share');
     bar.style.inlineSize = `${(row.flows / most) * 100}%`;
-    const link = h('a', {href: `/history?${this.by}=${encodeURIComponent(row.name)}&range=${span}`}, foreign(row.name || '–'));
+    const link = h(
+      'a',
+      {href: `/history?${this.by}=${encodeURIComponent(row.name)}&range=${span}`},
+      foreign(row.name || '–'),
+    );
     return h(
       'tr',
       h('th', {scope: 'row'}, link, bar),
@@ -296,7 +370,10 @@ export function show(place) {
     tiles.element,
     h('div.columns.two-one', throughput.element, health.element),
     failures.element,
-    h('div.columns.tops', tops.map((top) => top.element)),
+    h(
+      'div.columns.tops',
+      tops.map((top) => top.element),
+    ),
   );
   const draw = () => [tiles, throughput, health].forEach((part) => part.show());
   const unwatch = watch(draw);

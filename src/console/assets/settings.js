@@ -32,16 +32,29 @@ class Settings {
 
   #build() {
     const s = this.settings;
-    const field = (name, input, more) => new Field({name, label: say(`settings.${name}`), input, hint: say(`settings.${name}_hint`), ...more});
+    const field = (name, input, more) =>
+      new Field({name, label: say(`settings.${name}`), input, hint: say(`settings.${name}_hint`), ...more});
     this.fields = {
       enabled: field('enabled', tickBox(s.enabled)),
       host: field('host', text({value: s.host, inputmode: 'url'}), {className: 'grow'}),
-      port: field('port', text({value: s.port ? String(s.port) : '', inputmode: 'numeric', maxlength: '9'}), {className: 'short'}),
+      port: field('port', text({value: s.port ? String(s.port) : '', inputmode: 'numeric', maxlength: '9'}), {
+        className: 'short',
+      }),
       tls: field('tls', tickBox(s.tls)),
       authentication: field('authentication', tickBox(s.authentication)),
       user: field('user', text({value: s.user || ''})),
-      password: field('password', h('input', {type: 'password', autocomplete: 'new-password', placeholder: s.has_password ? say('settings.kept') : ''})),
-      no_proxy: field('no_proxy', h('textarea', {rows: '3', spellcheck: 'false', autocapitalize: 'none', value: s.no_proxy.join('\n')})),
+      password: field(
+        'password',
+        h('input', {
+          type: 'password',
+          autocomplete: 'new-password',
+          placeholder: s.has_password ? say('settings.kept') : '',
+        }),
+      ),
+      no_proxy: field(
+        'no_proxy',
+        h('textarea', {rows: '3', spellcheck: 'false', autocapitalize: 'none', value: s.no_proxy.join('\n')}),
+      ),
       smart_licensing: field('smart_licensing', tickBox(s.smart_licensing)),
     };
     this.url = field('url', text({inputmode: 'url', placeholder: TEST_URL}));
@@ -50,8 +63,14 @@ class Settings {
     this.outcome = h('div.outcome', {'aria-live': 'off'});
     this.form = h(
       'form.card.settings-form',
-      {submit: (event) => (event.preventDefault(), this.save(false)), input: (event) => this.#typed(event.target), focusout: (event) => this.#left(event.target)},
-      h('fieldset', {disabled: !s.writable},
+      {
+        submit: (event) => (event.preventDefault(), this.save(false)),
+        input: (event) => this.#typed(event.target),
+        focusout: (event) => this.#left(event.target),
+      },
+      h(
+        'fieldset',
+        {disabled: !s.writable},
         h('legend.only-read', say('page.settings')),
         this.fields.enabled.element,
         h('div.pair', this.fields.host.element, this.fields.port.element),
@@ -129,7 +148,8 @@ class Settings {
     this.judge.stop();
     this.button.disabled = true;
     try {
-      if (await this.validate(true)) await this.#send({...this.values(), url: this.url.input.value.trim(), force});
+      if (await this.validate(true))
+        await this.#send({...this.values(), url: this.url.input.value.trim(), force});
       else this.#toFault();
     } catch (problem) {
       if (problem.name !== 'AbortError') fill(this.outcome, problemBox(problem));
@@ -144,7 +164,12 @@ class Settings {
 
   async #send(values) {
     const tested = values.enabled && !values.force;
-    const state = h('p.run-state', {role: 'status'}, h('span.spinner'), say(tested ? 'settings.testing' : 'settings.saving'));
+    const state = h(
+      'p.run-state',
+      {role: 'status'},
+      h('span.spinner'),
+      say(tested ? 'settings.testing' : 'settings.saving'),
+    );
     const drawn = h('div');
     fill(this.outcome, h('section.card', state, drawn));
     const answer = await ask('PUT', '/api/v1/upstream', values, this.stop.signal);
@@ -160,7 +185,11 @@ class Settings {
       result.flow = flow;
       fill(drawn, flowView(flow));
     };
-    const end = await readJob(job, {flow: draw, saved: () => (result.saved = true), trouble: (data) => (result.trouble = data.message)}, this.stop.signal);
+    const end = await readJob(
+      job,
+      {flow: draw, saved: () => (result.saved = true), trouble: (data) => (result.trouble = data.message)},
+      this.stop.signal,
+    );
     return {...result, status: end.status, message: result.trouble || end.message || ''};
   }
 
@@ -174,7 +203,10 @@ class Settings {
     const flow = drawn.firstChild;
     this.fields.password.input.value = '';
     this.fields.password.input.placeholder = this.settings.has_password ? say('settings.kept') : '';
-    fill(this.outcome, h('section.card.good', h('p.run-state', {role: 'status'}, say('settings.saved')), flow));
+    fill(
+      this.outcome,
+      h('section.card.good', h('p.run-state', {role: 'status'}, say('settings.saved')), flow),
+    );
   }
 
   // The old settings stand; they are replaced only by who says so again.
@@ -193,7 +225,12 @@ class Settings {
         title,
         kept,
         message && !result.flow && h('pre.words', {lang: languageOf(message)}, foreignLines(message)),
-        result.flow && h('div.actions', h('button', {type: 'button', click: back}, say('settings.keep')), h('button.danger', {type: 'button', click: () => this.save(true)}, say('settings.anyway'))),
+        result.flow &&
+          h(
+            'div.actions',
+            h('button', {type: 'button', click: back}, say('settings.keep')),
+            h('button.danger', {type: 'button', click: () => this.save(true)}, say('settings.anyway')),
+          ),
         drawn,
       ),
     );

@@ -22,7 +22,15 @@ export class Table {
       `table${this.className ? `.${this.className}` : ''}`,
       {role: 'table'},
       h('caption.only-read', this.caption),
-      h('thead', {role: 'rowgroup'}, h('tr', {role: 'row'}, this.columns.map((c) => this.#head(c)))),
+      h(
+        'thead',
+        {role: 'rowgroup'},
+        h(
+          'tr',
+          {role: 'row'},
+          this.columns.map((c) => this.#head(c)),
+        ),
+      ),
       this.body,
     );
     this.element = h(
@@ -93,7 +101,14 @@ export class Table {
       }),
       text: null,
     }));
-    return {element: h('tr', {role: 'row'}, cells.map((c) => c.element)), cells};
+    return {
+      element: h(
+        'tr',
+        {role: 'row'},
+        cells.map((c) => c.element),
+      ),
+      cells,
+    };
   }
 
   #show(known, row) {
