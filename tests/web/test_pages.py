@@ -1,6 +1,7 @@
 """The console's pages do each its main task, in both languages, with the real proxy behind them and curl's traffic."""
 
 import http.client
+import os
 import pathlib
 import re
 import threading
@@ -11,6 +12,7 @@ from admin import NAME, PASSWORD, UPSTREAM, Site
 from client import Client, get
 from console import Console
 from login import basic
+from packets import black_hole, denied, healthy, pcap
 from squid import Squid
 from target import HttpTarget, Target, echo, reply
 from viaduct import wait_until
@@ -476,6 +478,36 @@ def test_a_check_with_a_wrong_password_and_one_that_is_stopped(tab, say):
         tab.click("form button.primary")
         tab.click("button", say("stop"))
         tab.see(say("diagnose.stopped"))
+
+
+def test_a_capture_is_explained(tab, say, tmp_path):
+    capture, text, nonsense = tmp_path / "all.pcap", tmp_path / "one.txt", tmp_path / "nonsense.pcap"
+    capture.write_bytes(pcap(healthy(1), denied(2), black_hole(3)))
+    text.write_text("GET nothing of a capture")
+    nonsense.write_bytes(capture.read_bytes()[:40] + os.urandom(2000))
+    with Site() as site:
+        enter(site, tab, "/diagnose")
+        tab.give_file("#capture", capture)
+        tab.see(say("diagnose.sum", n=3, failed=2))
+        # the worst first, and open
+        assert tab.run("[...document.querySelectorAll('details.folded')].map((d) => d.open)") == [True, True, False]
+        tab.see("mtu-blackhole", ".run-flows")
+        assert tab.run("document.querySelectorAll('.run-flows svg.v-ladder').length") == 2
+        tab.click(".folded summary", "updates.example.net")
+        tab.wait("document.querySelectorAll('.run-flows svg.v-ladder').length === 3")
+        # dropped
+        drop = (
+            "((z) => { const d = new DataTransfer(); d.items.add(new File([new TextEncoder().encode(t)], 'x.txt'));"
+            " z.dispatchEvent(new DragEvent('drop', {dataTransfer: d, bubbles: true, cancelable: true})); })"
+            "(document.querySelector('.drop'))"
+        )
+        tab.run(drop, t=text.read_text())
+        tab.wait("document.querySelector('.run .trouble, .run .empty')")
+        # what is none does no harm
+        tab.give_file("#capture", nonsense)
+        tab.wait("!document.querySelector('.spinner')")
+        assert get(site, "http://127.0.0.1:1/").status == 502
+        assert not list(site.folder.glob("*.pcap"))
 
 
 # --- proxy settings
