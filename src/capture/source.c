@@ -54,12 +54,18 @@ struct capture_source {
 /* Behind what was said before, as long as there is room.  `path` NULL: `what` names it. */
 static void add_trouble(struct capture_source *s, const char *path, const char *what)
 {
-    size_t len = strlen(s->seen.trouble), room = sizeof s->seen.trouble - len;
-    int n = snprintf(s->seen.trouble + len, room, "%s%s%s%s", len ? "; " : "", path ? path : "",
-                     path ? ": " : "", what);
+    char text[2048];
+    size_t len = strlen(s->seen.trouble), more;
 
-    if (len > 0 && (n < 0 || (size_t)n >= room))
-        s->seen.trouble[len] = '\0';
+    snprintf(text, sizeof text, "%s%.512s%.2s%.1024s", len ? "; " : "", path ? path : "",
+             path ? ": " : "", what);
+    more = strlen(text);
+    if (len + more >= sizeof s->seen.trouble && len > 0)
+        return;
+    if (more >= sizeof s->seen.trouble)
+        more = sizeof s->seen.trouble - 1;
+    memcpy(s->seen.trouble + len, text, more);
+    s->seen.trouble[len + more] = '\0';
 }
 
 static const char *get_link_name(uint32_t linktype)

@@ -42,7 +42,7 @@ static struct packet part(uint32_t id, uint32_t begin, uint32_t end, uint32_t ha
                        .fragment_id = id,
                        .fragment_offset = begin,
                        .fragment_more = end < sizeof whole,
-                       .fragment = {(char *)whole + begin, have},
+                       .fragment = {(char *)whole + begin % sizeof whole, have},
                        .fragment_len = end - begin};
 
     addr_parse(SPAN_LIT("192.0.2.1"), &p.from.addr);

@@ -224,7 +224,7 @@ static void off_has_no_file(void **state)
     assert_true(historian_set(h, &c, &err));
     while (count(other) == 0) /* also while flows come faster than they are written */
         take(h, 6);
-    assert_int_equal(count(path), 5);
+    assert_true(count(path) >= 5); /* and those that were taken before it had moved on */
     c.history = NULL;
     assert_true(historian_set(h, &c, &err));
     assert_false(historian_is_on(h));
