@@ -137,12 +137,7 @@ static void advance(struct stream *s, struct flight *f)
             next = *first;
             next.len -= s->acked - first->seq;
             next.seq = s->acked;
-            if (next.len > next.piece) { /* of a giant: the rest stays */
-                first->len = next.len - next.piece;
-                first->seq = next.seq + next.piece;
-            } else {
-                drop_first(f);
-            }
+            drop_first(f); /* what a giant has more is found again, as it is up to the next one */
         } else if (next.len > first->seq - s->acked) {
             next.len = first->seq - s->acked;
         }

@@ -164,15 +164,17 @@ static void fill_up(struct conn_core *k, struct conn *c, enum dir dir, uint32_t 
 
 /* --- patience */
 
-/* The patience with the gap in this direction is over. */
+/* The patience with the gap in this direction is over: what is missing is a hole. */
 static void give_up_gap(struct conn_core *k, struct conn *c, enum dir dir)
 {
     struct conn_waiting *w = c->waiting[dir];
+    bool is_filled = !stream_is_before(waiting_get_end(w, c->streams[dir].next), w->proved_seq);
     struct stream_piece proof = {
         .at_ns = w->proved_ns, .number = w->proved_number, .file = w->proved_file};
 
     c->pending &= (uint8_t)~gap_of(dir);
-    fill_up(k, c, dir, w->proved_seq, &proof);
+    if (!is_filled) /* else it only waited for its turn */
+        fill_up(k, c, dir, w->proved_seq, &proof);
 }
 
 /* Ends the waits that took long enough by `now_ns`; UINT64_MAX: all of them. */

@@ -11,6 +11,7 @@
 
 static_assert(sizeof(struct stream) <= 144, "two of them belong to each live connection");
 
+#define SCALE_MAX 14              /* RFC 7323 2.3: more counts as that */
 #define GUESSED_MSS 1460          /* where none was announced */
 #define TIMES_LEN 12              /* the timestamp option with its padding */
 #define ACK_REACH (1u << 30)      /* beyond what was seen: no window is larger (RFC 7323 2.3) */
@@ -149,7 +150,9 @@ void stream_take_syn(struct conn_turn *t)
     if (!s->syn) {
         s->syn = true;
         s->mss = p->mss;
-        s->scale = p->has_scale ? p->scale : p->options_cut ? 255 : 0;
+        s->scale = p->has_scale     ? (p->scale < SCALE_MAX ? p->scale : SCALE_MAX)
+                   : p->options_cut ? 255
+                                    : 0;
         s->sack_permitted = p->sack_permitted;
         settle_scales(s, t->o);
     }

@@ -195,6 +195,30 @@ static const struct {
                        "9 D A 1 201 sack=301-401",
      UP,
      "400 bytes, 200 unacked, stuck 201+100 x1 3-3 ms #6-#6, largest 100/100, hole 9 ms #9 +100"},
+    {"what came twice inside of what is behind a hole",
+     PACKETS_HANDSHAKE "3 U A 1 1 len=100\n3.1 U A 101 1 len=100\n3.2 U A 201 1 len=100\n"
+                       "4 D A 1 1 sack=151-201 sack=101-301",
+     UP, "300 bytes, 300 unacked, stuck 1+100 x1 3-3 ms #4-#4, largest 100/100, hole 4 ms #7 +200"},
+    {"an ACK between makes duplicate ones few",
+     PACKETS_HANDSHAKE "3 U A 1 1 len=900\n3.1 U A 901 1 len=900\n3.2 U A 1801 1 len=900\n"
+                       "4 D A 1 1\n4.1 D A 1 1\n4.2 D A 1 1\n4.3 D A 1 901\n4.4 D A 1 901\n"
+                       "4.5 D A 1 901",
+     UP, "2700 bytes, 1800 unacked, stuck 901+900 x1 3-3 ms #5-#5, largest 900/900"},
+    {"answers to window probes are no duplicate ACKs",
+     PACKETS_HANDSHAKE "3 U A 1 1 len=900\n4 D A 1 1 win=0\n5 D A 1 1 win=0\n6 D A 1 1 win=0\n"
+                       "7 D A 1 1 win=0\n8 D A 1 1 win=0",
+     DOWN, "0 bytes, largest 0/0, closed x1 0 ms #5 since 4 ms"},
+    {"the rest of a giant before the next one",
+     PACKETS_HANDSHAKE "3 U A 1 1 len=2000\n4 U A 2001 1 len=1000\n24 D A 1 1461", UP,
+     "3000 bytes, 1540 unacked, stuck 1461+540 x1 3-3 ms #4-#4, largest 1460/1460"},
+    {"pieces of a giant in a flight",
+     PACKETS_HANDSHAKE "3 U A 1 1 len=2920\n4 U A 2921 1 len=4380\n5 U PA 7301 1 len=10\n"
+                       "24 D A 1 2921\n25 D A 1 5841",
+     UP, "7310 bytes, 1470 unacked, stuck 5841+1460 x1 4-4 ms #5-#5, largest 1460/1460"},
+    {"one of a flight is sent again, smaller",
+     PACKETS_HANDSHAKE "3 U A 1 1 len=1000\n4 U A 1001 1 len=1460\n20 U A 1001 1 len=536\n"
+                       "21 U A 1537 1 len=924\n30 D A 1 2461",
+     UP, "2460 bytes, largest 1460/1000, 2 again #6"},
     {"early, then filled", PACKETS_HANDSHAKE "3 U A 101 1 len=100\n5 U A 1 1 len=100\n6 D A 1 201",
      UP, "200 bytes, largest 100/100, 1 early"},
     {"a hole of the capture", PACKETS_HANDSHAKE "3 U A 101 1 len=100\n4 D A 1 201\n50 D A 1 201",
