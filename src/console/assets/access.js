@@ -8,7 +8,7 @@ import {Field, text} from './forms.js';
 import {emptyPlace, loadingPlace, Table, twoLines} from './table.js';
 import {has, languageOf, say} from './words.js';
 
-const REFRESH_MS = 5000;
+const REFRESH_MS = 2000;
 
 function fileName(path) {
   return path.slice(path.lastIndexOf('/') + 1);
