@@ -25,11 +25,12 @@
 #define MEMORY (1ull << 30)
 #define DESCRIPTORS 256
 
-/* Sanitizers reserve more address space than any limit allows. */
+/* Sanitizers reserve more address space than any limit allows, the thread sanitizer by way of a
+ * file. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define LIMITS_MEMORY 0
+#define LIMITS_SPACE false
 #else
-#define LIMITS_MEMORY 1
+#define LIMITS_SPACE true
 #endif
 
 struct job {
@@ -224,9 +225,9 @@ static void become(const struct job_options *o, const char *program, int in, int
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_CPU, o->seconds);
     limit(RLIMIT_NOFILE, DESCRIPTORS);
-    if (!o->writes)
+    if (LIMITS_SPACE && !o->writes)
         limit(RLIMIT_FSIZE, 0);
-    if (LIMITS_MEMORY)
+    if (LIMITS_SPACE)
         limit(RLIMIT_AS, MEMORY);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
