@@ -38,7 +38,8 @@ static void state(void *owner, struct console_state *out)
                                   .workers = s.workers,
                                   .connections = s.connections,
                                   .connections_max = s.connections_max,
-                                  .flows_dropped = s.flows_dropped};
+                                  .flows_dropped = s.flows_dropped,
+                                  .history_lost = s.history_lost};
 }
 
 static bool start(void *owner, struct door *door, struct err *err)

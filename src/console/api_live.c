@@ -58,6 +58,7 @@ static void write_totals(struct jsonw *w, const struct console_door *door, struc
     jsonw_member_u64(w, "connections", s.connections);
     jsonw_member_u64(w, "connections_max", s.connections_max);
     jsonw_member_u64(w, "flows_dropped", s.flows_dropped);
+    jsonw_member_u64(w, "history_lost", s.history_lost);
     jsonw_member_u64(w, "open", live->open);
     jsonw_member_u64(w, "tunnels", live->tunnels);
     jsonw_member_u64(w, "bytes_up", t->bytes_up + live->bytes_up);

@@ -142,7 +142,8 @@ void door_get_state(struct door *d, struct door_state *out)
         .workers = d->shared->workers_len,
         .connections = atomic_load_explicit(&d->shared->connections, memory_order_relaxed),
         .connections_max = atomic_load_explicit(&d->shared->connections_max, memory_order_relaxed),
-        .flows_dropped = recorder_dropped(d->shared->recorder)};
+        .flows_dropped = recorder_dropped(d->shared->recorder),
+        .history_lost = recorder_get_history_lost(d->shared->recorder)};
     pthread_mutex_lock(&d->lock);
     out->draining = d->draining;
     pthread_mutex_unlock(&d->lock);

@@ -36,6 +36,7 @@ struct door_state {
     unsigned workers;
     uint32_t connections, connections_max; /* of clients, open now and at most */
     uint64_t flows_dropped;                /* that never came to the log: its queue was full */
+    uint64_t history_lost;                 /* flows that are not in the history although it is on */
 };
 
 /* For the server: once its workers are there, until they have ended. */

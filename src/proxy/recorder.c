@@ -400,6 +400,11 @@ bool recorder_read_totals(struct recorder *r, struct totals *out)
     return totals_read(&r->totals, out);
 }
 
+uint64_t recorder_get_history_lost(const struct recorder *r)
+{
+    return historian_get_lost(r->historian);
+}
+
 uint64_t recorder_dropped(const struct recorder *r)
 {
     return atomic_load_explicit(&r->queue_full, memory_order_relaxed) +

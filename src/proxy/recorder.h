@@ -35,6 +35,8 @@ void recorder_reopen(struct recorder *r);
  */
 bool recorder_set(struct recorder *r, const struct config *c, struct err *err);
 uint64_t recorder_dropped(const struct recorder *r);
+/* Flows that are not in the history although it is on.  Any thread. */
+uint64_t recorder_get_history_lost(const struct recorder *r);
 
 /* From now on flows are counted, also where the log is off; false with *err set. */
 bool recorder_count(struct recorder *r, const struct config *c, struct err *err);

@@ -239,7 +239,11 @@ def test_metrics_count_what_ended(proxy):
     names = re.findall(r"^# TYPE (\S+) (\S+)", text, re.M)
     assert len(names) == len(set(names))
     for name, kind in names:
-        assert name.startswith("viaduct_") and (kind != "counter" or name.endswith("_total"))
+        assert re.match("viaduct_|process_", name) and (kind != "counter" or name.endswith("_total"))
+    assert 0 < int(values["process_open_fds"]) <= int(values["process_max_fds"])
+    assert int(values["process_resident_memory_bytes"]) > 1 << 20
+    assert float(values["process_cpu_seconds_total"]) > 0
+    assert values["viaduct_history_lost_flows_total"] == "0"
 
 
 def test_a_console_by_tls_answers_to_its_names(certs):
@@ -497,5 +501,5 @@ def test_the_dashboard_asks_for_metrics_that_there_are(proxy):
     dashboard = (pathlib.Path(__file__).parents[2] / "contrib/grafana.json").read_text()
     text = Console(proxy).get("/metrics").text
     known = {name for name, _ in re.findall(r"^# TYPE (\S+) (\S+)", text, re.M)}
-    for name in set(re.findall(r"viaduct_\w+", dashboard)):
+    for name in set(re.findall(r"\b(?:viaduct|process)_\w+", dashboard)):
         assert re.sub("_bucket$", "", name) in known, name

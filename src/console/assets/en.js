@@ -99,6 +99,7 @@ export default {
   'health.uptime': 'Running for',
   'health.workers': 'Workers',
   'health.dropped': 'Records lost',
+  'health.unkept': 'Not in the history',
 
   'chart.throughput': 'Throughput',
   'chart.failures': 'Failures by verdict',

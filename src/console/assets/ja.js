@@ -100,6 +100,7 @@ export default {
   'health.uptime': '稼働時間',
   'health.workers': 'ワーカー',
   'health.dropped': '失われた記録',
+  'health.unkept': '履歴にない記録',
 
   'chart.throughput': 'スループット',
   'chart.failures': '判定別の失敗',

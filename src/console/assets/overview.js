@@ -125,6 +125,10 @@ class Health {
         h('dt', say('health.dropped')),
         h('dd.bad', format.count(state.flows_dropped)),
       ],
+      state.history_lost > 0 && [
+        h('dt', say('health.unkept')),
+        h('dd.bad', format.count(state.history_lost)),
+      ],
     );
   }
 }
