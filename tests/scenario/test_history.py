@@ -15,6 +15,7 @@ import time
 import pytest
 
 from client import Client, ask, get
+from console import Console
 from login import basic
 from target import HttpTarget, Target, echo, reply
 from viaduct import BINARY, KEYS, OPEN, Proxy, run_command, wait_until
@@ -328,7 +329,8 @@ def test_a_file_that_is_removed_is_begun_anew(web):
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a mount of its own")
 def test_a_full_disk_stops_the_history_and_never_the_proxy(web):
     """The folder is a small tmpfs in the proxy's own mount namespace, seen through /proc from here."""
-    with Proxy(log="history small/history.db;", start=False) as proxy:
+    block = "console { listen 127.0.0.1:0; }"
+    with Proxy(log="history small/history.db;", console=block, start=False) as proxy:
         small = proxy.folder / "small"
         small.mkdir()
         mount = f'mount -t tmpfs -o size=2m,mode=0777 none {small} && exec "$@"'
@@ -366,6 +368,8 @@ def test_a_full_disk_stops_the_history_and_never_the_proxy(web):
         wait_until(lambda: "/last" in inside().stdout)
         lost = int(re.search(r"flows lost: (\d+)", proxy.stderr())[1])
         assert lost > 0
+        told = re.search(r"^viaduct_history_lost_flows_total (\d+)", Console(proxy).get("/metrics").text, re.M)
+        assert told and int(told[1]) >= lost
         done = inside()
         assert "/before" in done.stdout and "/again" in done.stdout
         missing = re.search(r"that are missing: (\d+)", done.stderr)
