@@ -110,6 +110,10 @@ struct conn_counts {
     uint64_t memory, memory_peak; /* bytes, all that the table owns */
 };
 
+struct conn_attempts {
+    bool asking, refused;
+};
+
 struct conn_table;
 
 /* NULL: out of memory. */
@@ -129,5 +133,9 @@ void conn_table_finish(struct conn_table *t, uint64_t now_ns);
 /* The connection with these ends, in either direction, or NULL. */
 struct conn *conn_table_find(struct conn_table *t, const struct endpoint *a,
                              const struct endpoint *b);
+
+/* Whether that address may have connections that were not answered yet, or were refused a moment
+ * ago; a few times it has not. */
+struct conn_attempts conn_table_get_attempts(const struct conn_table *t, const struct addr *opener);
 
 const struct conn_counts *conn_table_get_counts(const struct conn_table *t);

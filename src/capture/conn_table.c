@@ -391,6 +391,12 @@ void conn_table_free(struct conn_table *t)
     free(t);
 }
 
+struct conn_attempts conn_table_get_attempts(const struct conn_table *t, const struct addr *opener)
+{
+    return (struct conn_attempts){half_open_count(&t->half, HALF_OPEN_ASKING, opener) > 0,
+                                  half_open_count(&t->half, HALF_OPEN_REFUSED, opener) > 0};
+}
+
 const struct conn_counts *conn_table_get_counts(const struct conn_table *t)
 {
     return &t->core.counts;

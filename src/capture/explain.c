@@ -227,6 +227,13 @@ static void on_pair_over(void *owner, struct exchange *x, enum conn_end how, uin
     pairs_end(e->pairs, x, how, now_ns);
 }
 
+static struct conn_attempts get_attempts(void *owner, const struct addr *opener)
+{
+    const struct explain *e = owner;
+
+    return conn_table_get_attempts(e->conns, opener);
+}
+
 static void on_learnt(void *owner, struct exchange *x, uint64_t now_ns)
 {
     struct explain *e = owner;
@@ -254,7 +261,7 @@ static bool open_parts(struct explain *e, struct err *err)
         .secrets = e->secrets, .learnt = on_learnt, .over = on_pair_over, .owner = e};
     struct conn_options conns = {.series = e->o.plots};
     struct endings_options endings = {.source = e->source};
-    struct pairs_options pairs = {.over = on_over, .owner = e};
+    struct pairs_options pairs = {.over = on_over, .attempts = get_attempts, .owner = e};
     struct conn_events events;
 
     memcpy(dialogs.proxies, e->o.proxies, sizeof dialogs.proxies);

@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/hash.h"
+
 static_assert(sizeof(struct half_open) + sizeof(uint32_t) <= 128,
               "one that is not established has 128 bytes, with its bucket");
 
@@ -131,10 +133,22 @@ static enum half_open_line get_line(const struct half_open *r)
     return r->is_refused ? HALF_OPEN_REFUSED : HALF_OPEN_ASKING;
 }
 
+static unsigned opener_of(const uint8_t address[16])
+{
+    return (unsigned)(hash_bytes(address, 16) % HALF_OPEN_OPENERS);
+}
+
+unsigned half_open_count(const struct half_opens *h, enum half_open_line line,
+                         const struct addr *opener)
+{
+    return h->by_opener[line][opener_of(opener->bytes)];
+}
+
 static void link_young(struct half_opens *h, struct half_open *r, uint32_t number,
                        enum half_open_line line)
 {
     r->is_refused = line == HALF_OPEN_REFUSED;
+    h->by_opener[line][opener_of(r->addresses[UP])]++;
     r->older = h->youngest[line];
     r->younger = 0;
     if (r->older)
@@ -150,6 +164,7 @@ static uint32_t leave_line(struct half_opens *h, struct half_open *r)
     enum half_open_line line = get_line(r);
     uint32_t number = r->younger ? at(h, r->younger)->older : h->youngest[line];
 
+    h->by_opener[line][opener_of(r->addresses[UP])]--;
     if (r->older)
         at(h, r->older)->younger = r->younger;
     else

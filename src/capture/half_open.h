@@ -7,6 +7,8 @@
 
 #include "capture/conn_private.h"
 
+#define HALF_OPEN_OPENERS 256u
+
 enum half_open_line { HALF_OPEN_ASKING, HALF_OPEN_REFUSED, HALF_OPEN_LINES };
 
 /* What is there twice goes by enum dir.  Microseconds count from begin_ns, 71 minutes at most. */
@@ -40,6 +42,7 @@ struct half_opens {
     uint32_t used;
     uint32_t spare; /* number of one that nobody has; 0: none */
     uint32_t oldest[HALF_OPEN_LINES], youngest[HALF_OPEN_LINES];
+    uint32_t by_opener[HALF_OPEN_LINES][HALF_OPEN_OPENERS]; /* how many, by the address's hash */
 };
 
 /* False: out of memory.  The most that are kept: core->options.half_open. */
@@ -64,6 +67,10 @@ void half_open_remove(struct half_opens *h, struct half_open *r);
 void half_open_note(struct half_open *r, const struct packet *p);
 /* It is a SYN or SYN-ACK of that side, the side's first: keeps what it says. */
 void half_open_note_syn(struct half_open *r, enum dir dir, const struct packet *p);
+
+/* How many that address has in that line; others that share its hash are counted in. */
+unsigned half_open_count(const struct half_opens *h, enum half_open_line line,
+                         const struct addr *opener);
 
 uint64_t half_open_get_last_ns(const struct half_open *r);
 

@@ -205,6 +205,16 @@ static struct exchange *find_mate(struct pairs *p, const struct exchange *x, enu
 
 /* ---- waiting */
 
+/* Behind those that are due no later. */
+static void insert(struct list *where, struct held *h)
+{
+    struct list *at = where->prev;
+
+    while (at != where && CONTAINER_OF(at, struct held, node)->until_ns > h->until_ns)
+        at = at->prev;
+    list_push_back(at->next, &h->node);
+}
+
 static struct held *hold(struct pairs *p, struct list *where, struct exchange *x, enum conn_end how,
                          uint64_t now_ns, uint64_t for_ns)
 {
@@ -220,7 +230,7 @@ static struct held *hold(struct pairs *p, struct list *where, struct exchange *x
     h->now_ns = now_ns;
     h->until_ns = now_ns + for_ns;
     h->how = how;
-    list_push_back(where, &h->node);
+    insert(where, h);
     p->held_len++;
     p->memory += sizeof *h + sizeof *h->x + sizeof *h->x->conn;
     return h;
@@ -478,15 +488,21 @@ static void settle_lonely(struct pairs *p, struct held *h, bool force)
     if (!force && count_fitting(&p->connects, h, true, &near) > 0) {
         h->until_ns += HOLD_NS;
         list_remove(&h->node);
-        list_push_back(&p->lonely, &h->node);
+        insert(&p->lonely, h);
     } else {
         tell(p, h);
     }
 }
 
-static uint64_t hold_time(const struct exchange *x)
+static uint64_t hold_time(const struct pairs *p, const struct exchange *x)
 {
-    return x->status == 0 || x->status >= 500 ? HOLD_LONG_NS : HOLD_NS;
+    struct conn_attempts far = {true, true};
+
+    if (x->status > 0 && x->status < 500)
+        return HOLD_NS;
+    if (p->o.attempts)
+        far = p->o.attempts(p->o.owner, &x->conn->ends[DOWN].addr);
+    return far.asking ? HOLD_LONG_NS : far.refused ? HOLD_NS : LATE_NS;
 }
 
 /* ---- ends */
@@ -550,13 +566,11 @@ void pairs_end(struct pairs *p, struct exchange *x, enum conn_end how, uint64_t 
     else if (is_lonely(p, x))
         held = hold(p, &p->lonely, x, how, now_ns, HOLD_NS) != NULL;
     else if (p->sees_upstream && is_bare(x) && has_dialled(x))
-        held = hold(p, &p->connects, x, how, now_ns, hold_time(x)) != NULL;
+        held = hold(p, &p->connects, x, how, now_ns, hold_time(p, x)) != NULL;
     if (!held)
         p->o.over(p->o.owner, x, how, now_ns);
 }
 
-/* The lists are nearly in the order of their times; who is behind one that waits longer waits on.
- */
 void pairs_tick(struct pairs *p, uint64_t now_ns)
 {
     struct held *h;

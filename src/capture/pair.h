@@ -16,6 +16,9 @@ struct pairs_options {
     const struct dialogs *dialogs; /* who is a proxy */
     /* An exchange is over, and so is its other leg, if it has one.  As in dialogs_options. */
     void (*over)(void *owner, struct exchange *x, enum conn_end how, uint64_t now_ns);
+    /* What that address still tries; a failure whose far leg may come later waits for it.  NULL:
+     * nobody knows. */
+    struct conn_attempts (*attempts)(void *owner, const struct addr *opener);
     void *owner;
 };
 

@@ -253,11 +253,67 @@ static void many_are_bounded(void **state)
     dialogs_free(d);
 }
 
+static struct conn_attempts attempts;
+
+static struct conn_attempts get_attempts(void *owner, const struct addr *opener)
+{
+    (void)owner;
+    (void)opener;
+    return attempts;
+}
+
+/* How long after its end a CONNECT that got a 502 is told, in ms. */
+static unsigned wait_for_failure(struct conn_attempts tried, bool and_another_waits)
+{
+    static const struct leg legs[] = {
+        {PROXY_OUT, TARGET, ASKED_TLS, 9, NULL, false, true, 0, 0, 1, 0, 0},
+        {CLIENT, PROXY, ASKED_CONNECT, 1, "a.test:1", true, false, 502, 0, 1, 2, 3},
+        {"10.0.0.6:40000", PROXY, ASKED_CONNECT, 1, "a.test:1", true, false, 502, 0, 1, 2, 3}};
+    struct dialogs_options o = {.proxies_len = 1, .over = on_over};
+    struct exchange x[3] = {0};
+    struct conn c[3] = {0};
+    unsigned ms = 0;
+
+    endpoint_parse(SPAN_LIT(PROXY), &o.proxies[0]);
+    struct dialogs *d = dialogs_new(&o);
+    struct pairs *p =
+        pairs_new(&(struct pairs_options){.dialogs = d, .over = on_over, .attempts = get_attempts});
+    for (unsigned i = 0; i < 3; i++)
+        make(&x[i], &c[i], &legs[i], i);
+    pairs_learn(p, &x[0], NS_PER_MS); /* the capture sees the proxy's own legs */
+    x[1].status = x[2].status = 502;
+    attempts = (struct conn_attempts){true, true};
+    if (and_another_waits)
+        pairs_end(p, &x[2], CONN_END_CLOSED, 2 * NS_PER_MS);
+    attempts = tried;
+    told[0] = '\0';
+    pairs_end(p, &x[1], CONN_END_CLOSED, 3 * NS_PER_MS);
+    for (; !told[0] && ms < 1000000; ms++)
+        pairs_tick(p, (3 + ms) * NS_PER_MS);
+    pairs_finish(p);
+    pairs_free(p);
+    dialogs_free(d);
+    for (unsigned i = 0; i < 3; i++)
+        exchange_fini(&x[i]);
+    return ms;
+}
+
+static void a_failure_waits_only_for_what_may_come(void **state)
+{
+    (void)state;
+    assert_in_range(wait_for_failure((struct conn_attempts){true, false}, false), 100000, 200000);
+    assert_in_range(wait_for_failure((struct conn_attempts){false, true}, false), 5000, 20000);
+    assert_in_range(wait_for_failure((struct conn_attempts){false, false}, false), 0, 1000);
+    /* one that waits longer does not hold it up */
+    assert_in_range(wait_for_failure((struct conn_attempts){false, false}, true), 0, 1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(legs_are_joined),
         cmocka_unit_test(many_are_bounded),
+        cmocka_unit_test(a_failure_waits_only_for_what_may_come),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
