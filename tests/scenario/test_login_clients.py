@@ -183,19 +183,26 @@ def test_pythons_urllib(world_of, kind, offer, tls, scheme):
     used(world, scheme, who[0])
 
 
-def java(world, kind, target, user, password, *options):
-    store = world.folder / "trust.p12"
-    if not store.exists():
-        world.run(
-            "keytool", "-importcert", "-noprompt", "-alias", "ca", "-file", world.certs.ca,
-            "-keystore", store, "-storepass", "changeit", "-storetype", "PKCS12",
-        )  # fmt: skip
-    trust = [f"-Djavax.net.ssl.trustStore={store}", "-Djavax.net.ssl.trustStorePassword=changeit"]
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory, certs):
+    """Where Login.class and trust.p12 are: made once, as that takes longer than a test."""
+    folder = tmp_path_factory.mktemp("java")
+    subprocess.run(["javac", "-d", folder, HERE / "Login.java"], check=True)
+    subprocess.run(
+        ["keytool", "-importcert", "-noprompt", "-alias", "ca", "-file", certs.ca,
+         "-keystore", folder / "trust.p12", "-storepass", "changeit", "-storetype", "PKCS12"],
+        check=True,
+    )  # fmt: skip
+    return folder
+
+
+def java(world, compiled, kind, target, user, password, *options):
+    trust = [f"-Djavax.net.ssl.trustStore={compiled}/trust.p12", "-Djavax.net.ssl.trustStorePassword=changeit"]
     hosts = world.folder / "jhosts"
     hosts.write_text("127.0.0.1 target.test\n")
     return world.run(
-        "java", "-XX:TieredStopAtLevel=1", f"-Djdk.net.hosts.file={hosts}", *trust, *options,
-        HERE / "Login.java", kind, world.proxy.port, user, password, world.url(target), world.url(target, "/2"),
+        "java", "-XX:TieredStopAtLevel=1", "-cp", compiled, f"-Djdk.net.hosts.file={hosts}", *trust, *options,
+        "Login", kind, world.proxy.port, user, password, world.url(target), world.url(target, "/2"),
         check=False,
     )  # fmt: skip
 
@@ -204,12 +211,12 @@ def java(world, kind, target, user, password, *options):
 @pytest.mark.parametrize(
     "kind, offer, scheme", [("new", "basic", "basic"), ("new", "all", "basic"), ("old", "basic", "basic"), ("old", "md5", "digest"), ("old", "sha-256", "digest"), ("old", "all", "digest")]
 )
-def test_java(world_of, kind, offer, scheme, tls):
+def test_java(world_of, compiled, kind, offer, scheme, tls):
     """Basic in a tunnel is off in Java until it is turned on; its Digest writes passwords in Latin-1."""
     world = world_of(offer)
     target = world.target(lambda r: reply(BODY), tls)
     who = ("ascii", ASCII) if scheme == "digest" else (USER, PASSWORD)
-    done = java(world, kind, target, *who, "-Djdk.http.auth.tunneling.disabledSchemes=")
+    done = java(world, compiled, kind, target, *who, "-Djdk.http.auth.tunneling.disabledSchemes=")
     assert done.stdout.split() == ["200", str(len(BODY))] * 2, done.stderr
     used(world, scheme, who[0])
 
