@@ -6,6 +6,34 @@ import os
 import subprocess
 
 
+def chromium(folder, *more):
+    """The command: without a window, with a profile in `folder`, and nothing that asks the network by itself."""
+    return [
+        "chromium",
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-default-apps",
+        "--disable-sync",
+        "--disable-dev-shm-usage",
+        f"--user-data-dir={folder}/profile",
+        *more,
+    ]
+
+
+def through(proxy, certs):
+    """More of it: all goes through `proxy`, and what the tests' CA signed is trusted."""
+    return [
+        f"--ignore-certificate-errors-spki-list={certs.spki}",
+        f"--proxy-server={proxy.url}",
+        "--proxy-bypass-list=<-loopback>",
+    ]
+
+
 class Browser:
     """`start(command)` runs a command with file descriptors 3 and 4 as the pipe's ends and returns the process."""
 

@@ -11,6 +11,7 @@ import threading
 
 import pytest
 
+from chromium import chromium, through
 from netns import Namespace
 from target import FileTarget, reply
 from viaduct import Proxy
@@ -283,20 +284,7 @@ def test_chromium(world, tls):
 
     target = world.target(answer, tls)
     done = world.run(
-        "chromium",
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--disable-dev-shm-usage",
-        f"--user-data-dir={world.folder}/profile",
-        f"--ignore-certificate-errors-spki-list={world.certs.spki}",
-        f"--proxy-server={world.proxy.url}",
-        "--proxy-bypass-list=<-loopback>",
+        *chromium(world.folder, *through(world.proxy, world.certs)),
         "--virtual-time-budget=5000",
         "--dump-dom",
         world.url(target),

@@ -16,7 +16,7 @@ import xml.etree.ElementTree as ElementTree
 import packets
 import pytest
 import terminal
-from chromium import Browser
+from chromium import Browser, chromium
 from explain import explain, explain_raw
 from netns import Namespace
 from packets import Talk, answer, black_hole, denied, healthy, pcap, request
@@ -518,19 +518,7 @@ def test_every_drawing_is_sound(mixed):
 @pytest.fixture(scope="module")
 def browser():
     profile = tempfile.mkdtemp()
-    command = [
-        "/usr/bin/chromium",
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--disable-dev-shm-usage",
-        f"--user-data-dir={profile}",
-    ]
-    with Browser(command, {**os.environ, "HOME": profile}) as started:
+    with Browser(chromium(profile), {**os.environ, "HOME": profile}) as started:
         yield started
     shutil.rmtree(profile, ignore_errors=True)
 

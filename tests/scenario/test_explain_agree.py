@@ -11,6 +11,7 @@ import subprocess
 import pytest
 
 from check import check
+from chromium import chromium, through
 from explain import agree, agrees, explain, pair, tell
 from netns import Namespace
 from squid import Squid
@@ -307,13 +308,7 @@ def test_a_browser(tap, served, certs, alone):
         served.settle()
         others += [world.target(show, True) for _ in range(3)]
         world.run(
-            *"chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run".split(),
-            *"--disable-background-networking --disable-component-update --disable-sync".split(),
-            "--disable-dev-shm-usage",
-            f"--user-data-dir={world.folder}/profile",
-            f"--ignore-certificate-errors-spki-list={certs.spki}",
-            f"--proxy-server={served.url}",
-            "--proxy-bypass-list=<-loopback>",
+            *chromium(world.folder, *through(served, certs)),
             "--virtual-time-budget=5000",
             "--dump-dom",
             world.url(others[0]),

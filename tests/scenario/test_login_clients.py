@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from chromium import Browser
+from chromium import Browser, chromium, through
 from netns import Namespace
 from target import reply
 from viaduct import Proxy, run_command
@@ -226,23 +226,7 @@ def test_java(world_of, compiled, kind, offer, scheme, tls):
 def test_chromium(world_of, offer, scheme, tls):
     world = world_of(offer)
     target = world.target(lambda r: reply(BODY, "200 OK", "Content-Type: text/html"), tls)
-    command = [
-        *world.ns.command,
-        "chromium",
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--disable-dev-shm-usage",
-        f"--user-data-dir={world.folder}/profile",
-        f"--ignore-certificate-errors-spki-list={world.certs.spki}",
-        f"--proxy-server={world.proxy.url}",
-        "--proxy-bypass-list=<-loopback>",
-    ]
+    command = [*world.ns.command, *chromium(world.folder, *through(world.proxy, world.certs))]
     with Browser(command, world.environment()) as browser:
         text = browser.open(world.url(target), USER, PASSWORD)
         assert "reached" in text, text

@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 from certs import Authority
+from chromium import chromium
 from client import Client
 from netns import Namespace
 from target import HttpTarget, reply
@@ -254,16 +255,7 @@ def test_chromium_follows_it(folder):
         with Proxy(hosts=[("127.0.0.1", "target.test")]) as proxy:
             done = subprocess.run(
                 [
-                    "chromium",
-                    "--headless",
-                    "--no-sandbox",
-                    "--disable-gpu",
-                    "--no-first-run",
-                    "--disable-background-networking",
-                    "--disable-component-update",
-                    "--disable-sync",
-                    "--disable-dev-shm-usage",
-                    f"--user-data-dir={folder}/profile",
+                    *chromium(folder),
                     f"--proxy-pac-url=http://127.0.0.1:{proxy.port}/proxy.pac",
                     "--virtual-time-budget=5000",
                     "--dump-dom",
