@@ -323,6 +323,8 @@ static int print_link(const char *config)
     struct config_report report = {0};
     struct config *c = config_load(config ? config : config_default_path(), NULL, &report);
     json_t *root = NULL;
+    struct control_request r = {"POST", "/api/v1/admin-link", {"", 0}};
+    char socket[CONTROL_PATH_MAX];
     const char *url;
     struct buf answer;
     struct err err;
@@ -333,7 +335,8 @@ static int print_link(const char *config)
     if (!c)
         return status;
     buf_init(&answer, ACCOUNTS_FILE_MAX);
-    if (control_ask(c, "POST", "/api/v1/admin-link", &answer, &err) != CONTROL_OK) {
+    control_find(socket);
+    if (control_ask(socket, &r, &answer, &err) != CONTROL_OK) {
         status = fail(EXIT_SYSTEM, err.text);
         goto out;
     }

@@ -23,14 +23,16 @@ enum live_order {
     LIVE_ORDER_COUNT
 };
 
-/* Which flows, and which of them in what order.  The texts are parts that a flow's must have,
- * without case; "": any. */
+/* Which flows, and which of them in what order.  The texts are met as a search of the history meets
+ * them: the client's address (here with its port, too), the user and the rule by their whole names,
+ * the target by its host, "host:port" or ".domain"; "": any. */
 struct live_query {
     enum live_order order;
     bool descending;
     uint32_t offset, limit; /* limit: LIVE_ROWS_MAX at most */
     char client[ENDPOINT_TEXT_MAX], user[128], target[256], rule[128];
-    uint64_t id; /* this one only; 0: any */
+    uint64_t id;          /* this one only; 0: any */
+    uint64_t begun_by_ns; /* flow.begin_ns at most; 0: any */
 };
 
 struct live_row {
