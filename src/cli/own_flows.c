@@ -54,6 +54,19 @@ static bool make_room(struct own_flows *f)
     return true;
 }
 
+/* The phase that it is in, which its JSON has only once it is over. */
+static bool take_phase(struct flow *f, const json_t *row)
+{
+    const char *text = json_string_value(json_object_get(row, "phase"));
+
+    for (unsigned i = 0; text && i < PHASE_COUNT; i++)
+        if (strcmp(phase_name((enum phase)i), text) == 0) {
+            f->phase = (uint8_t)i;
+            return true;
+        }
+    return false;
+}
+
 /* False: it makes no sense, or memory is out.  One that is there, behind `from`, is passed over. */
 static bool take_row(struct own_flows *f, size_t from, const json_t *row)
 {
@@ -70,13 +83,14 @@ static bool take_row(struct own_flows *f, size_t from, const json_t *row)
         free(one.json);
         return false;
     }
-    if (has_id(f, from, one.flow.id)) {
-        flow_fini(&one.flow);
-        free(one.json);
-    } else {
+    bool known = take_phase(&one.flow, row);
+    if (known && !has_id(f, from, one.flow.id)) {
         f->items[f->len++] = one;
+        return true;
     }
-    return true;
+    flow_fini(&one.flow);
+    free(one.json);
+    return known;
 }
 
 /* *next: where the page after it begins; 0: there is none. */
