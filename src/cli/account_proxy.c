@@ -67,7 +67,7 @@ static json_t *ask_accounts(const struct proxy *p, enum control_result *result, 
 static enum control_result notice(const struct proxy *p, const char *change, const char *name,
                                   struct err *err)
 {
-    struct control_request r = {"POST", "/api/v1/accounts/notice", {"", 0}};
+    struct control_request r = {"POST", "/api/v1/account-notices", {"", 0}};
     enum control_result result;
     struct buf body;
     struct pen pen;
