@@ -9,6 +9,7 @@
 #define PAGE 200 /* flows an answer, as the interface allows */
 #define ANSWER_MAX (16u << 20)
 #define URL_MAX (16u << 10)
+#define FAILURES_MAX 20 /* one after the other, without a file */
 
 /* ---- which of both */
 
@@ -96,9 +97,13 @@ static bool write_url(struct buf *url, const struct browse_query *q, bool oldest
            add_text(url, "target", q->target) && add_verdicts(url, q);
 }
 
+/* One answer: whom its rows go to, and what it said. */
 struct page {
+    browse_fn fn; /* NULL: nobody */
+    void *arg;
     bool enough;
-    int64_t next;
+    unsigned rows; /* that were taken */
+    int64_t next;  /* more is behind this one; never without a row */
     uint64_t lost;
     char why[128];
     bool has_end;
@@ -136,8 +141,7 @@ static bool take_end(struct flows_source *s, struct page *p, struct err *err)
 }
 
 /* Hands out the rows. */
-static bool take_rows(struct flows_source *s, browse_fn fn, void *arg, struct page *p,
-                      struct err *err)
+static bool take_rows(struct flows_source *s, struct page *p, struct err *err)
 {
     struct span rest = buf_span(&s->answer);
     bool is_end = false;
@@ -148,25 +152,28 @@ static bool take_rows(struct flows_source *s, browse_fn fn, void *arg, struct pa
         if (!flow_line_read(&l, span_cut(&rest, '\n'), err))
             return false;
         is_end = l.is_end;
-        p->enough = !is_end && !fn(arg, &l.row);
+        p->rows += !is_end;
+        p->enough = !is_end && !p->fn(p->arg, &l.row);
         flow_line_fini(&l);
     }
-    return true;
+    if (p->rows || !p->next)
+        return true;
+    err_set(err, "the answer at the control socket makes no sense");
+    return false;
 }
 
-static bool take_lines(struct flows_source *s, browse_fn fn, void *arg, struct page *p,
-                       struct err *err)
+static bool take_lines(struct flows_source *s, struct page *p, struct err *err)
 {
-    return take_end(s, p, err) && (!fn || p->is_other || take_rows(s, fn, arg, p, err));
+    return take_end(s, p, err) && (!p->fn || p->is_other || take_rows(s, p, err));
 }
 
-static enum control_result ask(struct flows_source *s, struct buf *url, browse_fn fn, void *arg,
-                               struct page *p, struct err *err)
+static enum control_result ask(struct flows_source *s, struct buf *url, struct page *p,
+                               struct err *err)
 {
     struct control_request r = {"GET", "", {"", 0}};
     enum control_result result;
 
-    *p = (struct page){0};
+    *p = (struct page){.fn = p->fn, .arg = p->arg};
     buf_consume(&s->answer, s->answer.len);
     if (!buf_append(url, "", 1)) {
         err_set(err, "out of memory");
@@ -174,22 +181,21 @@ static enum control_result ask(struct flows_source *s, struct buf *url, browse_f
     }
     r.path = buf_span(url).ptr;
     result = control_ask(s->socket, &r, &s->answer, err);
-    if (result == CONTROL_OK && !take_lines(s, fn, arg, p, err))
+    if (result == CONTROL_OK && !take_lines(s, p, err))
         result = CONTROL_FAILED;
     return result;
 }
 
 /* One page; its query may have become too long. */
 static enum control_result ask_page(struct flows_source *s, const struct browse_query *q,
-                                    bool oldest, uint64_t limit, browse_fn fn, void *arg,
-                                    struct page *p, struct err *err)
+                                    bool oldest, uint64_t limit, struct page *p, struct err *err)
 {
     enum control_result result = CONTROL_FAILED;
     struct buf url;
 
     buf_init(&url, URL_MAX);
     if (write_url(&url, q, oldest, limit))
-        result = ask(s, &url, fn, arg, p, err);
+        result = ask(s, &url, p, err);
     else
         err_set(err, "the question is too long");
     buf_fini(&url);
@@ -200,19 +206,19 @@ bool flows_source_find(struct flows_source *s, const struct browse_query *q, uin
                        browse_fn fn, void *arg, struct err *err)
 {
     struct browse_query page_of = *q;
-    struct page p = {.next = 1};
+    struct page p = {.fn = fn, .arg = arg, .next = 1};
 
     if (!s->asks)
         return browse_find(s->browse, q, fn, arg, err);
+    *s->file = '\0'; /* whichever it is by now */
     while (p.next && !p.enough) {
-        if (ask_page(s, &page_of, false, most && most < PAGE ? most : PAGE, fn, arg, &p, err) !=
-            CONTROL_OK)
+        if (ask_page(s, &page_of, false, most && most < PAGE ? most : PAGE, &p, err) != CONTROL_OK)
             return false;
-        if (p.is_other && page_of.before == q->before) {
-            p.next = 1; /* it was another file at an earlier question: nothing was taken of it */
-            continue;
+        if (p.is_other) {
+            err_set(err, "the history was replaced while it was read");
+            return false;
         }
-        if (p.is_other || (p.next && page_of.before && p.next >= page_of.before)) {
+        if (p.next && page_of.before && p.next >= page_of.before) {
             err_set(err, "the answer at the control socket makes no sense");
             return false;
         }
@@ -224,15 +230,15 @@ bool flows_source_find(struct flows_source *s, const struct browse_query *q, uin
 bool flows_source_get(struct flows_source *s, const char *digits, browse_fn fn, void *arg,
                       struct err *err)
 {
-    struct page p;
+    struct page p = {.fn = fn, .arg = arg};
     struct buf url;
     bool ok;
 
     if (!s->asks)
         return browse_get(s->browse, span_of(digits), fn, arg, err);
     buf_init(&url, URL_MAX);
-    ok = buf_printf(&url, "/api/v1/flows/%s?lines=1", digits) &&
-         ask(s, &url, fn, arg, &p, err) == CONTROL_OK;
+    ok =
+        buf_printf(&url, "/api/v1/flows/%s?lines=1", digits) && ask(s, &url, &p, err) == CONTROL_OK;
     buf_fini(&url);
     return ok;
 }
@@ -240,9 +246,9 @@ bool flows_source_get(struct flows_source *s, const char *digits, browse_fn fn, 
 bool flows_source_get_last(struct flows_source *s, int64_t *last, struct err *err)
 {
     struct browse_query none = {0};
-    struct page p;
+    struct page p = {0};
 
-    if (s->asks && ask_page(s, &none, false, 0, NULL, NULL, &p, err) != CONTROL_OK)
+    if (s->asks && ask_page(s, &none, false, 0, &p, err) != CONTROL_OK)
         return false;
     *last = s->asks ? s->last : browse_get_last(s->browse);
     return true;
@@ -258,7 +264,7 @@ uint64_t flows_source_count_lost(struct flows_source *s, uint64_t since_us, char
         return browse_count_lost(s->browse, since_us, why, size);
     buf_init(&url, URL_MAX);
     if (buf_printf(&url, "/api/v1/flows?lines=1&limit=0&lost_since=%" PRIu64, since_us))
-        ask(s, &url, NULL, NULL, &p, &err);
+        ask(s, &url, &p, &err);
     snprintf(why, size, "%s", p.why);
     buf_fini(&url);
     return p.lost;
@@ -280,25 +286,36 @@ static bool watch(void *arg, const struct browse_row *row)
     return w->fn(w->arg, row);
 }
 
+/* It ended, or is about to: its last flows are in the file.  Where there is none, a new one may be
+ * on its way. */
+static bool leave_proxy(struct flows_source *s, enum control_result result, struct err *err)
+{
+    enum fault fault;
+    struct err why;
+
+    if (open_file(s, &fault, &why)) {
+        s->asks = false;
+        if (result != CONTROL_NOBODY)
+            fprintf(stderr, "viaduct flows: %s; the history file is read instead\n", err->text);
+        return true;
+    }
+    return fault == FAULT_MISSING && ++s->failures < FAILURES_MAX;
+}
+
 static bool follow_proxy(struct flows_source *s, struct browse_query *q, struct watcher *w,
                          struct err *err)
 {
-    struct page p = {.next = 1};
+    struct page p = {.fn = watch, .arg = w, .next = 1};
 
     while (p.next && !p.enough) {
-        enum control_result result = ask_page(s, q, true, PAGE, watch, w, &p, err);
-        if (result == CONTROL_NOBODY) { /* it ended: its last flows are in the file */
-            enum fault fault;
+        enum control_result result = ask_page(s, q, true, PAGE, &p, err);
 
-            s->asks = false;
-            return open_file(s, &fault, err);
-        }
         if (result != CONTROL_OK)
-            return false;
-        if (p.is_other) {
-            q->after = w->newest = 0;
-            p.next = 1;
-            continue;
+            return leave_proxy(s, result, err);
+        s->failures = 0;
+        if (p.is_other) { /* from its front, when it is looked at next */
+            q->after = 0;
+            return true;
         }
         q->after = !p.next && s->last > q->after ? s->last : q->after;
         q->after = w->newest > q->after ? w->newest : q->after;

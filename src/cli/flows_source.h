@@ -19,6 +19,7 @@ struct flows_source {
     char socket[CONTROL_PATH_MAX];
     struct buf answer;
     struct err denied;     /* why the proxy may not be asked; "": it may, or is none */
+    unsigned failures;     /* of following it, one after the other */
     int64_t last;          /* the proxy's newest flow at its last answer */
     char file[64];         /* the proxy's history, another one: another file */
     struct browse *browse; /* the file */

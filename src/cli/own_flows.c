@@ -18,7 +18,7 @@
 #include "render/jsonw.h"
 
 #define PAGE_MAX (8u << 20)
-#define PAGES_MAX 10000
+#define PAGES_MAX 1000 /* more than a proxy has flows */
 #define CELL_MAX 1024
 #define ASKED_MAX 60 /* characters of a target or URL in the table */
 

@@ -568,6 +568,12 @@ def test_lies_at_the_socket_are_found_out(conf, name):
         assert "the proxy's flows are not shown" in done.stderr and not done.stdout
 
 
+def test_follow_ends_where_only_nonsense_comes(conf):
+    with Mockery(lie(conf, LIES["an end that never ends"])) as mockery:
+        done = run_command("flows", "-c", conf, "--follow", env=mockery.env)
+        assert done.returncode == 3 and not done.stdout and "makes no sense" in done.stderr
+
+
 def drip(connection, _request):
     connection.sendall(b"HTTP/1.1 200 OK\r\n")
     while True:
