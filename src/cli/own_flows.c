@@ -135,15 +135,16 @@ enum control_result own_flows_read(struct own_flows *f, const char *socket, bool
 {
     enum control_result result;
     size_t page = 0, before;
-    uint64_t next = 0;
+    uint64_t next = 0, last;
     unsigned pages = 0;
 
     *f = (struct own_flows){.whole = true};
     do {
         before = f->len;
+        last = next;
         result = ask_page(f, socket, page, &next, err);
         page = before;
-    } while (result == CONTROL_OK && all && next && f->len > before && ++pages < PAGES_MAX);
+    } while (result == CONTROL_OK && all && next && next != last && ++pages < PAGES_MAX);
     if (result != CONTROL_OK)
         own_flows_fini(f);
     f->is_known = result == CONTROL_OK;

@@ -154,9 +154,8 @@ static bool write_page(struct buf *out, const struct live_page *page)
 
     for (unsigned i = 0; i < page->len && ok; i++)
         ok = (i == 0 || buf_append(out, ",", 1)) && write_row(out, &page->rows[i]);
-    return ok && (page->len ? buf_printf(out, "],\"next\":%" PRIu64 "}",
-                                         page->rows[page->len - 1].flow.begin_ns)
-                            : buf_append(out, "],\"next\":null}", 14));
+    return ok && (page->next_ns ? buf_printf(out, "],\"next\":%" PRIu64 "}", page->next_ns)
+                                : buf_append(out, "],\"next\":null}", 14));
 }
 
 static void free_page(struct live_page *page)

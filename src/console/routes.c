@@ -48,7 +48,7 @@ const struct route routes[] = {
      "limit: at most 100\nclient: its address, or address:port\nuser\n"
      "target: a host, host:port, or .domain with all below it\nrule\n"
      "begun_by: next of the page before, which was sorted by age in ascending order", NULL,
-     "rows: flow as everywhere, with idle_us and phase; matching, open; next: where its last row begins"},
+     "rows: flow as everywhere, with idle_us and phase; matching, open; next: by age, where this page ends"},
     {CONSOLE_GET, "/api/v1/connections/{}", RIGHT_READ, 0, false, connection_get,
      "one flow under way", NULL, NULL, "the flow"},
     {CONSOLE_DELETE, "/api/v1/connections/{}", RIGHT_CHANGE, 4 * KIB, false, connection_delete,

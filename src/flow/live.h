@@ -49,6 +49,8 @@ struct live_page {
     uint64_t tunnels;  /* of them */
     uint64_t bytes_up, bytes_down; /* moved so far by all that are open */
     bool whole;                    /* every worker answered in time */
+    uint64_t next_ns; /* by age: when the last one of this page began, for begun_by_ns of the next
+                       * page, also where it has ended since; 0: there was none */
 };
 
 enum live_end { LIVE_ENDED, LIVE_NOT_FOUND, LIVE_UNKNOWN /* a worker did not answer in time */ };

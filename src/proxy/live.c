@@ -110,7 +110,7 @@ static void make_key(struct live_key *k, enum live_order order, const struct ses
     switch (order) {
     case LIVE_BY_AGE:
     case LIVE_ORDER_COUNT:
-        k->high = now - f->begin_ns;
+        k->high = UINT64_MAX - f->begin_ns; /* no worker's own time: the order is that of all */
         break;
     case LIVE_BY_IDLE:
         k->high = now > s->active_ns ? now - s->active_ns : 0;
@@ -400,6 +400,8 @@ bool live_ask(struct live *l, const struct live_query *q, int timeout_ms, struct
     ok = true;
     if (rows->wanted_len == 0)
         goto out;
+    if (q->order == LIVE_BY_AGE)
+        page->next_ns = UINT64_MAX - rows->wanted[rows->wanted_len - 1].high;
     if (call_all(l, rows, timeout_ms))
         take_rows(rows, page);
     else
