@@ -1,11 +1,14 @@
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <jansson.h>
 
 #include "base/util.h"
+#include "cli/account_proxy.h"
 #include "cli/command.h"
 #include "cli/control.h"
 #include "cli/secret.h"
@@ -297,9 +300,12 @@ static int change_import(const struct job *job, const struct accounts *now, stru
 static int list(const struct job *job)
 {
     struct config_report report = {0};
-    struct accounts *now = accounts_file_load(job->file, &report);
     static const char *const order[] = {"sha-256", "sha-512-256", "md5"};
+    struct accounts *now;
 
+    if (access(job->file, R_OK) < 0 && errno == EACCES && account_proxy_list(job->file))
+        return EXIT_OK; /* not for us to read, but the proxy may be asked */
+    now = accounts_file_load(job->file, &report);
     print_errors(&report);
     config_report_fini(&report);
     if (!now)
@@ -314,6 +320,8 @@ static int list(const struct job *job)
         printf("%s%s\n", a->hash ? " hash (Basic only)" : "", a->disabled ? " disabled" : "");
     }
     accounts_unref(now);
+    fflush(stdout);
+    account_proxy_warn(job->file);
     return EXIT_OK;
 }
 
@@ -323,6 +331,8 @@ static int print_link(const char *config)
     struct config_report report = {0};
     struct config *c = config_load(config ? config : config_default_path(), NULL, &report);
     json_t *root = NULL;
+    struct control_request r = {"POST", "/api/v1/admin-link", {"", 0}};
+    char socket[CONTROL_PATH_MAX];
     const char *url;
     struct buf answer;
     struct err err;
@@ -333,7 +343,8 @@ static int print_link(const char *config)
     if (!c)
         return status;
     buf_init(&answer, ACCOUNTS_FILE_MAX);
-    if (control_ask(c, "POST", "/api/v1/admin-link", &answer, &err) != CONTROL_OK) {
+    control_find(socket);
+    if (control_ask(socket, &r, &answer, &err) != CONTROL_OK) {
         status = fail(EXIT_SYSTEM, err.text);
         goto out;
     }
@@ -376,13 +387,17 @@ static int run(const char *verb, struct job *job)
                  {"passwd", change_passwd, true},
                  {"remove", change_remove, false},
                  {"import", change_import, false}};
+    int status = EXIT_USAGE;
 
     if (strcmp(verb, "list") == 0)
         return list(job);
     for (size_t i = 0; i < ARRAY_LEN(edits); i++)
-        if (strcmp(verb, edits[i].verb) == 0)
-            return edits[i].asks && !ask_password(job) ? EXIT_USAGE : edit(job, edits[i].change);
-    return EXIT_SYSTEM;
+        if (strcmp(verb, edits[i].verb) == 0 && (!edits[i].asks || ask_password(job)))
+            status = edit(job, edits[i].change);
+    fflush(stdout);
+    if (status == EXIT_OK)
+        account_proxy_tell(job->file, verb, job->what);
+    return status;
 }
 
 /* How many words stand behind the verb; -1: no such verb. */
@@ -454,6 +469,9 @@ const struct command cmd_account = {
         "                 of htpasswd serve Basic only\n"
         "admin-link       a one-time link that makes an administrator of the running proxy's\n"
         "                 console, good for 15 minutes\n"
+        "A proxy that runs with the file takes a change up at once, and keeps in its audit log who "
+        "did\n"
+        "it.\n"
         "--accounts FILE  instead of the one that the configuration names\n"
         "-c FILE          instead of /etc/viaduct/viaduct.conf\n",
     .run = account_run,

@@ -1,4 +1,5 @@
-/* cli/cmd_connections.c - `viaduct connections`: who is connected to the proxy, and how well. */
+/* cli/cmd_connections.c - `viaduct connections`: who is connected to the proxy, and how well; and
+ * what the proxy that runs here is doing. */
 #include <errno.h>
 #include <getopt.h>
 #include <netdb.h>
@@ -16,8 +17,11 @@
 #include "base/util.h"
 #include "cli/command.h"
 #include "cli/connections.h"
+#include "cli/control.h"
+#include "cli/own_flows.h"
 #include "config/config.h"
 #include "host/owners.h"
+#include "render/escape.h"
 
 #define OUTPUT_MAX (256u << 20)
 
@@ -27,12 +31,16 @@ struct selection {
     char name[320];              /* "10.10.10.1:80", as the settings say it */
     struct endpoint proxies[32]; /* its addresses */
     unsigned proxies_len;
+    bool none; /* no upstream proxy is set: flows only */
 };
 
 struct view {
     struct selection of;
     bool watch, json;
     bool colour, screen; /* screen: redrawn in place */
+    bool asks;           /* a proxy runs here, or did, whose flows are shown, too */
+    bool every;          /* of its flows, not the youngest hundred only */
+    char socket[CONTROL_PATH_MAX];
 };
 
 static bool is_selected(const struct sockets_entry *e, const void *context)
@@ -81,9 +89,31 @@ static int refuse_without_proxy(const struct config *c)
     return EXIT_USAGE;
 }
 
-/* Learns from the configuration which proxy is meant. */
-static int select_proxy(struct selection *s, const char *file)
+/* Looks for a proxy that runs here; one that a file was named for has to run by that file. */
+static void find_own(struct view *v, const char *file)
 {
+    struct control_instance instance;
+    struct err err;
+
+    control_find(v->socket);
+    switch (control_learn(v->socket, &instance, &err)) {
+    case CONTROL_OK:
+        v->asks = !file || control_is_same_file(file, instance.config);
+        break;
+    case CONTROL_NOBODY:
+        break;
+    case CONTROL_DENIED:
+    case CONTROL_FAILED:
+        fprintf(stderr, "viaduct connections: %s; its flows are not shown\n", err.text);
+        break;
+    }
+}
+
+/* Learns from the configuration which proxy is meant.  Without one, the flows of the proxy that
+ * runs here are enough. */
+static int select_proxy(struct view *v, const char *file)
+{
+    struct selection *s = &v->of;
     struct config_report report = {0};
     struct config *c = config_load(file ? file : config_default_path(), NULL, &report);
     int status = EXIT_OK;
@@ -95,7 +125,10 @@ static int select_proxy(struct selection *s, const char *file)
     config_report_fini(&report);
     if (!c)
         return EXIT_USAGE;
-    if (!c->upstream.present || !c->upstream.enabled)
+    s->none = !c->upstream.present || !c->upstream.enabled;
+    if (s->none && v->asks)
+        status = EXIT_OK;
+    else if (s->none)
         status = refuse_without_proxy(c);
     else if (!resolve(s, &c->upstream))
         status = EXIT_SYSTEM;
@@ -113,46 +146,108 @@ static size_t count_rows(const struct view *v)
     return size.ws_row > 7 ? size.ws_row - 6u : 1;
 }
 
-static void write_text(struct pen *p, const struct view *v, const struct sockets *s)
+/* What is shown at one time. */
+struct picture {
+    struct sockets sockets;
+    struct own_flows flows;
+    struct err trouble; /* why there are no flows; "": there are */
+};
+
+/* Both tables share the screen: each has half of it, and what the other leaves. */
+static void share_rows(const struct view *v, const struct picture *now, size_t *sockets,
+                       size_t *flows)
 {
+    size_t rows = count_rows(v), half;
+
+    *sockets = *flows = rows;
+    if (rows == SIZE_MAX || !v->asks || v->of.none)
+        return;
+    rows = rows > 4 ? rows - 4 : 1; /* the second title and its heading, and how many more */
+    half = rows / 2;
+    *sockets = now->flows.len < half ? rows - now->flows.len : rows - half;
+    *flows = now->sockets.len < *sockets ? rows - now->sockets.len : half;
+}
+
+static void write_text(struct pen *p, const struct view *v, const struct picture *now)
+{
+    const struct sockets *s = &now->sockets;
+    size_t rows, flows;
+
+    share_rows(v, now, &rows, &flows);
     pen_text(p, v->screen ? "\x1b[H\x1b[2J" : "");
-    pen_text(p, s->len > 0 ? "" : "no ");
-    pen_text(p, v->of.all ? "TCP connections" : "connections to ");
-    pen_text(p, v->of.name);
+    if (v->of.none) {
+        pen_text(p, "no upstream proxy is in use");
+    } else {
+        pen_text(p, s->len > 0 ? "" : "no ");
+        pen_text(p, v->of.all ? "TCP connections" : "connections to ");
+        pen_text(p, v->of.name);
+    }
     pen_text(p, v->screen ? " (every second; q ends)\n" : "\n");
     if (s->len > 0)
-        connections_write_table(p, s, count_rows(v), v->colour);
+        connections_write_table(p, s, rows, v->colour);
+    if (now->flows.is_known)
+        own_flows_write_table(p, &now->flows, flows, v->colour);
+    else if (*now->trouble.text) {
+        pen_text(p, "(the proxy's flows are not shown: ");
+        escape_text(p, span_of(now->trouble.text));
+        pen_text(p, ")\n");
+    }
     if (v->watch && !v->screen)
         pen_char(p, '\n');
 }
 
-/* Reads all connections and shows them once; nothing half is written. */
-static int show(const struct view *v)
+static void write_json(struct pen *p, const struct picture *now)
 {
-    struct sockets s = {0};
+    uint64_t wall_ns = clock_wall_ns();
+
+    if (*now->trouble.text)
+        fprintf(stderr, "viaduct connections: the proxy's flows are not shown: %s\n",
+                now->trouble.text);
+    connections_write_json(p, &now->sockets, wall_ns);
+    own_flows_write_json(p, &now->flows, wall_ns);
+}
+
+/* Nothing half is written. */
+static int print(const struct view *v, const struct picture *now)
+{
     struct buf out;
     struct pen p;
-    struct err err;
+    bool whole;
 
-    if (!sockets_read(&s, is_selected, &v->of, &err)) {
-        fprintf(stderr, "viaduct connections: %s\n", err.text);
-        return EXIT_SYSTEM;
-    }
-    owners_find(&s);
     buf_init(&out, OUTPUT_MAX);
     pen_init_draft(&p, &out);
     if (v->json)
-        connections_write_json(&p, &s, clock_wall_ns());
+        write_json(&p, now);
     else
-        write_text(&p, v, &s);
-    bool whole = pen_end_draft(&p, &out);
+        write_text(&p, v, now);
+    whole = pen_end_draft(&p, &out);
     if (whole)
         fwrite(buf_span(&out).ptr, 1, out.len, stdout);
     else
-        fprintf(stderr, "viaduct connections: out of memory for %zu connections\n", s.len);
+        fprintf(stderr, "viaduct connections: out of memory for %zu connections\n",
+                now->sockets.len + now->flows.len);
     buf_fini(&out);
-    sockets_fini(&s);
     return whole ? EXIT_OK : EXIT_SYSTEM;
+}
+
+/* Reads all connections and flows and shows them once. */
+static int show(const struct view *v)
+{
+    struct picture now = {0};
+    int status = EXIT_SYSTEM;
+    struct err err;
+
+    if (v->asks)
+        own_flows_read(&now.flows, v->socket, v->every, &now.trouble);
+    if (!v->of.none && !sockets_read(&now.sockets, is_selected, &v->of, &err)) {
+        fprintf(stderr, "viaduct connections: %s\n", err.text);
+    } else {
+        owners_find(&now.sockets);
+        status = print(v, &now);
+    }
+    own_flows_fini(&now.flows);
+    sockets_fini(&now.sockets);
+    return status;
 }
 
 /* Whether to end: waits a second for Ctrl-C or, on a terminal, for `q`. */
@@ -259,7 +354,9 @@ static int connections_run(int argc, char **argv)
         return command_usage_error(&cmd_connections, "\"%s\": takes options only", argv[optind]);
     v.screen = v.watch && !v.json && isatty(STDOUT_FILENO);
     v.colour = isatty(STDOUT_FILENO) && !(no_color && *no_color);
-    int status = v.of.all ? EXIT_OK : select_proxy(&v.of, file);
+    v.every = v.of.all && !v.watch; /* not every second: each page costs the workers a look */
+    find_own(&v, file);
+    int status = v.of.all ? EXIT_OK : select_proxy(&v, file);
     if (status != EXIT_OK)
         return status;
     return v.watch ? watch(&v) : show(&v);
@@ -268,11 +365,15 @@ static int connections_run(int argc, char **argv)
 const struct command cmd_connections = {
     .name = "connections",
     .synopsis = "[-c FILE] [--all] [--watch] [--json]",
-    .summary = "show the live TCP connections of this machine's programs to the upstream proxy",
-    .help =
-        "-c FILE       instead of /etc/viaduct/viaduct.conf, which names the upstream settings\n"
-        "--all         every live TCP connection, whatever its peer; no configuration is read\n"
-        "--watch       again every second, until Ctrl-C or, on a terminal, q\n"
-        "--json        one object a line\n",
+    .summary =
+        "show the live TCP connections to the upstream proxy, and the flows of the proxy here",
+    .help = "-c FILE       instead of /etc/viaduct/viaduct.conf, which names the upstream "
+            "settings; flows\n"
+            "              are those of the proxy that runs by this file\n"
+            "--all         every live TCP connection, whatever its peer, with no configuration "
+            "read; and\n"
+            "              every flow, not the youngest hundred (which --watch keeps to)\n"
+            "--watch       again every second, until Ctrl-C or, on a terminal, q\n"
+            "--json        one object a line\n",
     .run = connections_run,
 };

@@ -1,9 +1,9 @@
-/* cli/cmd_flows.c - `viaduct flows`: the history of finished flows, read from its file. */
+/* cli/cmd_flows.c - `viaduct flows`: the history of finished flows, from the running proxy or its
+ * file. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,6 +12,7 @@
 #include "base/util.h"
 #include "cli/command.h"
 #include "cli/flows_args.h"
+#include "cli/flows_source.h"
 #include "cli/problems.h"
 #include "config/config.h"
 #include "render/escape.h"
@@ -21,7 +22,8 @@
 #define SHOWN 50        /* flows of a list, where no time says how many */
 #define SHOWN_BEFORE 10 /* flows that --follow begins with */
 #define LINE_MAX_LEN (1u << 20)
-#define LOOK_MS 200  /* between two looks of --follow */
+#define LOOK_MS 200  /* between two looks of --follow at a file */
+#define ASK_MS 500   /* between two questions to the proxy */
 #define CANDIDATES 8 /* ids that are told of where several begin so */
 #define HARMLESS_LEN 1024
 #define SERVICE_FILE "/var/lib/viaduct/history.db"
@@ -29,11 +31,10 @@
 struct view {
     const struct flows_args *args;
     const char *path;
-    struct browse *browse;
+    struct flows_source source;
     bool colour, screen;
     uint64_t shown, most; /* flows; 0: no limit */
     uint64_t oldest_us;   /* when the oldest of them ended */
-    int64_t last;         /* seq of the newest */
     /* rows that are kept, because they come the wrong way round */
     int64_t *seqs;
     unsigned seqs_len;
@@ -94,16 +95,24 @@ static void write_line(struct view *v, const struct browse_row *row)
     }
 }
 
+/* The record as it stands, a line. */
+static void write_json(struct buf *out, struct span json)
+{
+    while (json.len && json.ptr[json.len - 1] == '\n')
+        json.len--;
+    buf_append(out, json.ptr, json.len);
+    buf_append(out, "\n", 1);
+}
+
 static void write_row(struct view *v, const struct browse_row *row)
 {
     if (v->args->json)
-        buf_append(&v->out, row->json.ptr, row->json.len);
+        write_json(&v->out, row->json);
     else
         write_line(v, row);
     flush_out(v);
     v->shown++;
     v->oldest_us = v->oldest_us && v->oldest_us < row->ended_us ? v->oldest_us : row->ended_us;
-    v->last = row->seq > v->last ? row->seq : v->last;
 }
 
 /* ---- the list */
@@ -129,7 +138,7 @@ static void tell_gaps(struct view *v)
 {
     uint64_t since_us = v->args->query.since_us ? v->args->query.since_us : v->oldest_us;
     char why[128], text[HARMLESS_LEN];
-    uint64_t lost = since_us ? browse_count_lost(v->browse, since_us, why, sizeof why) : 0;
+    uint64_t lost = since_us ? flows_source_count_lost(&v->source, since_us, why, sizeof why) : 0;
 
     if (lost > 0)
         fprintf(stderr, "viaduct flows: flows of this time that are missing: %llu (%s)\n",
@@ -141,7 +150,7 @@ static int list(struct view *v)
     struct err err;
 
     v->most = v->args->query.since_us ? 0 : SHOWN;
-    if (!browse_find(v->browse, &v->args->query, show_row, v, &err))
+    if (!flows_source_find(&v->source, &v->args->query, v->most, show_row, v, &err))
         return fail(v->path, &err);
     if (v->shown == 0)
         fputs("viaduct flows: no flow is like that\n", stderr);
@@ -171,64 +180,28 @@ static bool find_beginning(struct view *v, int64_t *after, struct err *err)
     *after = 0;
     if (q.since_us)
         return true; /* from the first on, as far as the time goes */
-    if (!browse_find(v->browse, &q, keep_seq, v, err))
+    if (!flows_source_find(&v->source, &q, SHOWN_BEFORE, keep_seq, v, err))
         return false;
-    *after = v->seqs_len > 0 ? seqs[v->seqs_len - 1] - 1 : browse_get_last(v->browse);
-    return true;
-}
-
-/* Whether the file is the one that is open; *now is what it is. */
-static bool same_file(const char *path, const struct stat *known, struct stat *now)
-{
-    return stat(path, now) == 0 && now->st_dev == known->st_dev && now->st_ino == known->st_ino;
-}
-
-/* Opens the file that took the place of the one that is open.  False: it is not there yet, or not
- * written yet. */
-static bool open_again(struct view *v)
-{
-    enum fault fault;
-    struct err err;
-    struct browse *fresh = browse_open(v->path, &fault, &err);
-
-    if (!fresh)
-        return false;
-    browse_close(v->browse);
-    v->browse = fresh;
-    v->last = 0;
+    if (v->seqs_len == 0)
+        return flows_source_get_last(&v->source, after, err);
+    *after = seqs[v->seqs_len - 1] - 1;
     return true;
 }
 
 static int follow(struct view *v)
 {
-    const struct timespec pause = {0, LOOK_MS * 1000000L};
     struct browse_query q = v->args->query;
-    int64_t version = -1;
-    struct stat known = {0}, found;
     struct err err;
 
-    stat(v->path, &known);
     if (!find_beginning(v, &q.after, &err))
         return fail(v->path, &err);
     while (!ferror(stdout)) {
-        int64_t now = browse_get_version(v->browse);
+        const struct timespec pause = {0, (v->source.asks ? ASK_MS : LOOK_MS) * 1000000L};
 
-        if (now != version) {
-            int64_t last = browse_get_last(v->browse);
-
-            if (!browse_follow(v->browse, &q, show_row, v, &err))
-                return fail(v->path, &err);
-            q.after = last > q.after ? last : q.after;
-            q.after = v->last > q.after ? v->last : q.after;
-            version = now;
-            fflush(stdout);
-        }
+        if (!flows_source_follow(&v->source, &q, show_row, v, &err))
+            return fail(v->path, &err);
+        fflush(stdout);
         nanosleep(&pause, NULL);
-        if (!same_file(v->path, &known, &found) && open_again(v)) {
-            known = found;
-            q.after = 0;
-            version = -1;
-        }
     }
     return EXIT_SYSTEM;
 }
@@ -274,7 +247,8 @@ static int refuse_ambiguous(const struct found *f, const char *digits)
 static int show_found(struct view *v, struct found *f)
 {
     if (v->args->json && f->json) {
-        fwrite(f->json, 1, f->json_len, stdout);
+        write_json(&v->out, (struct span){f->json, f->json_len});
+        flush_out(v);
     } else if (!f->is_read) {
         fprintf(stderr, "viaduct flows: %s: the record cannot be read: %s\n", v->args->id,
                 f->err.text);
@@ -294,7 +268,7 @@ static int show_one(struct view *v)
     struct err err;
     int status;
 
-    if (!browse_get(v->browse, span_of(v->args->id), keep_found, &f, &err)) {
+    if (!flows_source_get(&v->source, v->args->id, keep_found, &f, &err)) {
         status = fail(v->path, &err);
     } else if (f.count == 0) {
         fprintf(stderr, "viaduct flows: no flow's id %s %s (%s)\n",
@@ -330,10 +304,10 @@ static int show(const struct flows_args *a, const char *path)
     struct err err;
     int status;
 
-    v.browse = browse_open(path, &fault, &err);
-    if (!v.browse) {
+    if (!flows_source_open(&v.source, path, &fault, &err)) {
         if (fault == FAULT_MISSING)
             err_set(&err, "there is no history yet: viaduct serve writes it");
+        flows_source_close(&v.source);
         return fail(path, &err);
     }
     v.screen = isatty(STDOUT_FILENO);
@@ -341,7 +315,7 @@ static int show(const struct flows_args *a, const char *path)
     buf_init(&v.out, LINE_MAX_LEN);
     status = a->id ? show_one(&v) : a->follow ? follow(&v) : list(&v);
     buf_fini(&v.out);
-    browse_close(v.browse);
+    flows_source_close(&v.source);
     return status;
 }
 
@@ -376,7 +350,9 @@ const struct command cmd_flows = {
                 "[--follow] [ID]",
     .summary = "show the history of finished flows, or one flow's ladder",
     .help =
-        "-c FILE       instead of /etc/viaduct/viaduct.conf, which names the history\n"
+        "-c FILE       instead of /etc/viaduct/viaduct.conf, which names the history; the proxy "
+        "that\n"
+        "              writes it is asked while it runs, else the file is read\n"
         "--failed      failures only\n"
         "--since T     that ended since: 10m, 2h, 2026-11-26, 2026-11-26T05:00:00Z; all of them\n"
         "--client C    of the client with this address\n"

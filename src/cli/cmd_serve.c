@@ -1,6 +1,7 @@
 /* cli/cmd_serve.c: `viaduct serve`: loads the configuration and hands over to the server. */
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -57,12 +58,15 @@ static int run(struct server_options *options)
         config_unref(config);
         return EXIT_USAGE;
     }
+    char *name = options->config_path ? realpath(options->config_path, NULL) : NULL;
     console.config_path = options->config_path;
+    console.config_name = name; /* now, with the rights to look it up */
     options->company = serve_console_company(&console);
-    if (server_run(options, config, &err))
-        return EXIT_OK;
-    log_error("%s", err.text);
-    return EXIT_SYSTEM;
+    bool well = server_run(options, config, &err);
+    free(name);
+    if (!well)
+        log_error("%s", err.text);
+    return well ? EXIT_OK : EXIT_SYSTEM;
 }
 
 /* What the server takes for -l; a mistake in it is the user's, not the system's. */

@@ -42,12 +42,24 @@ static void state(void *owner, struct console_state *out)
                                   .history_lost = s.history_lost};
 }
 
+static void settle(void *owner)
+{
+    door_flush_history(owner);
+}
+
+static void accounts(void *owner, const char *path, bool *taken, bool *refused)
+{
+    door_look_at_accounts(owner, path, taken, refused);
+}
+
 static bool start(void *owner, struct door *door, struct err *err)
 {
     struct serve_console *s = owner;
-    struct console_options o = {.door = {door, ask, end, totals, config, reload, state},
-                                .config_path = s->config_path,
-                                .program = "/proc/self/exe"};
+    struct console_options o = {
+        .door = {door, ask, end, totals, config, reload, state, settle, accounts},
+        .config_path = s->config_path,
+        .config_name = s->config_name,
+        .program = "/proc/self/exe"};
 
     return console_start(&o, &s->console, err);
 }

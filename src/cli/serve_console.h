@@ -6,6 +6,7 @@
 
 struct serve_console {
     const char *config_path;
+    const char *config_name; /* its real path, from the root; NULL: as config_path */
     struct door *door;
     struct console *console;
 };

@@ -53,6 +53,19 @@ static void write_account(struct jsonw *w, const struct account *a)
     jsonw_close(w, '}');
 }
 
+/* Whether the proxy has taken the file as it is now. */
+static void write_taken(struct jsonw *w, const struct request *r, const struct config *c)
+{
+    const struct console_door *door = &console_get_options(r->console)->door;
+    bool taken, refused;
+
+    door->accounts(door->owner, c->authentication.accounts, &taken, &refused);
+    jsonw_key(w, "in_force");
+    jsonw_bool(w, taken);
+    jsonw_key(w, "refused");
+    jsonw_bool(w, refused);
+}
+
 void accounts_get_all(struct request *r, struct reply *reply)
 {
     struct config *c = config_of(r);
@@ -83,6 +96,7 @@ void accounts_get_all(struct request *r, struct reply *reply)
     jsonw_close(&j.w, ']');
     jsonw_member_text(&j.w, "realm", c->authentication.realm);
     files_write_members(&j.w, c->authentication.accounts);
+    write_taken(&j.w, r, c);
     jsonw_close(&j.w, '}');
     reply_json_end(reply, &j);
 out:
@@ -259,4 +273,69 @@ void account_delete(struct request *r, struct reply *reply)
     struct edit e = {.change = REMOVE, .name = r->parts[0], .disabled = -1};
 
     change(r, &e, reply);
+}
+
+/* --- changes by others ------------------------------------------------------------------------ */
+
+static const struct {
+    const char *change, *said;
+} notices[] = {{"add", "added the account"},
+               {"remove", "removed the account"},
+               {"passwd", "gave a new password to the account"},
+               {"import", "imported accounts of"}};
+
+static const char *said_of(struct span change)
+{
+    for (size_t i = 0; i < ARRAY_LEN(notices); i++)
+        if (span_equal(change, span_of(notices[i].change)))
+            return notices[i].said;
+    return NULL;
+}
+
+static bool is_our_file(const struct config *c, struct span file)
+{
+    char *real = realpath(c->authentication.accounts, NULL);
+    bool ours = span_equal(file, span_of(real ? real : c->authentication.accounts));
+
+    free(real);
+    return ours;
+}
+
+/* The command edits the file itself, as it has to where no proxy runs; here it is told who did so.
+ */
+static void take_notice(struct request *r, const struct members *m, struct reply *reply)
+{
+    struct config *c = config_of(r);
+    const char *said = said_of(members_get_text(m, "change"));
+    struct span name = members_get_text(m, "name");
+    struct reply_json j;
+
+    if (!said) {
+        reply_problem(reply, 400, "unfit", "change", "add, remove, passwd or import");
+    } else if (name.len == 0 || name.len > 512 || !authn_is_text(name)) {
+        reply_problem(reply, 400, "unfit", "name", "a name is wanted");
+    } else if (!has_logins(c, reply)) {
+        /* said */
+    } else if (!is_our_file(c, members_get_text(m, "file"))) {
+        reply_problem(reply, 409, "another-file", "file", "the accounts of this proxy are in %s",
+                      c->authentication.accounts);
+    } else {
+        request_audit(r, "%s %.*s, by the command", said, (int)name.len, name.ptr);
+        reply_json_begin(reply, &j);
+        jsonw_open(&j.w, '{');
+        write_taken(&j.w, r, c);
+        jsonw_close(&j.w, '}');
+        reply_json_end(reply, &j);
+    }
+    config_unref(c);
+}
+
+void accounts_notice_post(struct request *r, struct reply *reply)
+{
+    struct members m;
+
+    if (!members_parse(&m, buf_span(&r->body), reply))
+        return;
+    take_notice(r, &m, reply);
+    members_free(&m);
 }

@@ -14,6 +14,7 @@
 
 #define PAGE_MAX 200
 #define VERDICTS_MAX 64
+#define CANDIDATES 8 /* flows whose ids begin alike */
 #define BODY_MAX (16u << 20)
 #define MINUTE_NS (60 * NS_PER_S)
 #define HOUR_MIN 60
@@ -29,6 +30,8 @@ static struct browse *open_history(struct request *r, struct reply *reply)
     enum fault fault;
     struct err err;
 
+    if (c->history)
+        door->settle(door->owner); /* what ended before the question is in the answer */
     if (!c->history)
         reply_problem(reply, 409, "no-history", NULL, "the history is off");
     else if (!(b = browse_open(c->history, &fault, &err)))
@@ -46,17 +49,22 @@ struct listing {
     bool more, failed;
 };
 
+static struct span cut_line_end(struct span json)
+{
+    while (json.len && json.ptr[json.len - 1] == '\n')
+        json.len--;
+    return json;
+}
+
 static bool add_row(void *arg, const struct browse_row *row)
 {
     struct listing *l = arg;
-    struct span json = row->json;
+    struct span json = cut_line_end(row->json);
 
     if (l->len == l->limit) {
         l->more = true;
         return false;
     }
-    while (json.len && json.ptr[json.len - 1] == '\n')
-        json.len--;
     l->failed = (l->len && !buf_append(l->out, ",", 1)) || !buf_append(l->out, json.ptr, json.len);
     l->last = row->seq;
     l->len++;
@@ -80,20 +88,28 @@ static const char *given(const struct request *r, const char *name)
     return text && *text ? text : NULL;
 }
 
+static bool is_set(const struct request *r, const char *name)
+{
+    const char *text = given(r, name);
+
+    return text && strcmp(text, "0") != 0;
+}
+
 static bool read_query(const struct request *r, struct browse_query *q, struct listing *l,
                        struct reply *reply)
 {
-    const char *failed = given(r, "failed");
-    uint64_t before, limit;
+    uint64_t before, after, limit;
 
     if (!request_get_number(r, "since", INT64_MAX, 0, &q->since_us, reply) ||
         !request_get_number(r, "until", INT64_MAX, 0, &q->until_us, reply) ||
         !request_get_number(r, "before", INT64_MAX, 0, &before, reply) ||
+        !request_get_number(r, "after", INT64_MAX, 0, &after, reply) ||
         !request_get_number(r, "limit", PAGE_MAX, 50, &limit, reply))
         return false;
     q->before = (int64_t)before;
+    q->after = (int64_t)after;
     l->limit = (unsigned)limit;
-    q->failed = failed && strcmp(failed, "0") != 0;
+    q->failed = is_set(r, "failed");
     q->client = given(r, "client");
     q->target = given(r, "target");
     q->user = given(r, "user");
@@ -104,27 +120,129 @@ static bool read_query(const struct request *r, struct browse_query *q, struct l
     return true;
 }
 
+/* ---- as lines: a flow each, with what its JSON does not say; behind them what is of all */
+
+static bool add_line(void *arg, const struct browse_row *row)
+{
+    struct listing *l = arg;
+    struct span json = cut_line_end(row->json);
+    char id[17];
+    struct pen pen;
+    struct jsonw w = {.pen = &pen};
+
+    if (l->len == l->limit) {
+        l->more = true;
+        return false;
+    }
+    snprintf(id, sizeof id, "%016" PRIx64, row->id);
+    pen_init_draft(&pen, l->out);
+    jsonw_open(&w, '{');
+    jsonw_member_u64(&w, "seq", (uint64_t)row->seq);
+    jsonw_member_text(&w, "id", id);
+    jsonw_member_u64(&w, "ended_us", row->ended_us);
+    jsonw_key(&w, "failed");
+    jsonw_bool(&w, row->failed);
+    jsonw_key(&w, "own_answer");
+    jsonw_bool(&w, row->own_answer);
+    jsonw_key(&w, "reason");
+    if (row->reason.ptr)
+        jsonw_span(&w, row->reason);
+    else
+        jsonw_null(&w);
+    jsonw_key(&w, "flow");
+    jsonw_next(&w);
+    while (json.len) { /* a record of ours has no line end in it */
+        pen_span(&pen, span_cut(&json, '\n'));
+        pen_text(&pen, json.len ? " " : "");
+    }
+    jsonw_close(&w, '}');
+    pen_char(&pen, '\n');
+    l->failed = !pen_end_draft(&pen, l->out);
+    l->last = row->seq;
+    l->len++;
+    return !l->failed;
+}
+
+/* The line behind the rows.  `last` was read before them, so that none is passed over. */
+static void add_end(struct request *r, struct browse *b, struct listing *l, int64_t last,
+                    struct reply *reply)
+{
+    char why[128] = "", file[64];
+    struct pen pen;
+    struct jsonw w = {.pen = &pen};
+    uint64_t since_us, lost = 0;
+
+    if (!request_get_number(r, "lost_since", INT64_MAX, 0, &since_us, reply))
+        return;
+    if (since_us)
+        lost = browse_count_lost(b, since_us, why, sizeof why);
+    browse_write_file(b, file, sizeof file);
+    pen_init_draft(&pen, l->out);
+    jsonw_open(&w, '{');
+    jsonw_key(&w, "next");
+    if (l->more)
+        jsonw_u64(&w, (uint64_t)l->last);
+    else
+        jsonw_null(&w);
+    jsonw_member_u64(&w, "last", (uint64_t)last);
+    jsonw_member_text(&w, "file", file);
+    jsonw_member_u64(&w, "lost", lost);
+    jsonw_member_text(&w, "why", why);
+    jsonw_close(&w, '}');
+    pen_char(&pen, '\n');
+    if (l->failed || !pen_end_draft(&pen, l->out)) {
+        reply_out_of_memory(reply);
+        return;
+    }
+    reply->type = "application/x-ndjson";
+}
+
+static void write_lines(struct request *r, struct browse *b, const struct browse_query *q,
+                        struct listing *l, struct reply *reply)
+{
+    const char *order = given(r, "order");
+    bool oldest = order && strcmp(order, "oldest") == 0;
+    int64_t last = browse_get_last(b);
+    struct err err;
+
+    buf_init(&reply->body, BODY_MAX);
+    if (!(oldest ? browse_follow : browse_find)(b, q, add_line, l, &err))
+        reply_problem(reply, 503, "no-history", NULL, "%s", err.text);
+    else
+        add_end(r, b, l, last, reply);
+}
+
+static void write_page(struct browse *b, const struct browse_query *q, struct listing *l,
+                       struct reply *reply)
+{
+    struct err err;
+
+    buf_init(&reply->body, BODY_MAX);
+    buf_append(&reply->body, "{\"flows\":[", 10);
+    if (!browse_find(b, q, add_row, l, &err))
+        reply_problem(reply, 503, "no-history", NULL, "%s", err.text);
+    else if (l->failed)
+        reply_out_of_memory(reply);
+    else if (l->more)
+        buf_printf(&reply->body, "],\"next\":%" PRId64 "}\n", l->last);
+    else
+        buf_printf(&reply->body, "],\"next\":null}\n");
+}
+
 static void list_flows(struct request *r, struct browse *b, struct reply *reply)
 {
     const char *verdicts[VERDICTS_MAX];
     char *names = given(r, "verdict") ? strdup(given(r, "verdict")) : NULL;
     struct browse_query q = {0};
     struct listing l = {.out = &reply->body};
-    struct err err;
 
     if (read_query(r, &q, &l, reply)) {
         q.verdicts_len = names ? split_verdicts(names, verdicts) : 0;
         q.verdicts = q.verdicts_len ? verdicts : NULL;
-        buf_init(&reply->body, BODY_MAX);
-        buf_append(&reply->body, "{\"flows\":[", 10);
-        if (!browse_find(b, &q, add_row, &l, &err))
-            reply_problem(reply, 503, "no-history", NULL, "%s", err.text);
-        else if (l.failed)
-            reply_out_of_memory(reply);
-        else if (l.more)
-            buf_printf(&reply->body, "],\"next\":%" PRId64 "}\n", l.last);
+        if (is_set(r, "lines"))
+            write_lines(r, b, &q, &l, reply);
         else
-            buf_printf(&reply->body, "],\"next\":null}\n");
+            write_page(b, &q, &l, reply);
     }
     free(names);
 }
@@ -179,6 +297,23 @@ static bool show_one(void *arg, const struct browse_row *row)
     return false;
 }
 
+/* Those whose ids begin so. */
+static void write_candidates(struct request *r, struct browse *b, struct reply *reply)
+{
+    struct listing l = {.out = &reply->body, .limit = CANDIDATES};
+    struct span digits = span_of(r->parts[0]);
+    uint64_t id;
+    struct err err;
+
+    buf_init(&reply->body, BODY_MAX);
+    if (digits.len > 16 || !num_parse_hex(digits, UINT64_MAX, &id))
+        reply_problem(reply, 404, "not-found", NULL, "an id has 16 hex digits at most");
+    else if (!browse_get(b, digits, add_line, &l, &err))
+        reply_problem(reply, 503, "no-history", NULL, "%s", err.text);
+    else
+        add_end(r, b, &l, browse_get_last(b), reply);
+}
+
 void flow_get(struct request *r, struct reply *reply)
 {
     struct browse *b = open_history(r, reply);
@@ -187,7 +322,9 @@ void flow_get(struct request *r, struct reply *reply)
 
     if (!b)
         return;
-    if (strlen(r->parts[0]) != 16 || strspn(r->parts[0], "0123456789abcdef") != 16)
+    if (is_set(r, "lines"))
+        write_candidates(r, b, reply);
+    else if (strlen(r->parts[0]) != 16 || strspn(r->parts[0], "0123456789abcdef") != 16)
         reply_problem(reply, 404, "not-found", NULL, "an id has 16 hex digits");
     else if (!browse_get(b, span_of(r->parts[0]), show_one, &o, &err))
         reply_problem(reply, 503, "no-history", NULL, "%s", err.text);

@@ -125,7 +125,8 @@ static bool read_query(const struct request *r, struct live_query *q, struct rep
     q->order = (enum live_order)i;
     q->descending = order && strcmp(order, "desc") == 0;
     if (!request_get_number(r, "offset", UINT32_MAX, 0, &offset, reply) ||
-        !request_get_number(r, "limit", LIVE_ROWS_MAX, LIVE_ROWS_MAX, &limit, reply))
+        !request_get_number(r, "limit", LIVE_ROWS_MAX, LIVE_ROWS_MAX, &limit, reply) ||
+        !request_get_number(r, "begun_by", UINT64_MAX, 0, &q->begun_by_ns, reply))
         return false;
     q->offset = (uint32_t)offset;
     q->limit = (uint32_t)limit;
@@ -154,7 +155,8 @@ static bool write_page(struct buf *out, const struct live_page *page)
 
     for (unsigned i = 0; i < page->len && ok; i++)
         ok = (i == 0 || buf_append(out, ",", 1)) && write_row(out, &page->rows[i]);
-    return ok && buf_append(out, "]}", 2);
+    return ok && (page->next_ns ? buf_printf(out, "],\"next\":%" PRIu64 "}", page->next_ns)
+                                : buf_append(out, "],\"next\":null}", 14));
 }
 
 static void free_page(struct live_page *page)

@@ -514,6 +514,7 @@ static bool init(struct console *c, const struct config *config, struct err *err
 
     for (unsigned i = 0; i < WATCHES; i++)
         c->watches[i].fd = -1;
+    guard_learn_account(&c->guard);
     c->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     c->admins = admins_new(config->console.admins);
     c->sessions = calloc(1, sizeof *c->sessions);

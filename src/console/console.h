@@ -21,6 +21,7 @@ struct sessions;
 struct console_options {
     struct console_door door;
     const char *config_path; /* the file that the configuration page edits; NULL: there is none */
+    const char *config_name; /* its real path when the proxy started; NULL: unknown */
     const char *program;     /* of this program, for child processes: /proc/self/exe */
 };
 

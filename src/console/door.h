@@ -31,4 +31,9 @@ struct console_door {
     struct config *(*config)(void *owner); /* the one in force: a reference */
     bool (*reload)(void *owner, struct err *err);
     void (*state)(void *owner, struct console_state *out);
+    /* Has what ended so far in the history, if that takes no longer than a quarter of a second. */
+    void (*settle)(void *owner);
+    /* Whether the accounts file at `path`, as it is now, was read and taken, or refused; neither:
+     * it is read in a moment. */
+    void (*accounts)(void *owner, const char *path, bool *taken, bool *refused);
 };

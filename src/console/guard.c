@@ -1,6 +1,7 @@
 #include "console/guard.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,15 @@ void guard_fini(struct guard *g)
     if (g->attempts)
         attempts_free(g->attempts);
     *g = (struct guard){0};
+}
+
+void guard_learn_account(struct guard *g)
+{
+    struct passwd pw, *found = NULL;
+    char memory[4096];
+
+    if (getpwuid_r(geteuid(), &pw, memory, sizeof memory, &found) == 0 && found)
+        snprintf(g->account, sizeof g->account, "%s", found->pw_name);
 }
 
 void guard_write_url(const struct guard *g, char *out, size_t cap)
@@ -131,7 +141,8 @@ static bool is_from_elsewhere(const struct request *r)
     return site && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0;
 }
 
-static void identify_local(struct request *r)
+/* Only those that may change something are looked up: a directory service may be slow. */
+static void identify_local(const struct guard *g, struct request *r)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -143,7 +154,9 @@ static void identify_local(struct request *r)
     else
         r->uid = (uid_t)-1;
     r->may_change = r->uid == 0 || r->uid == geteuid();
-    snprintf(r->who, sizeof r->who, "uid %u by the control socket", (unsigned)r->uid);
+    const char *name = r->uid == 0 ? "root" : r->may_change ? g->account : "";
+    snprintf(r->who, sizeof r->who, "uid %u%s%s%s by the control socket", (unsigned)r->uid,
+             *name ? " (" : "", name, *name ? ")" : "");
 }
 
 static void identify(struct guard *g, struct request *r)
@@ -168,7 +181,7 @@ static void identify(struct guard *g, struct request *r)
 bool guard_admit(struct guard *g, struct request *r, struct reply *reply)
 {
     if (r->local) {
-        identify_local(r);
+        identify_local(g, r);
         return true;
     }
     identify(g, r);
@@ -226,7 +239,10 @@ bool guard_allow(struct guard *g, struct request *r, struct reply *reply)
     if (r->local) {
         if (!r->may_change)
             reply_problem(reply, 403, "not-yours", NULL,
-                          "only root and the proxy's own account may change anything");
+                          "uid %u may only read: root and the proxy's own account (uid %u%s%s) may "
+                          "change things",
+                          (unsigned)r->uid, (unsigned)geteuid(), *g->account ? ", " : "",
+                          g->account);
         return r->may_change;
     }
     if (!r->session)

@@ -22,10 +22,14 @@ struct guard {
     unsigned hosts_len;
     uint64_t locked_ns; /* no password is tried before: one at a time */
     struct attempts *attempts;
+    char account[64]; /* the proxy's own, by name; "": it has none */
 };
 
 void guard_init(struct guard *g, const struct config_console *c, int fd, bool secure);
 void guard_fini(struct guard *g); /* safe on a zeroed one */
+
+/* Learns by what name the proxy's own account goes. */
+void guard_learn_account(struct guard *g);
 
 /* "http://127.0.0.1:3180/"; "": the console is off. */
 void guard_write_url(const struct guard *g, char *out, size_t cap);

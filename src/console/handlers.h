@@ -16,6 +16,8 @@ void setup_post(struct request *r, struct reply *reply);
 void link_post(struct request *r, struct reply *reply);
 void token_post(struct request *r, struct reply *reply);
 void audit_get(struct request *r, struct reply *reply);
+/* api_instance.c */
+void instance_get(struct request *r, struct reply *reply);
 /* api_diagnose.c */
 void check_post(struct request *r, struct reply *reply);
 void explain_post(struct request *r, struct reply *reply);
@@ -30,6 +32,7 @@ void access_get(struct request *r, struct reply *reply);
 void access_test_post(struct request *r, struct reply *reply);
 /* api_accounts.c */
 void accounts_get_all(struct request *r, struct reply *reply);
+void accounts_notice_post(struct request *r, struct reply *reply);
 void accounts_post(struct request *r, struct reply *reply);
 void account_put(struct request *r, struct reply *reply);
 void account_delete(struct request *r, struct reply *reply);

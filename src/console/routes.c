@@ -39,11 +39,16 @@ const struct route routes[] = {
     {CONSOLE_GET, "/api/v1/state", RIGHT_READ, 0, false, state_get,
      "what the proxy is doing in all", NULL, NULL,
      "open flows, tunnels, connections and their limit, bytes, totals by verdict"},
+    {CONSOLE_GET, "/api/v1/instance", RIGHT_READ, 0, false, instance_get,
+     "which proxy this is: the files that it works with, by their real paths", NULL, NULL,
+     "version, pid, config (null: it has none), history (null: it is off), accounts (null: nobody logs in)"},
     {CONSOLE_GET, "/api/v1/connections", RIGHT_READ, 0, false, connections_get,
      "the flows under way, sorted and by pages",
      "sort: age, idle, up, down, client, user, target, rule or phase\norder: asc or desc\noffset\n"
-     "limit: at most 100\nclient: a part of its address\nuser\ntarget\nrule", NULL,
-     "rows: flow as everywhere, with idle_us and phase; matching, open"},
+     "limit: at most 100\nclient: its address, or address:port\nuser\n"
+     "target: a host, host:port, or .domain with all below it\nrule\n"
+     "begun_by: next of the page before, which was sorted by age in ascending order", NULL,
+     "rows: flow as everywhere, with idle_us and phase; matching, open; next: by age, where this page ends"},
     {CONSOLE_GET, "/api/v1/connections/{}", RIGHT_READ, 0, false, connection_get,
      "one flow under way", NULL, NULL, "the flow"},
     {CONSOLE_DELETE, "/api/v1/connections/{}", RIGHT_CHANGE, 4 * KIB, false, connection_delete,
@@ -79,13 +84,18 @@ const struct route routes[] = {
      "decision, rule, matches, text"},
     {CONSOLE_GET, "/api/v1/accounts", RIGHT_READ, 0, false, accounts_get_all,
      "who may log in at the proxy", NULL, NULL,
-     "accounts: name, realm, algorithms, disabled; file, writable, why_not"},
+     "accounts: name, realm, algorithms, disabled; realm, file, writable, why_not; in_force: the proxy has taken "
+     "this state of the file; refused: it found it unreadable, and goes on with those of before"},
     {CONSOLE_POST, "/api/v1/accounts", RIGHT_CHANGE, 16 * KIB, false, accounts_post,
      "adds an account", NULL, "name\npassword", "ok"},
     {CONSOLE_PUT, "/api/v1/accounts/{}", RIGHT_CHANGE, 16 * KIB, false, account_put,
      "gives an account another password, disables or enables it", NULL, "password\ndisabled", "ok"},
     {CONSOLE_DELETE, "/api/v1/accounts/{}", RIGHT_CHANGE, 0, false, account_delete,
      "removes an account", NULL, NULL, "ok"},
+    {CONSOLE_POST, "/api/v1/account-notices", RIGHT_CHANGE, 16 * KIB, false, accounts_notice_post,
+     "notes in the audit log that its caller changed the accounts file, which is looked at",
+     NULL, "file: its path\nchange: add, remove, passwd or import\nname: of the account; of the file with import",
+     "in_force, refused: as GET /api/v1/accounts"},
     {CONSOLE_GET, "/api/v1/configuration", RIGHT_READ, 0, false, configuration_get,
      "the configuration file, and what is in force with each value's origin", NULL, NULL,
      "text, base, effective, file, writable, why_not, versions: id, time_us, who"},
@@ -100,8 +110,13 @@ const struct route routes[] = {
      "the history of ended flows, the newest first",
      "since: microseconds since 1970, of the end\nuntil\nverdict: one or more, with commas\nfailed: 1 for "
      "failures only\nclient\ntarget: a host, host:port, or .domain with all below it\nuser\nrule\nended_in\n"
-     "ended_by\ntext: words\nbefore: next of the page before\nlimit: at most 200", NULL, "flows, next"},
-    {CONSOLE_GET, "/api/v1/flows/{}", RIGHT_READ, 0, false, flow_get, "one ended flow", NULL, NULL,
+     "ended_by\ntext: words\nbefore: next of the page before\nlimit: at most 200\n"
+     "lines: 1 for a line a flow, as commands read them\norder: oldest for those behind `after`, in their order\n"
+     "after: as before, from the other side\nlost_since: with lines: counts flows that were lost since",
+     NULL, "flows, next; with lines: objects with seq, ended_us, failed, own_answer, reason, flow, and behind "
+     "them one with next, last (the newest's seq), file (another one: another file), lost, why"},
+    {CONSOLE_GET, "/api/v1/flows/{}", RIGHT_READ, 0, false, flow_get, "one ended flow",
+     "lines: 1 for a line a flow of those whose ids begin so, 8 at most", NULL,
      "flow; ladder (text), cause and advice in the language asked for"},
     {CONSOLE_GET, "/api/v1/charts", RIGHT_READ, 0, false, charts_get,
      "flows by verdict, and bytes, over the last hour or day", "span: hour or day", NULL,

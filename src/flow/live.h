@@ -23,14 +23,16 @@ enum live_order {
     LIVE_ORDER_COUNT
 };
 
-/* Which flows, and which of them in what order.  The texts are parts that a flow's must have,
- * without case; "": any. */
+/* Which flows, and which of them in what order.  The texts are met as a search of the history meets
+ * them: the client's address (here with its port, too), the user and the rule by their whole names,
+ * the target by its host, "host:port" or ".domain"; "": any. */
 struct live_query {
     enum live_order order;
     bool descending;
     uint32_t offset, limit; /* limit: LIVE_ROWS_MAX at most */
     char client[ENDPOINT_TEXT_MAX], user[128], target[256], rule[128];
-    uint64_t id; /* this one only; 0: any */
+    uint64_t id;          /* this one only; 0: any */
+    uint64_t begun_by_ns; /* flow.begin_ns at most; 0: any */
 };
 
 struct live_row {
@@ -47,6 +49,8 @@ struct live_page {
     uint64_t tunnels;  /* of them */
     uint64_t bytes_up, bytes_down; /* moved so far by all that are open */
     bool whole;                    /* every worker answered in time */
+    uint64_t next_ns; /* by age: when the last one of this page began, for begun_by_ns of the next
+                       * page, also where it has ended since; 0: there was none */
 };
 
 enum live_end { LIVE_ENDED, LIVE_NOT_FOUND, LIVE_UNKNOWN /* a worker did not answer in time */ };

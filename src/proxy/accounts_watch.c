@@ -106,6 +106,13 @@ void accounts_watch_forget(struct accounts_watch *w)
     w->seen = (struct stat){0};
 }
 
+bool accounts_watch_is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+           a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
 bool accounts_watch_has_changed(struct accounts_watch *w)
 {
     char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
@@ -115,9 +122,5 @@ bool accounts_watch_has_changed(struct accounts_watch *w)
         continue;
     if (stat(w->path, &now) < 0)
         now = (struct stat){0};
-    return now.st_dev != w->seen.st_dev || now.st_ino != w->seen.st_ino ||
-           now.st_size != w->seen.st_size || now.st_mtim.tv_sec != w->seen.st_mtim.tv_sec ||
-           now.st_mtim.tv_nsec != w->seen.st_mtim.tv_nsec ||
-           now.st_ctim.tv_sec != w->seen.st_ctim.tv_sec ||
-           now.st_ctim.tv_nsec != w->seen.st_ctim.tv_nsec;
+    return !accounts_watch_is_same(&now, &w->seen);
 }

@@ -30,5 +30,8 @@ struct accounts *accounts_watch_load(struct accounts_watch *w, bool absent_is_em
 /* What was read is not used after all: the file counts as another one. */
 void accounts_watch_forget(struct accounts_watch *w);
 
+/* Whether both are of one state of one file. */
+bool accounts_watch_is_same(const struct stat *a, const struct stat *b);
+
 /* After `fd` became readable: whether the file is another one than was read. */
 bool accounts_watch_has_changed(struct accounts_watch *w);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "proxy/accounts_watch.h"
 #include "proxy/live.h"
 #include "proxy/recorder.h"
 #include "proxy/worker.h"
@@ -62,6 +63,14 @@ void door_set_draining(struct door *d)
 {
     pthread_mutex_lock(&d->lock);
     d->draining = true;
+    pthread_mutex_unlock(&d->lock);
+}
+
+void door_set_accounts(struct door *d, const struct stat *seen, bool refused)
+{
+    pthread_mutex_lock(&d->lock);
+    d->accounts = *seen;
+    d->accounts_refused = refused;
     pthread_mutex_unlock(&d->lock);
 }
 
@@ -133,6 +142,25 @@ bool door_reload(struct door *d, struct err *err)
     }
     pthread_mutex_unlock(&d->lock);
     return well;
+}
+
+bool door_flush_history(struct door *d)
+{
+    return recorder_flush(d->shared->recorder);
+}
+
+void door_look_at_accounts(struct door *d, const char *path, bool *taken, bool *refused)
+{
+    struct stat now = {0};
+    bool same;
+
+    if (stat(path, &now) < 0)
+        now = (struct stat){0};
+    pthread_mutex_lock(&d->lock);
+    same = accounts_watch_is_same(&now, &d->accounts);
+    *taken = same && !d->accounts_refused;
+    *refused = same && d->accounts_refused;
+    pthread_mutex_unlock(&d->lock);
 }
 
 void door_get_state(struct door *d, struct door_state *out)

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "base/err.h"
 #include "config/config.h"
@@ -27,7 +28,9 @@ struct door {
     bool served_well;
     char trouble[512]; /* what the last one failed at */
     bool draining;
-    uint64_t start_ns; /* wall clock */
+    uint64_t start_ns;     /* wall clock */
+    struct stat accounts;  /* the accounts file as it was read last; zeroed: none was there */
+    bool accounts_refused; /* and those of before stayed */
 };
 
 struct door_state {
@@ -44,6 +47,8 @@ bool door_init(struct door *d, struct proxy_shared *shared, struct config *confi
 void door_fini(struct door *d); /* safe on a zeroed one */
 void door_set_config(struct door *d, struct config *config);
 void door_set_draining(struct door *d);
+/* The accounts file was read, as `seen`; `refused`: it is of no use. */
+void door_set_accounts(struct door *d, const struct stat *seen, bool refused);
 /* Whether a reload was ordered since the last time; then door_tell is owed. */
 bool door_take_order(struct door *d);
 void door_tell(struct door *d, bool well, const char *trouble);
@@ -63,5 +68,12 @@ struct config *door_get_config(struct door *d);
 /* Has the files read anew, as SIGHUP does, and waits for the outcome.  False with *err: what is
  * wrong; the configuration in force stays. */
 bool door_reload(struct door *d, struct err *err);
+
+/* Has what ended so far in the history, a quarter of a second at most; false: not all of it is. */
+bool door_flush_history(struct door *d);
+
+/* Whether the accounts file that is at `path` now is the one that was read last and taken; or that
+ * was refused.  Neither: it will be read in a moment. */
+void door_look_at_accounts(struct door *d, const char *path, bool *taken, bool *refused);
 
 void door_get_state(struct door *d, struct door_state *out);

@@ -25,6 +25,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/ring.h"
+#include "proxy/flush.h"
 #include "render/render.h"
 #include "store/history.h"
 
@@ -63,6 +64,7 @@ struct historian {
     _Atomic(struct order *) next; /* NULL: nothing new */
     _Atomic uint64_t refused;     /* flows: the ring was full */
     _Atomic uint64_t dropped;     /* flows: this thread could not write them */
+    struct flush flush;
     pthread_t thread;
     bool has_thread;
 
@@ -317,7 +319,8 @@ static void drop_all(struct historian *h)
     }
 }
 
-static void write_history(struct historian *h, bool stopping)
+/* `hurry`: what came is committed at once. */
+static void write_history(struct historian *h, bool stopping, bool hurry)
 {
     uint64_t now_ns = clock_mono_ns();
 
@@ -332,7 +335,7 @@ static void write_history(struct historian *h, bool stopping)
     }
     if (now_ns < h->retry_ns && h->is_locked)
         return;
-    if (drain(h, now_ns) && (stopping || (h->commit_ns && now_ns >= h->commit_ns) ||
+    if (drain(h, now_ns) && (stopping || (h->commit_ns && (now_ns >= h->commit_ns || hurry)) ||
                              (!h->commit_ns && now_ns >= h->tend_ns)))
         commit(h, stopping, now_ns);
     tell_loss(h, now_ns);
@@ -417,13 +420,16 @@ static bool keep_waiting(struct historian *h)
 static void *run(void *arg)
 {
     struct historian *h = arg;
+    uint64_t order;
     bool stopping;
 
     do {
         stopping =
             atomic_load(&h->stopping); /* before the look: all that came by then is written */
+        order = flush_order(&h->flush);
         take_orders(h);
-        write_history(h, stopping);
+        write_history(h, stopping, order > 0);
+        flush_done(&h->flush, order, h->history && !h->commit_ns && !h->is_behind);
         if (!stopping)
             wait_for_flows(h);
         else if (keep_waiting(h))
@@ -465,7 +471,7 @@ struct historian *historian_new(const struct config *c, struct err *err)
     atomic_init(&h->state, AWAKE);
     h->order = order_new(&(struct config){0}, err);
     h->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (h->wake_fd < 0 || !h->order || !ring_init(&h->ring, RING_SLOTS))
+    if (h->wake_fd < 0 || !flush_init(&h->flush) || !h->order || !ring_init(&h->ring, RING_SLOTS))
         err_set(err, "cannot set up the history: %s", strerror(errno));
     else if (historian_set(h, c, err))
         return h;
@@ -494,9 +500,20 @@ void historian_free(struct historian *h)
     order_free(h->order);
     order_free(atomic_load(&h->next));
     buf_fini(&h->json);
+    flush_fini(&h->flush);
     if (h->wake_fd >= 0)
         close(h->wake_fd);
     free(h);
+}
+
+bool historian_flush(struct historian *h, uint64_t until_ns)
+{
+    uint64_t order = flush_begin(&h->flush);
+
+    if (!atomic_load(&h->on)) /* set behind the thread's start */
+        return false;
+    wake(h);
+    return flush_wait(&h->flush, order, until_ns);
 }
 
 bool historian_is_on(const struct historian *h)

@@ -21,6 +21,11 @@ struct historian *historian_new(const struct config *c, struct err *err);
 /* Writes what it was given, then ends the thread.  NULL is fine. */
 void historian_free(struct historian *h);
 
+/* Asks that all it was given so far is committed now, and waits for that until `until_ns`
+ * (monotonic).  False: it is not, or nothing more is to be had (the history is off, or in trouble).
+ * One thread at a time. */
+bool historian_flush(struct historian *h, uint64_t until_ns);
+
 /* False: the history is off. */
 bool historian_is_on(const struct historian *h);
 

@@ -14,6 +14,7 @@
 #include "base/util.h"
 #include "proxy/session.h"
 #include "proxy/worker.h"
+#include "store/terms.h"
 
 enum call_kind { CALL_LIST, CALL_ROWS, CALL_END };
 
@@ -55,24 +56,32 @@ struct live {
 
 /* --- on the worker ---------------------------------------------------------------------------- */
 
-static bool has_part(const char *text, const char *part)
+static bool is_text(const char *text, const char *wanted)
 {
-    return !*part || (text && strcasestr(text, part));
+    return !*wanted || (text && strcmp(text, wanted) == 0);
+}
+
+/* An address, with a port or without. */
+static bool is_client(const struct endpoint *client, const char *wanted)
+{
+    struct endpoint e;
+
+    if (!*wanted || addr_parse(span_of(wanted), &e.addr))
+        return !*wanted || addr_is_equal(&client->addr, &e.addr);
+    return endpoint_parse(span_of(wanted), &e) && e.port == client->port &&
+           addr_is_equal(&client->addr, &e.addr);
 }
 
 static bool is_wanted(const struct live_query *q, const struct session *s)
 {
-    char client[ENDPOINT_TEXT_MAX];
+    const struct flow *f = &s->flow;
 
-    if (q->id && q->id != s->flow.id)
+    if ((q->id && q->id != f->id) || (q->begun_by_ns && f->begin_ns > q->begun_by_ns))
         return false;
-    if (*q->client) {
-        endpoint_write(&s->flow.client, client);
-        if (!strstr(client, q->client))
-            return false;
-    }
-    return has_part(s->flow.user, q->user) && has_part(s->flow.target, q->target) &&
-           has_part(s->flow.rule, q->rule);
+    if (*q->target && (!f->target || !terms_is_target(span_of(f->target), span_of(q->target))))
+        return false;
+    return is_client(&f->client, q->client) && is_text(f->user, q->user) &&
+           is_text(f->rule, q->rule);
 }
 
 static void sort_by_bytes(struct live_key *k, const void *bytes, size_t len)
@@ -101,7 +110,7 @@ static void make_key(struct live_key *k, enum live_order order, const struct ses
     switch (order) {
     case LIVE_BY_AGE:
     case LIVE_ORDER_COUNT:
-        k->high = now - f->begin_ns;
+        k->high = UINT64_MAX - f->begin_ns; /* no worker's own time: the order is that of all */
         break;
     case LIVE_BY_IDLE:
         k->high = now > s->active_ns ? now - s->active_ns : 0;
@@ -391,6 +400,8 @@ bool live_ask(struct live *l, const struct live_query *q, int timeout_ms, struct
     ok = true;
     if (rows->wanted_len == 0)
         goto out;
+    if (q->order == LIVE_BY_AGE)
+        page->next_ns = UINT64_MAX - rows->wanted[rows->wanted_len - 1].high;
     if (call_all(l, rows, timeout_ms))
         take_rows(rows, page);
     else

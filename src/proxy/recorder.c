@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/ring.h"
+#include "proxy/flush.h"
 #include "proxy/historian.h"
 #include "proxy/sink.h"
 #include "render/render.h"
@@ -31,6 +32,7 @@
 #define GATHER_MS 5             /* between two looks at the rings while flows come */
 #define BATCH_FLUSH (64 * 1024) /* written when so many bytes are rendered */
 #define BATCH_MAX (1024 * 1024) /* a longer record is lost */
+#define FLUSH_NS (250 * NS_PER_MS)
 #define DROP_REPORT_NS (5 * NS_PER_S)
 #define FAIL_REPORT_NS (60 * NS_PER_S)
 /* With a reader that does not read, once we stop or are sent elsewhere. */
@@ -47,6 +49,7 @@ struct recorder {
     _Atomic(struct sink *) next;               /* what recorder_set opened; NULL: nothing new */
     _Atomic uint64_t queue_full, lost;         /* flows, by why they were dropped */
     struct totals_book totals;
+    struct flush flush;
     pthread_t thread;
     bool has_thread;
 
@@ -233,12 +236,14 @@ static void *run(void *arg)
     bool stopping;
 
     do {
+        uint64_t order = flush_order(&r->flush);
         bool any;
 
         stopping = atomic_load(
             &r->stopping); /* before the look: all that was handed over by then is written */
         take_orders(r);
         any = drain(r);
+        flush_done(&r->flush, order, true);
         report_full(r);
         if (any && !stopping)
             wait_for_call(r, GATHER_MS);
@@ -291,7 +296,7 @@ struct recorder *recorder_new(const struct config *c, unsigned workers, struct e
     totals_init(&r->totals);
     atomic_init(&r->state, AWAKE);
     r->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (r->wake_fd < 0 || !init_rings(r, workers))
+    if (r->wake_fd < 0 || !flush_init(&r->flush) || !init_rings(r, workers))
         err_set(err, "cannot set up the access log: %s", strerror(errno));
     else if ((r->historian = historian_new(c, err)) && recorder_set(r, c, err))
         return r;
@@ -322,6 +327,7 @@ void recorder_free(struct recorder *r)
     sink_free(atomic_load(&r->next));
     buf_fini(&r->batch);
     totals_fini(&r->totals);
+    flush_fini(&r->flush);
     if (r->wake_fd >= 0)
         close(r->wake_fd);
     free(r->rings);
@@ -360,6 +366,16 @@ void recorder_reopen(struct recorder *r)
         return;
     atomic_store(&r->reopen, true);
     wake(r);
+}
+
+bool recorder_flush(struct recorder *r)
+{
+    uint64_t until_ns = clock_mono_ns() + FLUSH_NS, order = flush_begin(&r->flush);
+
+    if (!atomic_load(&r->counts)) /* set once the thread is there, for those who ask */
+        return false;
+    wake(r);
+    return flush_wait(&r->flush, order, until_ns) && historian_flush(r->historian, until_ns);
 }
 
 bool recorder_set(struct recorder *r, const struct config *c, struct err *err)

@@ -30,6 +30,10 @@ void recorder_take(struct recorder *r, unsigned w, struct flow *f);
 
 /* SIGUSR1: closes and opens the file again.  Any thread. */
 void recorder_reopen(struct recorder *r);
+/* Has all flows that were handed over so far in the history, committed; waits a quarter of a second
+ * for that.  False: not all are (it takes longer), or there is no history.  One thread at a time,
+ * once recorder_count has come back. */
+bool recorder_flush(struct recorder *r);
 /* After a reload: another target or format, another history; false with *err set: the old log
  * stays.
  */

@@ -271,6 +271,7 @@ static void follow_accounts(struct server *s)
     fresh = accounts_watch_load(&s->watch, false);
     if (!fresh) {
         log_error("%s: the accounts in force stay", s->watch.path);
+        door_set_accounts(&s->door, &s->watch.seen, true);
         return;
     }
     if (!prepare_passwords(s, fresh, &err))
@@ -280,6 +281,7 @@ static void follow_accounts(struct server *s)
             log_error("worker %u does not take the new accounts", i);
     accounts_unref(s->accounts);
     s->accounts = fresh;
+    door_set_accounts(&s->door, &s->watch.seen, false);
     log_info("%s: %u accounts", s->watch.path, accounts_count(fresh));
     warn_of_realms(fresh, s->config);
 }
@@ -361,6 +363,7 @@ static bool reload(struct server *s, struct err *err)
     config_unref(s->config);
     s->config = c;
     door_set_config(&s->door, c);
+    door_set_accounts(&s->door, &s->watch.seen, false);
     c = NULL;
     accounts = NULL;
     ok = true;
@@ -546,8 +549,11 @@ static bool start(struct server *s, struct err *err)
     s->address_fd = addresses_open_watch();
     addresses_read();
     s->shared.recorder = recorder_new(c, s->shared.workers_len, err);
-    return s->shared.recorder && start_workers(s, err) &&
-           door_init(&s->door, &s->shared, s->config, err);
+    if (!s->shared.recorder || !start_workers(s, err) ||
+        !door_init(&s->door, &s->shared, s->config, err))
+        return false;
+    door_set_accounts(&s->door, &s->watch.seen, false);
+    return true;
 }
 
 static bool start_company(struct server *s, struct err *err)

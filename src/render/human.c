@@ -102,7 +102,7 @@ void human_ending(struct pen *p, const struct flow *f)
 {
     pen_text(p, verdict_get_info(f->verdict)->name);
     pen_text(p, " in ");
-    pen_text(p, phase_name(f->ended_in));
+    pen_text(p, phase_name(f->ended ? f->ended_in : f->phase));
     if (f->ended_by != SIDE_NOBODY) {
         pen_text(p, " by ");
         pen_text(p, verdict_side_name(f->ended_by));

@@ -250,7 +250,7 @@ static void member_warnings(struct jsonw *w, const struct flow *f)
 static void member_ending(struct jsonw *w, const struct flow *f)
 {
     jsonw_member_text(w, "verdict", verdict_get_info(f->verdict)->name);
-    jsonw_member_text(w, "ended_in", phase_name(f->ended_in));
+    jsonw_member_text(w, "ended_in", f->ended ? phase_name(f->ended_in) : NULL);
     member_name(w, "ended_by", verdict_side_name(f->ended_by));
     jsonw_member_text(w, "certainty", verdict_certainty_name(f->certainty));
     jsonw_member_text(w, "cause", flow_cause(f));

@@ -315,6 +315,20 @@ static void read_evidence(struct reader *r, const json_t *o)
     }
 }
 
+/* A flow under way has ended in nothing: it is in the last phase that it reached. */
+static void read_ended_in(struct reader *r, const json_t *o)
+{
+    const char *in = get_text(r, o, "ended_in");
+    struct flow *f = r->flow;
+
+    f->ended = in || f->verdict != VERDICT_OPEN;
+    if (f->ended)
+        f->phase = f->ended_in = (uint8_t)find_name(r, in, "ended_in", PHASE_COUNT, phase_name_at);
+    for (unsigned i = 0; !f->ended && i < PHASE_COUNT; i++)
+        if (f->outcomes[i] != OUTCOME_NONE)
+            f->phase = (uint8_t)i;
+}
+
 static void read_ending(struct reader *r, const json_t *o)
 {
     struct flow *f = r->flow;
@@ -322,13 +336,10 @@ static void read_ending(struct reader *r, const json_t *o)
 
     f->verdict =
         (uint8_t)find_name(r, get_text(r, o, "verdict"), "verdict", VERDICT_COUNT, verdict_name_at);
-    f->ended_in =
-        (uint8_t)find_name(r, get_text(r, o, "ended_in"), "ended_in", PHASE_COUNT, phase_name_at);
+    read_ended_in(r, o);
     f->ended_by = (uint8_t)find_name(r, by ? by : "", "ended_by", SIDE_COUNT, side_name_at);
     f->certainty = (uint8_t)find_name(r, get_text(r, o, "certainty"), "certainty",
                                       CERTAINTY_INFERRED + 1, certainty_name_at);
-    f->phase = f->ended_in;
-    f->ended = true;
     read_warnings(r, o);
     read_evidence(r, o);
 }

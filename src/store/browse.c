@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "base/num.h"
 #include "store/bits.h"
@@ -418,6 +419,17 @@ int64_t browse_get_last(struct browse *b)
 int64_t browse_get_version(struct browse *b)
 {
     return database_ask(b->db, "PRAGMA data_version", -1);
+}
+
+void browse_write_file(struct browse *b, char *out, size_t size)
+{
+    const char *path = sqlite3_db_filename(b->db, "main");
+    struct stat st;
+
+    *out = '\0';
+    if (path && stat(path, &st) == 0)
+        snprintf(out, size, "%llx-%llx", (unsigned long long)st.st_dev,
+                 (unsigned long long)st.st_ino);
 }
 
 /* ---- sums */

@@ -66,6 +66,9 @@ bool browse_get(struct browse *b, struct span digits, browse_fn fn, void *arg, s
 int64_t browse_get_last(struct browse *b);
 int64_t browse_get_version(struct browse *b);
 
+/* A text that is another one for another file, also in the same place; "" where it is gone. */
+void browse_write_file(struct browse *b, char *out, size_t size);
+
 /* Sums of tallies, of minutes in [from, to).  `by_minute`: one row a minute and name, in that
  * order; else one a name, those with the most flows (`failures`: most failures, and none without)
  * first.  What was counted under no name has "".  The newest five seconds may be missing. */

@@ -217,6 +217,25 @@ static void add_target(struct terms *t, struct span target)
         add_value(t, TERM_DOMAIN, rest);
 }
 
+bool terms_is_target(struct span target, struct span meant)
+{
+    bool below = meant.len > 1 && meant.ptr[0] == '.';
+    struct span port, host = terms_cut_host(target, &port), wanted_port, wanted;
+    struct addr address;
+
+    if (below)
+        meant = (struct span){meant.ptr + 1, meant.len - 1};
+    wanted = terms_cut_host(meant, &wanted_port);
+    if (wanted_port.ptr && !span_equal(port, wanted_port))
+        return false;
+    if (span_equal_nocase(host, wanted))
+        return true;
+    if (!below || wanted.len == 0 || host.len <= wanted.len || addr_parse(host, &address))
+        return false;
+    return host.ptr[host.len - wanted.len - 1] == '.' &&
+           span_equal_nocase((struct span){host.ptr + host.len - wanted.len, wanted.len}, wanted);
+}
+
 /* What of a URL is not in the target. */
 static struct span skip_authority(const char *url)
 {

@@ -37,6 +37,11 @@ struct terms {
 /* Replaces *t by the terms of an ended flow. */
 void terms_of_flow(struct terms *t, const struct flow *f);
 
+/* Whether a target (a flow's) is one that is meant: by its host, "host:port", or ".domain"
+ * (":port", too) for the domain and all below it.  As a search of the history by these terms finds
+ * it. */
+bool terms_is_target(struct span target, struct span meant);
+
 /* Whether it counts as a failure: neither a success nor a 407 that was answered. */
 bool terms_is_failure(const struct flow *f);
 

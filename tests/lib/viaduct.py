@@ -99,8 +99,13 @@ class Flow(dict):
         return next((p for p in self["phases"] if p["phase"] == name), None)
 
 
+# For commands that are to find no proxy by its control socket: the machine may have one that is not ours.
+ALONE = {**os.environ, "RUNTIME_DIRECTORY": "/nonexistent"}
+
+
 def run_command(*arguments, **more):
-    """One viaduct command, done; `input` is what it reads."""
+    """One viaduct command, done; `input` is what it reads.  Without an `env` it finds no running proxy."""
+    more.setdefault("env", ALONE)
     return subprocess.run(
         [BINARY, *map(str, arguments)], capture_output=True, text=True, timeout=30, check=False, **more
     )

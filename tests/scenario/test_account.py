@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from viaduct import BINARY
+from viaduct import ALONE, BINARY
 
 
 @pytest.fixture
@@ -26,6 +26,7 @@ def account(conf, *args, password=None):
         capture_output=True,
         text=True,
         timeout=30,
+        env=ALONE,
     )
 
 

@@ -16,7 +16,7 @@ import termios
 
 import pytest
 
-from viaduct import BINARY, Proxy, wait_until
+from viaduct import ALONE, BINARY, Proxy, wait_until
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "doc" / "viaduct-connections.1"
 
@@ -69,7 +69,7 @@ def run(*arguments, **more):
         text=True,
         timeout=20,
         check=False,
-        **more,
+        **{"env": ALONE, **more},
     )
 
 
@@ -232,7 +232,7 @@ def test_a_name_that_does_not_resolve(tmp_path):
 
 def test_watch_without_a_terminal(upstream):
     with subprocess.Popen(
-        [BINARY, "connections", "-c", upstream.config, "--watch"], stdout=subprocess.PIPE, text=True
+        [BINARY, "connections", "-c", upstream.config, "--watch"], stdout=subprocess.PIPE, text=True, env=ALONE
     ) as watching:
         assert watching.stdout.readline() == f"no connections to {upstream.said}\n"
         assert watching.stdout.readline() == "\n"
@@ -245,7 +245,7 @@ def test_watch_without_a_terminal(upstream):
 
 def on_terminal(upstream, *arguments, key=None, mark=b"established", rows=24, **environment):
     """All that is written to a terminal until the end; `key` is pressed when `mark` was seen."""
-    env = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
+    env = {k: v for k, v in ALONE.items() if k != "NO_COLOR"}
     pid, terminal = pty.fork()
     if pid == 0:
         os.execve(

@@ -317,7 +317,7 @@ def test_the_control_socket_knows_its_peers_by_their_account():
         local = Console(proxy, path)
         row = local.get("/api/v1/connections").json["rows"][0]
         assert local.ask("DELETE", f"/api/v1/connections/{row['flow']['id']}").status == 200
-        proxy.flow().says(f"ended by uid {os.geteuid()} by the control socket")
+        proxy.flow().says(f"ended by uid {os.geteuid()}", "by the control socket")
         answer = local.ask("POST", "/api/v1/admin-link")
         assert answer.status == 409 and answer.json["error"] == "no-console"
         client.close()

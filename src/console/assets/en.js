@@ -166,7 +166,7 @@ export default {
   'connections.quiet': 'No connection is open.',
   'connections.quiet_hint': 'Flows appear here as soon as a client asks for something.',
   'connections.filtered': 'No open connection matches.',
-  'connections.filtered_hint': 'Take something out of the filter.',
+  'connections.filtered_hint': 'Take something out of the filter. It wants whole names: an address, example.net, example.net:443, or .example.net for all below it, too.',
 
   'history.failed': 'Failures only',
   'history.any_verdict': 'Any verdict',

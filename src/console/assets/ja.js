@@ -167,7 +167,7 @@ export default {
   'connections.quiet': '進行中の接続はありません。',
   'connections.quiet_hint': 'クライアントが何かを要求すると、ここに表示されます。',
   'connections.filtered': '該当する接続はありません。',
-  'connections.filtered_hint': '絞り込みの条件を減らしてください。',
+  'connections.filtered_hint': '絞り込みの条件を減らしてください。名前は全体を入力します: アドレス、example.net、example.net:443、または .example.net（その下のすべてを含む）。',
 
   'history.failed': '失敗のみ',
   'history.any_verdict': 'すべての判定',

@@ -207,6 +207,24 @@ static void flows_are_committed_soon(void **state)
     historian_free(h);
 }
 
+/* Who asks has all that was taken before, and at once. */
+static void a_flush_commits_what_was_taken(void **state)
+{
+    struct config c;
+    struct historian *h = start(&c, path);
+
+    (void)state;
+    for (unsigned n = 1; n <= 50; n++) {
+        take(h, n);
+        assert_true(historian_flush(h, clock_mono_ns() + 60 * NS_PER_S));
+        assert_int_equal(count(path), n);
+    }
+    c.history = NULL;
+    assert_true(historian_set(h, &c, &(struct err){""}));
+    assert_false(historian_flush(h, clock_mono_ns() + 60 * NS_PER_S)); /* it is off */
+    historian_free(h);
+}
+
 static void off_has_no_file(void **state)
 {
     struct config c;
@@ -426,6 +444,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_end_writes_what_was_taken, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(flows_are_committed_soon, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_flush_commits_what_was_taken, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(off_has_no_file, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(another_limit_holds_at_once, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(an_unwritable_place_is_told, make_folder, remove_folder),

@@ -125,6 +125,31 @@ static const char whole[] =
     "\"outcome\":\"ok\",\"detail\":\"\"}],\"verdict\":\"ok\",\"ended_in\":\"close\",\"ended_by\":"
     "\"client\",\"certainty\":\"seen\",\"evidence\":[\"x\"],\"warnings\":[]}";
 
+/* A flow under way: it is in the last phase that it reached, and has not ended there. */
+static void what_is_open_has_not_ended(void **state)
+{
+    struct flow f = {0}, back;
+    char *json, *again;
+    struct err err;
+
+    (void)state;
+    flow_begin(&f, SOURCE_SERVE, 1, 0, 0);
+    flow_phase(&f, PHASE_REQUEST, 0);
+    flow_phase(&f, PHASE_ANSWER, 0);
+    flow_phase(&f, PHASE_TRANSFER, 0);
+    json = render(render_json, &f);
+    assert_non_null(strstr(json, "\"verdict\":\"open\",\"ended_in\":null,\"ended_by\":null"));
+    assert_true(json_read_flow(&back, span_of(json), NULL, &err));
+    assert_false(back.ended);
+    assert_int_equal(back.phase, PHASE_ANSWER);
+    again = render(render_json, &back);
+    assert_string_equal(again, json);
+    flow_fini(&back);
+    flow_fini(&f);
+    free(json);
+    free(again);
+}
+
 /* Each case replaces `from` by `to` in the object above. */
 static void what_is_wrong_is_named(void **state)
 {
@@ -147,6 +172,8 @@ static void what_is_wrong_is_named(void **state)
         {"\"outcome\":\"ok\"", "\"outcome\":null",
          "\"outcome\" is a word that this version does not know"},
         {"[{", "[7,{", "\"phase\" is a word that this version does not know"},
+        {"\"ended_in\":\"close\"", "\"ended_in\":null",
+         "\"ended_in\" is a word that this version does not know"},
         {"\"verdict\":\"ok\"", "\"verdict\":\"fine\"",
          "\"verdict\" is a word that this version does not know"},
         {"client", "somebody", "\"ended_by\" is a word that this version does not know"},
@@ -198,6 +225,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_read_is_shown_as_it_was),
         cmocka_unit_test(hostile_texts_are_stable),
+        cmocka_unit_test(what_is_open_has_not_ended),
         cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(what_is_no_object_is_refused),
     };

@@ -133,6 +133,39 @@ static void an_address_lies_in_no_domain(void **state)
     }
 }
 
+/* The same as a search: what is asked of flows under way has this rule, too. */
+static void targets_are_told_apart(void **state)
+{
+    static const struct {
+        const char *target, *meant;
+        bool want;
+    } cases[] = {
+        {"updates.example.net:443", "updates.example.net", true},
+        {"updates.example.net:443", "Updates.Example.NET.", true},
+        {"updates.example.net:443", "updates.example.net:443", true},
+        {"updates.example.net:443", "updates.example.net:80", false},
+        {"updates.example.net:443", "example.net", false},
+        {"updates.example.net:443", "updates", false},
+        {"updates.example.net:443", ".example.net", true},
+        {"updates.example.net:443", ".net:443", true},
+        {"updates.example.net:443", ".net:44", false},
+        {"updates.example.net:443", ".ample.net", false},
+        {"example.net:443", ".example.net", true},
+        {"example.net", "example.net:443", false},
+        {"127.0.0.1:443", "127.0.0.1", true},
+        {"127.0.0.1:443", ".0.0.1", false},
+        {"[2001:db8::1]:443", "2001:db8::1", true},
+        {"[2001:db8::1]:443", "[2001:db8::1]:443", true},
+        {"example.net:443", ":443", false},
+        {"example.net:443", ".", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        if (terms_is_target(span_of(cases[i].target), span_of(cases[i].meant)) != cases[i].want)
+            fail_msg("%s, %s", cases[i].target, cases[i].meant);
+}
+
 static void a_search_text_becomes_words(void **state)
 {
     static const struct {
@@ -240,6 +273,7 @@ int main(void)
         cmocka_unit_test(what_is_no_failure),
         cmocka_unit_test(hosts_are_cut_from_authorities),
         cmocka_unit_test(an_address_lies_in_no_domain),
+        cmocka_unit_test(targets_are_told_apart),
         cmocka_unit_test(a_search_text_becomes_words),
         cmocka_unit_test(long_values_are_told_apart),
         cmocka_unit_test(terms_have_a_maximum),
