@@ -24,7 +24,7 @@ struct scene {
     struct stream_rare rare[2];
     struct exchange x;
     struct conn_icmp icmp;
-    struct flow_tls tls;
+    struct exchange_rare facts;
     struct outside_verdict judged;
     enum conn_end how;
     uint64_t now_ns;
@@ -51,6 +51,7 @@ static void begin(struct scene *s)
     s->c.streams[UP] = (struct stream){.rare = &s->rare[UP], .begun = true, .syn = true, .ttl = 64};
     s->c.streams[DOWN] = (struct stream){.rare = &s->rare[DOWN], .ttl = 64};
     s->x.conn = &s->c;
+    s->x.rare = &s->facts;
     s->x.number = 1;
     s->x.proxied = s->x.is_first = s->x.is_last = s->x.by_name = true;
     mark(s, MARK_SYN, 0, 1);
@@ -73,7 +74,7 @@ static void ask(struct scene *s, enum asked asked)
     s->c.rtt_ns = 20 * NS_PER_MS;
     s->x.asked = (uint8_t)asked;
     s->x.target = (char *)(uintptr_t) "t.example:443";
-    s->x.method_text = (char *)(uintptr_t)(asked == ASKED_CONNECT ? "CONNECT" : "GET");
+    s->x.method = asked == ASKED_CONNECT ? METHOD_CONNECT : METHOD_GET;
     mark(s, MARK_ESTABLISHED, 20, 3);
     mark(s, MARK_REQUEST, 21, 4);
     mark(s, MARK_REQUEST_END, 21, 4);
@@ -99,9 +100,8 @@ static void tunnel(struct scene *s)
     answer(s, ASKED_CONNECT, 200);
     s->x.is_tls = s->x.is_tls13 = true;
     s->x.hello_whole[UP] = s->x.hello_whole[DOWN] = true;
-    s->tls = (struct flow_tls){.sni = (char *)(uintptr_t) "t.example",
-                               .version = (char *)(uintptr_t) "TLSv1.3"};
-    s->x.tls = &s->tls;
+    s->x.names = (char *)(uintptr_t) "t.example\0";
+    s->x.tls_version = 0x0304;
     s->x.sides[UP].bytes = 597;
     s->x.sides[DOWN].bytes = 3000;
     s->x.sides[UP].records.records = 3;
@@ -378,7 +378,7 @@ static void answers_that_say_no(void **state)
     answer(&s, ASKED_CONNECT, 403);
     s.judged =
         (struct outside_verdict){VERDICT_ACL_DENIED, SIDE_PROXY, INFERRED, NULL, "status 403"};
-    s.x.judged = &s.judged;
+    s.facts.judged = &s.judged;
     rst(&s, UP, 60);
     expect("403, then RST", &s,
            (struct want){VERDICT_ACL_DENIED, PHASE_ANSWER, SIDE_PROXY, INFERRED,
@@ -390,7 +390,7 @@ static void answers_that_say_no(void **state)
            (struct want){VERDICT_ACL_DENIED, PHASE_ANSWER, SIDE_PROXY, INFERRED, NULL});
     answer(&s, ASKED_CONNECT, 407);
     s.x.is_last = false;
-    s.x.judged = &s.judged;
+    s.facts.judged = &s.judged;
     s.judged = (struct outside_verdict){VERDICT_AUTH_REQUIRED, SIDE_PROXY, INFERRED, NULL, ""};
     expect("407, and the connection goes on", &s,
            (struct want){VERDICT_AUTH_REQUIRED, PHASE_ANSWER, SIDE_PROXY, INFERRED, NULL});
@@ -545,8 +545,8 @@ static void streams_that_stop(void **state)
     transfer(&s);
     s.x.is_tls = false;
     s.x.body_unfinished = true;
-    s.x.promised = 1000000;
-    s.x.received = 105000;
+    s.facts.promised = 1000000;
+    s.facts.received = 105000;
     s.now_ns = MS(20000);
     expect(
         "a body stands still", &s,
@@ -613,8 +613,8 @@ static void resets_behind_a_fin(void **state)
     answer(&s, ASKED_ORIGIN, 200);
     s.x.proxied = false;
     s.x.body_unfinished = true;
-    s.x.promised = 300000;
-    s.x.received = 150000;
+    s.facts.promised = 300000;
+    s.facts.received = 150000;
     fin(&s, DOWN, 200);
     rst(&s, UP, 201);
     expect(
@@ -741,14 +741,13 @@ static void tls(void **state)
     expect("another alert", &s,
            (struct want){VERDICT_TLS_FAILED, PHASE_TLS, SIDE_TARGET, SEEN, "TLS alert 40"});
     tunnel(&s);
-    s.tls.issuer = (char *)(uintptr_t) "CN=Zscaler Intermediate Root CA";
+    s.x.issuer = "CN=Zscaler Intermediate Root CA";
     fins(&s, UP, 80);
     expect("an inspector's issuer", &s,
            (struct want){VERDICT_TLS_INTERCEPTED, PHASE_TLS, SIDE_PROXY, SEEN, "Zscaler"});
     answer(&s, ASKED_CONNECT, 200);
     s.x.is_tls = s.x.hello_whole[UP] = true;
-    s.x.tls = &s.tls;
-    s.tls = (struct flow_tls){.sni = (char *)(uintptr_t) "other.example"};
+    s.x.names = (char *)(uintptr_t) "other.example\0";
     s.x.sides[UP].bytes = 517;
     mark(&s, MARK_HELLO, 46, 6);
     mark(&s, MARK_HELLO_END, 46, 6);
@@ -779,7 +778,7 @@ static void one_issuer_behind_many(void **state)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         tunnel(&s);
         s.x.target = (char *)(uintptr_t)cases[i].target;
-        s.tls.issuer = (char *)(uintptr_t)cases[i].issuer;
+        s.x.issuer = cases[i].issuer;
         fins(&s, UP, 80);
         endings_make(e, &s.x, s.how, s.now_ns, &f);
         if (f.verdict != cases[i].want)
@@ -865,7 +864,8 @@ static void warnings(void **state)
 
     answer(&s, ASKED_ABSOLUTE, 200);
     s.x.silence = (struct exchange_silence){
-        .begin_ns = MS(21), .length_ns = 24 * NS_PER_S, .before = 4, .after = 6, .last_dir = UP};
+        .begin_ns = MS(21), .length_ns = 24 * NS_PER_S, .before = 4, .after = 6};
+    s.x.silence_is_asked = true;
     s.x.marks_us[MARK_ANSWER] = s.x.marks_us[MARK_ANSWER_END] = 0;
     mark(&s, MARK_ANSWER, 24021, 6);
     mark(&s, MARK_ANSWER_END, 24021, 6);
@@ -969,7 +969,7 @@ static void two_legs(void **state)
     answer(&s, ASKED_CONNECT, 502);
     s.judged =
         (struct outside_verdict){VERDICT_UPSTREAM_FAILED, SIDE_TARGET, INFERRED, NULL, "502"};
-    s.x.judged = &s.judged;
+    s.facts.judged = &s.judged;
     s.x.upstream = &own.x;
     expect("the dial was refused", &s,
            (struct want){VERDICT_UPSTREAM_REFUSED, PHASE_ANSWER, SIDE_TARGET, SEEN,
