@@ -4,7 +4,7 @@
  *   flows N BYTES [LIVE]  N tunnels through a proxy, BYTES in all, LIVE of them at once (all)
  *   open N                N tunnels, one after the other begun, with a request and its answer; when
  *                         the last one has its own they end, one after the other
- *   burst N               the same, but what one does all do, before any goes on
+ *   burst N               the same, but each step is done by all of them before any does the next
  *   flood N               N SYNs of which one in four is answered, and none goes on
  *   head BYTES            a request head that does not end
  *   holes BYTES           transfers of which every second segment is not in the capture, and
@@ -239,7 +239,8 @@ static bool send_data(struct flow *f)
     return true;
 }
 
-#define LAST_OPEN 14u /* the last step in which nobody closes */
+#define LAST_OF_HANDSHAKE 2u
+#define LAST_OPEN 14u /* nobody closes before the step behind it */
 
 /* The next packets; false: it is over. */
 static bool step_flow(struct flow *f)
@@ -347,23 +348,23 @@ static void make_flows(uint32_t count, uint64_t bytes, uint32_t live)
     free(flows);
 }
 
-/* All that wait for the one that is behind, or each only for the last one's answer. */
+/* Handshakes come one after the other; then each tunnel goes on as far as nobody closes, or all do
+ * a step before any does the next. */
 static void make_open(uint32_t count, bool is_burst)
 {
     struct flow *flows = calloc(count, sizeof *flows);
-    bool more = true;
 
     if (!flows)
         exit(1);
     for (uint32_t i = 0; i < count; i++) {
         begin_flow(&flows[i], i, 100);
-        while (!is_burst && flows[i].step <= LAST_OPEN)
+        while (flows[i].step <= (is_burst ? LAST_OF_HANDSHAKE : LAST_OPEN))
             step_flow(&flows[i]);
     }
-    while (is_burst && more)
+    while (is_burst && flows[0].step <= LAST_OPEN)
         for (uint32_t i = 0; i < count; i++)
-            more = step_flow(&flows[i]);
-    for (uint32_t i = 0; i < count && !is_burst; i++)
+            step_flow(&flows[i]);
+    for (uint32_t i = 0; i < count; i++)
         while (step_flow(&flows[i]))
             ;
     free(flows);

@@ -6,7 +6,7 @@
 #define STREAM_MAX (1024u * 1024) /* bytes of memory a stream, as conn.h says */
 #define PARTS_MAX 2048u           /* a hostile capture sends single bytes in any order */
 
-static_assert(sizeof(struct conn_waiting) <= 112, "many connections have one at once");
+static_assert(sizeof(struct conn_waiting) <= 104, "many connections have one at once");
 
 /* Zeroed; NULL: out of memory, or of what is allowed. */
 static void *get_object(struct conn_core *k, struct objects *pool)

@@ -23,12 +23,12 @@ struct waiting_part {
  * that wait (waiting_max). */
 struct conn_waiting {
     struct waiting_part *first, *last;
-    uint32_t parts;
     uint32_t used; /* bytes of memory of the parts */
+    uint16_t parts;
     /* a gap that was acknowledged (CONN_PENDING_GAP): up to where, by which packet */
-    uint64_t proved_ns;
-    uint32_t proved_seq, proved_number;
     uint16_t proved_file;
+    uint32_t proved_seq, proved_number;
+    uint64_t proved_ns;
     struct flight flight;
 };
 
