@@ -24,29 +24,9 @@ struct exchange_rare *exchange_make_rare(struct exchange *x)
 
 const char *exchange_get_method(const struct exchange *x)
 {
-    switch ((enum http1_method)x->method) {
-    case METHOD_OTHER:
+    if (x->method == METHOD_OTHER)
         return exchange_get_rare(x)->method;
-    case METHOD_CONNECT:
-        return "CONNECT";
-    case METHOD_GET:
-        return "GET";
-    case METHOD_HEAD:
-        return "HEAD";
-    case METHOD_POST:
-        return "POST";
-    case METHOD_PUT:
-        return "PUT";
-    case METHOD_DELETE:
-        return "DELETE";
-    case METHOD_OPTIONS:
-        return "OPTIONS";
-    case METHOD_TRACE:
-        return "TRACE";
-    case METHOD_PATCH:
-        return "PATCH";
-    }
-    return NULL;
+    return http1_method_name((enum http1_method)x->method);
 }
 
 /* ---- names */

@@ -43,9 +43,10 @@ void stream_place(struct stream *s, uint32_t first)
 
 static void plot(struct conn_turn *t, uint64_t bytes, enum dir dir, enum series_mark mark)
 {
+    struct series_event e = {t->p->at_ns - t->c->begin_ns, bytes, dir, mark};
+
     if (t->core->options.series)
-        series_add(&t->c->plot, &t->core->series_left, t->p->at_ns - t->c->begin_ns, bytes, dir,
-                   mark);
+        series_add(&t->c->plot, &t->core->series_left, &e);
 }
 
 /* Bytes of a segment as it went over the wire: of an offload giant that of one MSS. */
