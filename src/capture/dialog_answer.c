@@ -215,18 +215,6 @@ static size_t take_early(struct said *s, struct round *t)
     return s->p.len;
 }
 
-static bool gather(struct said *s, struct span *text, size_t *before)
-{
-    *text = s->p.bytes;
-    *before = round_kept(s->g, DOWN).len;
-    if (*before == 0)
-        return true;
-    if (!round_keep(s->d, s->g, DOWN, s->p.bytes))
-        return false;
-    *text = round_kept(s->g, DOWN);
-    return true;
-}
-
 /* Whether there is a request that this may answer, if only its beginning. */
 static bool is_awaited(const struct said *s, const struct round *t)
 {
@@ -244,7 +232,7 @@ static size_t take_head(struct said *s)
 
     if (!is_awaited(s, t))
         return take_early(s, t);
-    if (s->p.bytes.len == 0 || !gather(s, &text, &before))
+    if (s->p.bytes.len == 0 || !round_gather(s, &text, &before))
         return take_hole(s, t);
     exchange_mark(&t->x, MARK_ANSWER, s->p.at_ns, s->p.number);
     guess = head_guess_response(text);

@@ -263,20 +263,6 @@ static size_t take_other(struct said *s, struct round *t, struct span text)
     return 0;
 }
 
-/* Kept bytes and new ones in one piece; *before: how many were kept.  Nothing is kept where the new
- * ones are enough. */
-static bool gather(struct said *s, struct span *text, size_t *before)
-{
-    *text = s->p.bytes;
-    *before = round_kept(s->g, UP).len;
-    if (*before == 0)
-        return true;
-    if (!round_keep(s->d, s->g, UP, s->p.bytes))
-        return false;
-    *text = round_kept(s->g, UP);
-    return true;
-}
-
 /* A head without end: the exchange goes on without it. */
 static size_t give_up(struct said *s, struct round *t)
 {
@@ -304,7 +290,7 @@ static size_t take_head(struct said *s)
         return take_hole(s);
     if (!t && s->g->had_round && is_line_end(s->p.bytes.ptr[0]))
         return 1; /* some clients send an empty line behind a body */
-    if (!gather(s, &text, &before))
+    if (!round_gather(s, &text, &before))
         return give_up(s, t);
     guess = head_guess_request(text);
     if (guess == PARSE_BAD)

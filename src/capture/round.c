@@ -49,6 +49,18 @@ struct span round_kept(const struct dialog *g, enum dir dir)
     return g->words ? buf_span(&g->words->in[dir]) : SPAN_LIT("");
 }
 
+bool round_gather(struct said *s, struct span *text, size_t *before)
+{
+    *text = s->p.bytes;
+    *before = round_kept(s->g, s->dir).len;
+    if (*before == 0)
+        return true;
+    if (!round_keep(s->d, s->g, s->dir, s->p.bytes))
+        return false;
+    *text = round_kept(s->g, s->dir);
+    return true;
+}
+
 void round_forget(struct dialogs *d, struct dialog *g, enum dir dir)
 {
     if (!g->words)

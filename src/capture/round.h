@@ -123,6 +123,9 @@ void round_free_bodies(struct dialogs *d, struct dialog *g);
  * was added then. */
 bool round_keep(struct dialogs *d, struct dialog *g, enum dir dir, struct span bytes);
 struct span round_kept(const struct dialog *g, enum dir dir);
+/* Kept bytes and those of `s` in one piece; *before: how many were kept.  Nothing is kept where the
+ * new ones are enough.  False: as round_keep says. */
+bool round_gather(struct said *s, struct span *text, size_t *before);
 void round_forget(struct dialogs *d, struct dialog *g, enum dir dir);
 /* Kept bytes of both directions, and the bodies. */
 void round_free_kept(struct dialogs *d, struct dialog *g);
