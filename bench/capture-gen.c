@@ -1,11 +1,14 @@
 /*
  * capture-gen - captures of a size that nobody wants to keep, on standard output.
  *
- *   capture-gen flows N BYTES [LIVE]  N tunnels through a proxy, BYTES in all, LIVE of them at once
- * (all) capture-gen flood N               N SYNs of which one in four is answered, and none goes on
- *   capture-gen head BYTES            a request head that does not end
- *   capture-gen holes BYTES           transfers of which every second segment is not in the
- * capture, and unacknowledged
+ *   flows N BYTES [LIVE]  N tunnels through a proxy, BYTES in all, LIVE of them at once (all)
+ *   open N                N tunnels, one after the other begun, with a request and its answer; when
+ *                         the last one has its own they end, one after the other
+ *   burst N               the same, but each step is done by all of them before any does the next
+ *   flood N               N SYNs of which one in four is answered, and none goes on
+ *   head BYTES            a request head that does not end
+ *   holes BYTES           transfers of which every second segment is not in the capture, and
+ *                         unacknowledged
  *
  * pcap with Ethernet, IPv4 and TCP with timestamps; checksums are 0.  A tunnel has its handshake,
  * CONNECT and 200, TLS hellos as a browser's (with a post-quantum key share), records of encrypted
@@ -236,6 +239,9 @@ static bool send_data(struct flow *f)
     return true;
 }
 
+#define LAST_OF_HANDSHAKE 2u
+#define LAST_OPEN 14u /* nobody closes before the step behind it */
+
 /* The next packets; false: it is over. */
 static bool step_flow(struct flow *f)
 {
@@ -342,6 +348,28 @@ static void make_flows(uint32_t count, uint64_t bytes, uint32_t live)
     free(flows);
 }
 
+/* Handshakes come one after the other; then each tunnel goes on as far as nobody closes, or all do
+ * a step before any does the next. */
+static void make_open(uint32_t count, bool is_burst)
+{
+    struct flow *flows = calloc(count, sizeof *flows);
+
+    if (!flows)
+        exit(1);
+    for (uint32_t i = 0; i < count; i++) {
+        begin_flow(&flows[i], i, 100);
+        while (flows[i].step <= (is_burst ? LAST_OF_HANDSHAKE : LAST_OPEN))
+            step_flow(&flows[i]);
+    }
+    while (is_burst && flows[0].step <= LAST_OPEN)
+        for (uint32_t i = 0; i < count; i++)
+            step_flow(&flows[i]);
+    for (uint32_t i = 0; i < count; i++)
+        while (step_flow(&flows[i]))
+            ;
+    free(flows);
+}
+
 /* --- what is hostile */
 
 static void make_flood(uint32_t count)
@@ -411,6 +439,8 @@ int main(int argc, char **argv)
     if (strcmp(what, "flows") == 0 && first && second)
         make_flows((uint32_t)first, second,
                    argc > 4 ? (uint32_t)strtoul(argv[4], NULL, 0) : (uint32_t)first);
+    else if (strcmp(what, "open") == 0 || strcmp(what, "burst") == 0)
+        make_open((uint32_t)first, strcmp(what, "burst") == 0);
     else if (strcmp(what, "flood") == 0)
         make_flood((uint32_t)first);
     else if (strcmp(what, "head") == 0)

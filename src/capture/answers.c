@@ -51,16 +51,16 @@ static struct inside_answer *get_place(struct inside_sight *s)
     return &s->answers[len];
 }
 
-uint64_t answers_begin(struct answers *a, uint16_t status, struct span location,
-                       struct answers_request *request, uint64_t at_ns, uint32_t number)
+uint64_t answers_begin(struct answers *a, const struct answers_head *h,
+                       struct answers_request *request)
 {
     struct inside_answer *answer = get_place(a->sight);
 
     if (!answer)
         return 0;
-    *answer = (struct inside_answer){.status = status, .at_ns = at_ns, .number = number};
-    if (status >= 300 && status < 400 && location.len > 0)
-        answer->location = keep_text(location);
+    *answer = (struct inside_answer){.status = h->status, .at_ns = h->at_ns, .number = h->number};
+    if (h->status >= 300 && h->status < 400 && h->location.len > 0)
+        answer->location = keep_text(h->location);
     if (request) {
         answer->method = request->method;
         answer->path = request->path;

@@ -22,10 +22,18 @@ struct answers {
 void answers_set_request(struct answers_request *r, struct span method, struct span path);
 void answers_drop_request(struct answers_request *r);
 
+/* A final answer's head. */
+struct answers_head {
+    uint16_t status;
+    struct span location; /* empty: none */
+    uint64_t at_ns;
+    uint32_t number; /* packet */
+};
+
 /* A final answer's head is here.  Takes the texts of *request (may be NULL).  Returns its number,
  * 1 is the first; 0: out of memory, it is left out. */
-uint64_t answers_begin(struct answers *a, uint16_t status, struct span location,
-                       struct answers_request *request, uint64_t at_ns, uint32_t number);
+uint64_t answers_begin(struct answers *a, const struct answers_head *h,
+                       struct answers_request *request);
 
 /* The answer with that number, or NULL: it is not kept (any more). */
 struct inside_answer *answers_find(const struct answers *a, uint64_t number);

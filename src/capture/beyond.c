@@ -48,21 +48,23 @@ static void refine_stall(const struct look *l, struct ending *e)
 static bool is_mismatch(const struct look *l)
 {
     const struct exchange *x = l->x;
-    const char *sni = x->tls ? x->tls->sni : NULL;
+    struct span sni = exchange_get_sni(x);
     uint64_t hello_ns = look_get(l, MARK_HELLO_END);
     size_t len =
         x->target && strrchr(x->target, ':') ? (size_t)(strrchr(x->target, ':') - x->target) : 0;
 
-    return x->asked == ASKED_CONNECT && x->by_name && sni && len && l->closed &&
+    return x->asked == ASKED_CONNECT && x->by_name && sni.len && len && l->closed &&
            l->closer == DOWN && hello_ns && x->sides[DOWN].bytes == 0 &&
            l->close_ns - hello_ns < AT_ONCE_NS &&
-           !span_equal_nocase(span_of(sni), (struct span){x->target, len});
+           !span_equal_nocase(sni, (struct span){x->target, len});
 }
 
 static struct ending judge_mismatch(const struct look *l)
 {
-    flow_evidence(l->f, "CONNECT asked for %s, the ClientHello for %s", l->x->target,
-                  l->x->tls->sni);
+    struct span sni = exchange_get_sni(l->x);
+
+    flow_evidence(l->f, "CONNECT asked for %s, the ClientHello for %.*s", l->x->target,
+                  (int)sni.len, sni.ptr);
     return look_conclude(l, VERDICT_SNI_MISMATCH, SIDE_PROXY, CERTAINTY_INFERRED,
                          "closed at once when another name was asked for");
 }

@@ -81,7 +81,7 @@ static void place(struct conn_turn *t, uint32_t seq)
     }
     if (!(t->c->pending & CONN_PENDING_START) || s->syn)
         return;
-    if (!s->first_data_ns)
+    if (!s->last_data_ns)
         stream_place(s, seq); /* its acknowledgement was of bytes before the capture */
     else if (stream_is_before(seq, s->first) && s->first - seq <= START_REACH) {
         s->bytes += s->first - seq;

@@ -41,23 +41,23 @@ struct conn {
     struct series *plot;   /* capture/series.h; NULL: not wanted */
     uint8_t shelf;         /* private: enum conn_shelf */
     uint8_t pending;       /* private: bits of enum conn_pending */
-    bool has_rival;        /* private: a SYN came that may begin it anew */
-    bool established;      /* the handshake was seen whole, or data */
-    bool mid_stream; /* its beginning is not in the capture: the opener is a guess (see below) */
-    bool is_text;
-    bool fragmented;          /* IP fragments were put together for it */
-    bool clock_jumped;        /* the TCP timestamps contradict the capture's clock: silences are not
-                                 told */
-    struct stream streams[2]; /* sent by ends[UP], by ends[DOWN] */
+    bool has_rival : 1;    /* private: a SYN came that may begin it anew */
+    bool established : 1;  /* the handshake was seen whole, or data */
+    bool mid_stream : 1;   /* its beginning is not in the capture: the opener is a guess (below) */
+    bool is_text : 1;
+    bool fragmented : 1;   /* IP fragments were put together for it */
+    bool clock_jumped : 1; /* the TCP timestamps contradict the capture's clock: silences are not
+                            * told */
+    bool one_sided : 1;    /* set at the end: one direction is not in the capture at all */
+    bool overflowed : 1;   /* bytes that waited were given up: holes where there may be none */
+    uint8_t syns;          /* SYNs sent */
+    uint16_t file;
+    struct stream streams[2];   /* sent by ends[UP], by ends[DOWN] */
     uint64_t begin_ns, wall_ns; /* of its first packet, on both lines */
     uint64_t rtt_ns;        /* of the handshake as seen here: SYN to SYN-ACK, SYN-ACK to ACK; 0 */
     struct conn_icmp *icmp; /* heap; NULL: none came */
     uint32_t begin_number;
     uint32_t duplicates; /* packets that the capture has twice */
-    uint16_t file;
-    uint8_t syns;    /* SYNs sent */
-    bool one_sided;  /* set at the end: one direction is not in the capture at all */
-    bool overflowed; /* bytes that waited were given up: holes where there may be none */
 };
 
 enum conn_end {

@@ -121,7 +121,6 @@ static void take_syn_data(struct conn_table *t, struct half_open *r, uint64_t ha
     if (!c)
         return;
     c->syns = 0; /* the packet is counted once more */
-    c->streams[UP].packets = 0;
     c->pending |= CONN_PENDING_SYN;
     conn_table_take(t, c, UP, p);
 }

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "capture/conn.h"
+#include "capture/objects.h"
 
 /* How long it takes until a capture's packets are sure to be in order: one that is missing by then
  * is not in it. */
@@ -44,10 +45,10 @@ struct conn_core {
     struct conn_events events;
     struct conn_options options; /* without zeroes */
     struct conn_counts counts;
-    uint64_t waiting_used;      /* of options.waiting_max */
-    uint64_t series_left;       /* of options.series_max */
-    struct conn_waiting *spare; /* a few, for the next that need one */
-    unsigned spares;
+    uint64_t waiting_used;   /* of options.waiting_max */
+    uint64_t series_left;    /* of options.series_max */
+    struct objects waitings; /* of struct conn_waiting */
+    struct objects flights;  /* of many struct flight_part (capture/flight.h) */
 };
 
 /* A packet on its way into its connection. */

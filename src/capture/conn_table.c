@@ -39,6 +39,7 @@ struct conn_table *conn_table_new(const struct conn_options *o, const struct con
     t->core.series_left = t->core.options.series_max;
     t->core.counts.memory = sizeof *t;
     t->due_ns = UINT64_MAX;
+    waiting_init(&t->core);
     if (!conn_store_init(&t->store, &t->core) || !half_open_init(&t->half, &t->core)) {
         conn_table_free(t);
         return NULL;

@@ -6,22 +6,32 @@
 #include "base/clock.h"
 #include "capture/inside.h"
 
+static void set_name(char **text, const char *name)
+{
+    flow_set_text(text, name && *name ? name : NULL);
+}
+
+/* Which protocol is spoken in TLS 1.3 is said under keys only. */
 static void copy_tls(const struct look *l)
 {
-    const struct flow_tls *from = l->x->tls;
-    const struct inside_sight *s = l->x->inside ? inside_get(l->x->inside) : NULL;
+    const struct exchange *x = l->x;
+    const struct inside_sight *s = l->sight;
     struct flow_tls *to;
 
-    if (!from)
+    if (!x->is_tls || (!x->hello_whole[UP] && !x->tls_version))
         return;
     to = calloc(1, sizeof *to);
     if (!to)
         return;
-    flow_set_text(&to->sni, from->sni);
-    flow_set_text(&to->version, from->version);
-    flow_set_text(&to->cipher, from->cipher);
-    flow_set_text(&to->issuer, s && s->issuer && !from->issuer ? s->issuer : from->issuer);
-    flow_set_text(&to->alpn, s && s->is_open ? s->alpn : from->alpn);
+    if (exchange_get_sni(x).len > 0)
+        flow_set_span(&to->sni, exchange_get_sni(x));
+    set_name(&to->version, tlsrec_version_name(x->tls_version));
+    set_name(&to->cipher, tlsrec_cipher_name(x->tls_cipher));
+    set_name(&to->issuer, s && s->issuer && !(x->issuer && *x->issuer) ? s->issuer : x->issuer);
+    if (s && s->is_open)
+        flow_set_text(&to->alpn, s->alpn);
+    else if (exchange_get_alpn(x).len > 0)
+        flow_set_span(&to->alpn, exchange_get_alpn(x));
     l->f->tls = to;
 }
 
@@ -98,9 +108,9 @@ void copies_write(const struct look *l)
     flow_begin(f, SOURCE_EXPLAIN, x->number, x->begin_ns, wall_ns);
     copy_ends(l);
     flow_set_text(&f->target, x->target);
-    flow_set_text(&f->method, x->method_text);
-    flow_set_text(&f->url, x->url);
-    flow_set_text(&f->user, x->user);
+    flow_set_text(&f->method, exchange_get_method(x));
+    flow_set_text(&f->url, l->rare->url);
+    flow_set_text(&f->user, l->rare->user);
     f->status = x->status;
     f->bytes_up = x->sides[UP].bytes;
     f->bytes_down = x->sides[DOWN].bytes;
@@ -109,5 +119,5 @@ void copies_write(const struct look *l)
     if (l->up)
         f->upstream_leg = leg_of(l->up, true);
     copy_dial(l);
-    flow_add_notes(f, &x->notes);
+    flow_add_notes(f, &l->rare->notes);
 }

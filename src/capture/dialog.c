@@ -87,11 +87,8 @@ static void note_silence(const struct said *s)
         .length_ns = length,
         .before = g->last_number,
         .after = s->p.number,
-        .last_dir = g->last_dir,
-        .was_owed = g->last_dir == UP ? t->x.sides[UP].since_other > 0
-                                      : g->mode[DOWN] == MODE_BODY && g->words &&
-                                            g->words->body[DOWN].kind != BODY_CLOSE,
     };
+    t->x.silence_is_asked = g->last_dir == UP;
 }
 
 /* ---- bytes */
@@ -173,7 +170,7 @@ static void count_tickets(struct said *s, struct round *t)
     g->last_ns = up->last_data_ns;
     g->last_number = up->last_data_number;
     g->last_dir = UP;
-    t->x.sides[UP].since_other = g->asked;
+    t->x.sides[UP].since_other = t->ticket_asked;
     t->x.sides[DOWN].since_other = 0;
     exchange_mark(&t->x, MARK_LAST, g->last_ns, g->last_number);
 }
@@ -223,10 +220,12 @@ static void on_bytes(void *owner, struct conn *c, enum dir dir, const struct str
 static void on_established(void *owner, struct conn *c)
 {
     struct dialog *g = get_dialog(owner, c);
+    uint64_t us;
 
     if (!g)
         return;
-    g->established_ns = c->last_ns;
+    us = c->last_ns > c->begin_ns ? (c->last_ns - c->begin_ns) / NS_PER_US + 1 : 1;
+    g->established_us = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
     g->established_number = c->last_number;
 }
 
@@ -251,8 +250,7 @@ static void on_fin(void *owner, struct conn *c, enum dir dir, uint64_t at_ns, ui
     if (!g)
         return;
     mark_close(g, at_ns, number, c->streams[dir == UP ? DOWN : UP].fin);
-    if (dir == DOWN && t && g->mode[DOWN] == MODE_BODY && g->words &&
-        body_finish(&g->words->body[DOWN])) {
+    if (dir == DOWN && t && g->mode[DOWN] == MODE_BODY && body_finish(round_get_body(g, DOWN))) {
         t->answered_all = true;
         t->x.complete = t->asked_all;
     }
@@ -276,7 +274,7 @@ static void on_ended(void *owner, struct conn *c, enum conn_end how, uint64_t no
         return;
     while (g->first)
         round_end(d, g, how, now_ns, true);
-    round_free_words(d, g);
+    round_free_kept(d, g);
     list_remove(&g->linger);
     objects_put(&d->dialogs, g);
     c->dialog = NULL;

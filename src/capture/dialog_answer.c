@@ -69,6 +69,7 @@ static void open_tunnel(struct said *s, struct round *t, struct span head)
         g->mode[UP] = MODE_OPAQUE;
     else if (g->mode[UP] <= MODE_BEHIND)
         g->mode[UP] = MODE_TUNNEL;
+    round_free_bodies(s->d, g); /* of a refusal before, on the same connection */
 }
 
 /* A refused CONNECT: what its client sent too early is no request. */
@@ -82,7 +83,7 @@ static void refuse_tunnel(struct dialog *g)
 
 static void begin_body(struct said *s, struct round *t, struct span head, bool whole)
 {
-    struct words *w = round_get_words(s->d, s->g);
+    struct body *b = round_make_body(s->d, s->g, DOWN);
     struct http1_head *h = &s->d->head;
     bool wanted = h->status >= 400 || (h->status >= 300 && t->x.proxied);
 
@@ -91,16 +92,16 @@ static void begin_body(struct said *s, struct round *t, struct span head, bool w
     else
         round_forget(s->d, s->g, DOWN);
     t->keeps = t->keeps && h->keep_alive;
-    if (!whole || !w) {
+    if (!whole || !b) {
         t->x.content_unseen |= h->status < 300; /* where its body ends stood there, maybe */
         s->g->mode[DOWN] = MODE_SEEK;
         return;
     }
-    body_of_response(&w->body[DOWN], h, (enum http1_method)t->x.method);
-    if (w->body[DOWN].kind == BODY_CLOSE)
+    body_of_response(b, h, (enum http1_method)t->x.method);
+    if (b->kind == BODY_CLOSE)
         t->keeps = false;
-    if (w->body[DOWN].kind == BODY_LENGTH)
-        t->x.promised = w->body[DOWN].total;
+    if (b->kind == BODY_LENGTH && exchange_make_rare(&t->x))
+        t->x.rare->promised = b->total;
     s->g->mode[DOWN] = MODE_BODY;
 }
 
@@ -143,7 +144,7 @@ static void take_known(struct said *s, struct round *t, struct span text, bool w
     if (t->x.method == METHOD_CONNECT)
         refuse_tunnel(s->g);
     begin_body(s, t, text, whole);
-    if (s->g->mode[DOWN] == MODE_BODY && s->g->words->body[DOWN].done)
+    if (s->g->mode[DOWN] == MODE_BODY && round_get_body(s->g, DOWN)->done)
         end_body(s, t);
 }
 
@@ -214,18 +215,6 @@ static size_t take_early(struct said *s, struct round *t)
     return s->p.len;
 }
 
-static bool gather(struct said *s, struct span *text, size_t *before)
-{
-    *text = s->p.bytes;
-    *before = round_kept(s->g, DOWN).len;
-    if (*before == 0)
-        return true;
-    if (!round_keep(s->d, s->g, DOWN, s->p.bytes))
-        return false;
-    *text = round_kept(s->g, DOWN);
-    return true;
-}
-
 /* Whether there is a request that this may answer, if only its beginning. */
 static bool is_awaited(const struct said *s, const struct round *t)
 {
@@ -243,7 +232,7 @@ static size_t take_head(struct said *s)
 
     if (!is_awaited(s, t))
         return take_early(s, t);
-    if (s->p.bytes.len == 0 || !gather(s, &text, &before))
+    if (s->p.bytes.len == 0 || !round_gather(s, &text, &before))
         return take_hole(s, t);
     exchange_mark(&t->x, MARK_ANSWER, s->p.at_ns, s->p.number);
     guess = head_guess_response(text);
@@ -308,7 +297,7 @@ static void keep_page(struct said *s, const struct round *t, struct span data)
 {
     size_t have = round_kept(s->g, DOWN).len;
 
-    if (!t->has_head)
+    if (!t->has_head || !s->g->words || have < s->g->words->head_len)
         return;
     have -= s->g->words->head_len;
     if (have < OUTSIDE_BODY_MAX)
@@ -321,7 +310,7 @@ static void keep_page(struct said *s, const struct round *t, struct span data)
 static size_t take_body(struct said *s)
 {
     struct round *t = round_find_answering(s->g);
-    struct body *b = &s->g->words->body[DOWN];
+    struct body *b = round_get_body(s->g, DOWN);
     struct span data = {0};
     size_t used = 0;
     uint64_t before = b->payload;
@@ -338,7 +327,8 @@ static size_t take_body(struct said *s)
         used = s->p.len;
     }
     keep_page(s, t, data);
-    t->x.received = b->payload;
+    if (exchange_make_rare(&t->x))
+        t->x.rare->received = b->payload;
     t->x.sides[DOWN].bytes += b->payload - before;
     if (b->done)
         end_body(s, t);
@@ -359,7 +349,8 @@ static size_t seek_head(struct said *s)
         return 0;
     }
     if (t && !t->answer_unseen) {
-        t->x.received += s->p.len;
+        if (exchange_make_rare(&t->x))
+            t->x.rare->received += s->p.len;
         t->x.sides[DOWN].bytes += s->p.len;
         exchange_mark(&t->x, MARK_BODY, s->p.at_ns, s->p.number);
         keep_page(s, t, s->p.bytes);
@@ -410,12 +401,14 @@ static void end_in_head(struct dialogs *d, struct dialog *g, struct round *t)
 
 void dialog_answer_end(struct dialogs *d, struct dialog *g, struct round *t)
 {
-    const struct body *b = g->words ? &g->words->body[DOWN] : NULL;
+    const struct body *b = round_get_body(g, DOWN);
+    const struct outside_verdict *judged;
     bool is_next = round_find_answering(g) == t;
 
     if (is_next && g->mode[DOWN] == MODE_BODY && b) {
         t->x.body_unfinished = !b->done && (b->kind == BODY_LENGTH || b->kind == BODY_CHUNKED);
-        if (t->x.conn->is_text && t->x.received == 0) { /* its lines show no bodies */
+        if (t->x.conn->is_text &&
+            exchange_get_rare(&t->x)->received == 0) { /* its lines show no bodies */
             t->x.content_unseen |= t->x.body_unfinished;
             t->x.body_unfinished = false;
         }
@@ -429,6 +422,7 @@ void dialog_answer_end(struct dialogs *d, struct dialog *g, struct round *t)
         round_forget(d, g, DOWN);
     }
     dialog_judge_kept(d, g, t);
-    if (t->x.judged && t->x.judged->verdict != VERDICT_TARGET_ERROR)
+    judged = exchange_get_rare(&t->x)->judged;
+    if (judged && judged->verdict != VERDICT_TARGET_ERROR)
         t->x.sides[UP].bytes = t->x.sides[DOWN].bytes = 0; /* a proxy's own page moves nothing */
 }

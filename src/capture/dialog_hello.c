@@ -18,7 +18,7 @@
 
 static void stop_collecting(struct said *s)
 {
-    s->g->collects[s->dir] = false;
+    s->g->collects &= (uint8_t) ~(1u << s->dir);
     round_forget(s->d, s->g, s->dir);
 }
 
@@ -38,28 +38,16 @@ static void open_inside(struct said *s, struct exchange *x, struct span text)
 {
     struct stream_piece p = s->p;
 
-    if (!s->d->o.secrets || x->inside || text.len < RANDOM_AT + 32 ||
-        !secrets_find(s->d->o.secrets, (const uint8_t *)text.ptr + RANDOM_AT))
+    if (!s->d->o.secrets || exchange_get_rare(x)->inside || text.len < RANDOM_AT + 32 ||
+        !secrets_find(s->d->o.secrets, (const uint8_t *)text.ptr + RANDOM_AT) ||
+        !exchange_make_rare(x))
         return;
-    x->inside = inside_new(s->d->o.secrets);
-    if (!x->inside)
+    x->rare->inside = inside_new(s->d->o.secrets);
+    if (!x->rare->inside)
         return;
     p.bytes = text;
     p.len = (uint32_t)text.len;
-    inside_feed(x->inside, UP, &p);
-}
-
-/* Which protocol is spoken is the target's choice: before TLS 1.3 its hello says. */
-static void keep_names(struct round *t, struct span sni, struct span alpn)
-{
-    char *names = calloc(1, sni.len + alpn.len + 2);
-
-    if (!names)
-        return;
-    memcpy(names, sni.ptr, sni.len);
-    memcpy(names + sni.len + 1, alpn.ptr, alpn.len);
-    free(t->names);
-    t->names = names;
+    inside_feed(x->rare->inside, UP, &p);
 }
 
 /* Which legs carry the same hello is told by its beginning. */
@@ -71,24 +59,24 @@ static void hash_hello(struct exchange *x, struct span text)
         x->hello_hash = hash_bytes(text.ptr, HASHED_BYTES);
 }
 
-static void take_client_hello(struct said *s, struct round *t)
+static void take_client_hello(struct said *s, struct round *t, struct span text)
 {
-    struct span text = round_kept(s->g, UP);
+    struct exchange *x = &t->x;
     struct tls_hello h;
     enum parse got = tlsrec_parse_client_hello(text, &h);
 
     if (got == PARSE_MORE)
         return;
     if (got == PARSE_OK) {
-        hash_hello(&t->x, text);
-        if (t->x.hello_len < text.len && t->x.sides[UP].records.records > 1)
-            t->x.hello_len = (uint16_t)(text.len < UINT16_MAX ? text.len : UINT16_MAX);
-        t->x.hello_whole[UP] = true;
-        t->tls_version = t->tls_version ? t->tls_version : h.version;
-        keep_names(t, h.sni, SPAN_LIT(""));
-        set_target(s, &t->x, h.sni);
-        exchange_mark(&t->x, MARK_HELLO_END, s->p.at_ns, s->p.number);
-        open_inside(s, &t->x, text);
+        hash_hello(x, text);
+        if (x->hello_len < text.len && x->sides[UP].records.records > 1)
+            x->hello_len = (uint16_t)(text.len < UINT16_MAX ? text.len : UINT16_MAX);
+        x->hello_whole[UP] = true;
+        x->tls_version = x->tls_version ? x->tls_version : h.version;
+        set_target(s, x, h.sni);
+        exchange_set_names(x, h.sni, SPAN_LIT("")); /* the protocol is the target's choice */
+        exchange_mark(x, MARK_HELLO_END, s->p.at_ns, s->p.number);
+        open_inside(s, x, text);
         t->asked_head = true;
         round_tell(s, t);
     }
@@ -121,7 +109,7 @@ static void read_certificate(struct dialogs *d, struct round *t, struct span bod
         return;
     len = dialog_tls_byte(body, 3) << 16 | dialog_tls_byte(body, 4) << 8 | dialog_tls_byte(body, 5);
     if (len > 0 && len <= body.len - 6)
-        t->issuer = find_issuer(d, (struct span){body.ptr + 6, len});
+        t->x.issuer = find_issuer(d, (struct span){body.ptr + 6, len});
 }
 
 /* The handshake's messages, without the records around them.  Heap; *len of it; NULL: none. */
@@ -146,11 +134,11 @@ static char *join_messages(struct span text, size_t *len, bool *ended)
 }
 
 /* False: there is nothing more to wait for. */
-static bool look_for_certificate(struct said *s, struct round *t)
+static bool look_for_certificate(struct said *s, struct round *t, struct span text)
 {
     bool ended, found = false;
     size_t len, at = 0;
-    char *all = join_messages(round_kept(s->g, DOWN), &len, &ended);
+    char *all = join_messages(text, &len, &ended);
 
     while (all && at + 4 <= len && !found) {
         struct span m = {all + at, len - at};
@@ -179,49 +167,51 @@ static struct span skip_changes(struct span text)
     return text;
 }
 
-/* What was read is dropped; the hello that counts comes behind it. */
-static void consume_record(struct dialog *g)
+/* What is behind a HelloRetryRequest: the hello that counts. */
+static struct span skip_retry(struct span text)
 {
-    struct span text = round_kept(g, DOWN), rest = skip_changes(text);
-    size_t n = text.len - rest.len + RECORD_HEADER + dialog_tls_len(rest);
+    struct span rest = skip_changes(text);
+    size_t n = RECORD_HEADER + dialog_tls_len(rest);
 
-    buf_consume(&g->words->in[DOWN], n < text.len ? n : text.len);
+    if (n > rest.len)
+        n = rest.len;
+    return (struct span){rest.ptr + n, rest.len - n};
 }
 
-static void take_server_hello(struct said *s, struct round *t)
+/* Returns what of `text` will be wanted again. */
+static struct span take_server_hello(struct said *s, struct round *t, struct span text)
 {
+    struct exchange *x = &t->x;
     struct tls_hello h;
     enum parse got;
 
-    if (!t->x.hello_whole[DOWN]) {
-        got = tlsrec_parse_server_hello(skip_changes(round_kept(s->g, DOWN)), &h);
+    if (!x->hello_whole[DOWN]) {
+        got = tlsrec_parse_server_hello(skip_changes(text), &h);
         if (got == PARSE_MORE)
-            return;
+            return text;
         if (got == PARSE_BAD) {
             stop_collecting(s);
-            return;
+            return text;
         }
-        t->tls_version = h.version;
-        t->tls_cipher = h.cipher;
-        t->x.is_tls13 = h.version >= TLS13;
+        x->tls_version = h.version;
+        x->tls_cipher = h.cipher;
+        x->is_tls13 = h.version >= TLS13;
         if (h.hello_retry) {
             t->retried = true;
-            consume_record(s->g);
-            return;
+            return skip_retry(text);
         }
-        t->x.hello_whole[DOWN] = true;
+        x->hello_whole[DOWN] = true;
         if (h.alpn.len > 0)
-            keep_names(t, span_of(t->names ? t->names : ""), h.alpn);
+            exchange_set_names(x, exchange_get_sni(x), h.alpn);
     }
-    if (t->x.is_tls13 || !look_for_certificate(s, t))
+    if (x->is_tls13 || !look_for_certificate(s, t, text))
         stop_collecting(s);
+    return text;
 }
 
 /* The rest of it is not in the capture. */
-static void collect_no_more(struct said *s, struct round *t)
+static void collect_no_more(struct said *s, struct round *t, struct span text)
 {
-    struct span text = round_kept(s->g, s->dir);
-
     t->x.content_unseen |= !t->x.hello_whole[s->dir];
     if (s->dir == UP && !t->x.hello_whole[UP] && text.len >= HASHED_BYTES) {
         hash_hello(&t->x, text);
@@ -231,16 +221,36 @@ static void collect_no_more(struct said *s, struct round *t)
     stop_collecting(s);
 }
 
+/* Keeps what will be wanted again, and no more.  False: there is no room for it. */
+static bool keep(struct said *s, struct span text, bool kept)
+{
+    size_t gone;
+
+    if (!kept)
+        return round_keep(s->d, s->g, s->dir, text);
+    gone = round_kept(s->g, s->dir).len - text.len;
+    if (gone > 0)
+        buf_consume(&s->g->words->in[s->dir], gone);
+    return true;
+}
+
+/* Most hellos are whole in one piece: those are read where they are. */
 void dialog_hello_collect(struct said *s, struct round *t, bool record_ended)
 {
-    if (!round_keep(s->d, s->g, s->dir, s->p.bytes)) {
-        collect_no_more(s, t);
-        return;
+    bool kept = round_kept(s->g, s->dir).len > 0;
+    struct span text = s->p.bytes;
+
+    if (kept) {
+        if (!round_keep(s->d, s->g, s->dir, s->p.bytes)) {
+            collect_no_more(s, t, round_kept(s->g, s->dir));
+            return;
+        }
+        text = round_kept(s->g, s->dir);
     }
     if (record_ended && s->dir == UP)
-        take_client_hello(s, t);
+        take_client_hello(s, t, text);
     else if (record_ended)
-        take_server_hello(s, t);
-    if (s->g->collects[s->dir] && s->p.len > s->p.bytes.len)
-        collect_no_more(s, t);
+        text = take_server_hello(s, t, text);
+    if (s->g->collects & 1u << s->dir && (s->p.len > s->p.bytes.len || !keep(s, text, kept)))
+        collect_no_more(s, t, text);
 }

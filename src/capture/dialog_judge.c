@@ -26,22 +26,25 @@ static enum outside_asked asked_of(const struct exchange *x, unsigned status)
 
 static void judge(struct exchange *x, struct outside_answer *a)
 {
-    struct flow scratch = {.notes = x->notes};
+    struct exchange_rare *r = exchange_make_rare(x);
+    struct flow scratch = {.notes = r ? r->notes : (struct notes){0}};
     struct outside_verdict v;
 
+    if (!r)
+        return;
     a->asked = asked_of(x, a->status);
     a->by_name = x->by_name;
     a->credentials_sent = x->credentials_sent;
     v = outside_judge(a, &scratch);
-    x->notes = scratch.notes;
+    r->notes = scratch.notes;
     if (v.verdict == VERDICT_OK)
         return;
     if (v.verdict != VERDICT_TARGET_ERROR) /* its page belongs to the answer, nothing was moved */
         exchange_unmark(x, MARK_BODY);
-    if (!x->judged)
-        x->judged = malloc(sizeof *x->judged);
-    if (x->judged)
-        *x->judged = v;
+    if (!r->judged)
+        r->judged = malloc(sizeof *r->judged);
+    if (r->judged)
+        *r->judged = v;
 }
 
 void dialog_judge_bytes(struct exchange *x, struct span first)
@@ -85,14 +88,17 @@ bool dialog_judge_page(struct said *s, struct round *t)
     t->maybe_page = false;
     round_keep(s->d, s->g, DOWN, s->p.bytes);
     dialog_judge_kept(s->d, s->g, t);
-    return t->x.judged != NULL;
+    return exchange_get_rare(&t->x)->judged != NULL;
 }
 
 void dialog_judge_redirect(struct exchange *x, const struct http1_head *h)
 {
-    struct flow scratch = {.notes = x->notes};
+    struct exchange_rare *r = exchange_make_rare(x);
+    struct flow scratch = {.notes = r ? r->notes : (struct notes){0}};
     char where[LOCATION_MAX];
 
+    if (!r)
+        return;
     for (unsigned i = 0; i < h->fields_len; i++) {
         struct span v = h->fields[i].value;
 
@@ -103,5 +109,5 @@ void dialog_judge_redirect(struct exchange *x, const struct http1_head *h)
         head_hide_user(where);
         flow_note(&scratch, NOTE_REDIRECT, 0, "%u %s", h->status, where);
     }
-    x->notes = scratch.notes;
+    r->notes = scratch.notes;
 }

@@ -67,10 +67,10 @@ static void set_url(struct exchange *x, struct span scheme, struct span authorit
                      (int)(authority.len < 300 ? authority.len : 300), authority.ptr,
                      (int)(path.len < URL_MAX ? path.len : URL_MAX), path.ptr);
 
-    if (n < 0)
+    if (n < 0 || !exchange_make_rare(x))
         return;
     head_hide_user(url);
-    flow_set_text(&x->url, url);
+    flow_set_text(&x->rare->url, url);
 }
 
 /* Absolute and origin form of one request give one number. */
@@ -103,8 +103,8 @@ static void read_credentials(struct exchange *x, struct span value)
     x->credentials_sent = true;
     x->is_basic = span_begins_nocase(value, SPAN_LIT("basic"));
     if (authn_parse_credentials(value, &c) == AUTHN_OK && !c.userhash && c.user.len > 0 &&
-        c.user.len <= USER_MAX && authn_is_text(c.user))
-        flow_set_span(&x->user, c.user);
+        c.user.len <= USER_MAX && authn_is_text(c.user) && exchange_make_rare(x))
+        flow_set_span(&x->rare->user, c.user);
 }
 
 /* A whole target; `x->method` is set. */
@@ -139,8 +139,9 @@ static void classify(struct dialogs *d, struct exchange *x, const struct http1_h
     x->proxied = x->asked != ASKED_ORIGIN || round_is_sure_proxy(d, &x->conn->ends[DOWN]);
     if (x->asked != ASKED_ORIGIN)
         round_learn_proxy(d, &x->conn->ends[DOWN], false);
-    if (h->method == METHOD_OTHER && h->method_text.len <= HTTP1_METHOD_MAX)
-        flow_set_span(&x->method_text, h->method_text);
+    if (h->method == METHOD_OTHER && h->method_text.len <= HTTP1_METHOD_MAX &&
+        exchange_make_rare(x))
+        flow_set_span(&x->rare->method, h->method_text);
 }
 
 /* ---- a head */
@@ -148,16 +149,22 @@ static void classify(struct dialogs *d, struct exchange *x, const struct http1_h
 /* Where the head is cut, so is what would tell of a body. */
 static enum mode mode_behind(struct said *s, struct round *t, bool whole)
 {
-    struct words *w = round_get_words(s->d, s->g);
+    struct body body, *kept;
 
     if (t->x.method == METHOD_CONNECT)
         return MODE_BEHIND;
-    if (!whole || !w)
+    if (!whole)
         return MODE_SEEK;
-    body_of_request(&w->body[UP], &s->d->head);
-    if (w->body[UP].kind == BODY_LENGTH)
-        t->x.request_promised = w->body[UP].total;
-    return w->body[UP].done ? MODE_HEAD : MODE_BODY;
+    body_of_request(&body, &s->d->head);
+    if (body.kind == BODY_LENGTH && exchange_make_rare(&t->x))
+        t->x.rare->request_promised = body.total;
+    if (body.done)
+        return MODE_HEAD;
+    kept = round_make_body(s->d, s->g, UP);
+    if (!kept)
+        return MODE_SEEK;
+    *kept = body;
+    return MODE_BODY;
 }
 
 static void read_head(struct dialogs *d, struct exchange *x, struct span text)
@@ -256,20 +263,6 @@ static size_t take_other(struct said *s, struct round *t, struct span text)
     return 0;
 }
 
-/* Kept bytes and new ones in one piece; *before: how many were kept.  Nothing is kept where the new
- * ones are enough. */
-static bool gather(struct said *s, struct span *text, size_t *before)
-{
-    *text = s->p.bytes;
-    *before = round_kept(s->g, UP).len;
-    if (*before == 0)
-        return true;
-    if (!round_keep(s->d, s->g, UP, s->p.bytes))
-        return false;
-    *text = round_kept(s->g, UP);
-    return true;
-}
-
 /* A head without end: the exchange goes on without it. */
 static size_t give_up(struct said *s, struct round *t)
 {
@@ -297,7 +290,7 @@ static size_t take_head(struct said *s)
         return take_hole(s);
     if (!t && s->g->had_round && is_line_end(s->p.bytes.ptr[0]))
         return 1; /* some clients send an empty line behind a body */
-    if (!gather(s, &text, &before))
+    if (!round_gather(s, &text, &before))
         return give_up(s, t);
     guess = head_guess_request(text);
     if (guess == PARSE_BAD)
@@ -339,7 +332,7 @@ static size_t skip_body(struct said *s, struct body *b)
 static size_t take_body(struct said *s)
 {
     struct round *t = s->g->last;
-    struct body *b = &s->g->words->body[UP];
+    struct body *b = round_get_body(s->g, UP);
     struct span data = {0};
     size_t used = 0;
     uint64_t before = b->payload;
@@ -351,7 +344,8 @@ static size_t take_body(struct said *s)
         t->asked_all = true;
         used = s->p.len;
     }
-    t->x.request_received = b->payload;
+    if (exchange_make_rare(&t->x))
+        t->x.rare->request_received = b->payload;
     t->x.sides[UP].bytes += b->payload - before;
     if (b->done) {
         s->g->mode[UP] = MODE_HEAD;

@@ -5,9 +5,6 @@
  * change_cipher_spec. */
 #include "capture/dialog_tls.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/clock.h"
 #include "capture/inside.h"
 
@@ -74,7 +71,7 @@ static void take_inner_answer(const struct said *s, struct round *t)
         exchange_mark(x, MARK_BODY, s->p.at_ns, s->p.number);
     }
     if (first)
-        s->g->asked = (uint16_t)(asked < UINT16_MAX ? asked : UINT16_MAX);
+        t->ticket_asked = (uint16_t)(asked < UINT16_MAX ? asked : UINT16_MAX);
 }
 
 /* The last record that began is as long as an alert of TLS 1.3. */
@@ -164,28 +161,6 @@ static bool follow(const struct said *s, struct round *t)
     return r->records > records;
 }
 
-/* What the target said in one go ends where the client speaks again. */
-static void end_flight(struct round *t)
-{
-    struct exchange_side *down = &t->x.sides[DOWN];
-
-    if (t->flight_over || down->records.records == 0 || (t->retried && !t->x.hello_whole[DOWN]))
-        return;
-    t->flight_over = true;
-    down->first_flight_records =
-        (uint16_t)(down->records.records < UINT16_MAX ? down->records.records : UINT16_MAX);
-}
-
-/* Once nothing more has to be kept. */
-static void free_words(struct said *s, const struct round *t)
-{
-    const struct dialog *g = s->g;
-
-    if (!g->collects[UP] && !g->collects[DOWN] && g->mode[UP] >= MODE_TLS &&
-        g->mode[DOWN] >= MODE_TLS && !t->has_head)
-        round_free_words(s->d, s->g);
-}
-
 /* A packet that is one alert, as far as can be seen: in TLS 1.3 by its size. */
 static bool is_alert(const struct round *t, const struct said *s)
 {
@@ -197,18 +172,16 @@ static bool is_alert(const struct round *t, const struct said *s)
 
 static size_t take_records(struct said *s, struct round *t)
 {
-    bool fresh = t->x.inside != NULL, ended;
+    struct inside *inside = exchange_get_rare(&t->x)->inside;
+    bool ended;
 
     t->x.sides[s->dir].bytes += s->p.len;
-    if (s->dir == UP)
-        end_flight(t);
     ended = follow(s, t);
-    if (s->g->collects[s->dir])
+    if (s->g->collects & 1u << s->dir)
         dialog_hello_collect(s, t, ended);
-    if (fresh) /* else what was collected has been fed */
-        inside_feed(t->x.inside, s->dir, &s->p);
+    if (inside) /* one that was opened just now was fed with what was collected */
+        inside_feed(inside, s->dir, &s->p);
     s->g->only_alert = s->at_start && is_alert(t, s);
-    free_words(s, t);
     return s->p.len;
 }
 
@@ -224,7 +197,10 @@ static void begin_tls(struct said *s, struct round *t)
         exchange_mark(&t->x, to_proxy ? MARK_PROXY_HELLO : MARK_HELLO, s->p.at_ns, s->p.number);
     round_forget(s->d, s->g, s->dir);
     s->g->mode[s->dir] = MODE_TLS;
-    s->g->collects[s->dir] = is_hello;
+    if (is_hello)
+        s->g->collects |= (uint8_t)(1u << s->dir);
+    else
+        s->g->collects &= (uint8_t) ~(1u << s->dir);
 }
 
 void dialog_tls_resume(struct said *s, struct round *t)
@@ -239,7 +215,7 @@ void dialog_tls_resume(struct said *s, struct round *t)
     }
     t->x.is_tls = true;
     s->g->mode[s->dir] = MODE_TLS;
-    s->g->collects[s->dir] = false;
+    s->g->collects &= (uint8_t) ~(1u << s->dir);
 }
 
 static size_t take_first(struct said *s, struct round *t)
@@ -252,7 +228,6 @@ static size_t take_first(struct said *s, struct round *t)
         begin_tls(s, t);
     } else {
         s->g->mode[s->dir] = MODE_OPAQUE;
-        free_words(s, t);
     }
     return 0;
 }
@@ -287,31 +262,4 @@ size_t dialog_tls_take(struct said *s)
     exchange_mark(&t->x, MARK_BODY, s->p.at_ns, s->p.number);
     t->x.sides[s->dir].bytes += s->p.len;
     return s->p.len;
-}
-
-/* ---- the end */
-
-void dialog_tls_end(struct round *t)
-{
-    struct exchange *x = &t->x;
-    size_t sni = t->names ? strlen(t->names) : 0;
-
-    if (!x->is_tls)
-        return;
-    end_flight(t);
-    if (!t->names && !t->tls_version)
-        return;
-    x->tls = calloc(1, sizeof *x->tls);
-    if (!x->tls)
-        return;
-    if (sni > 0)
-        flow_set_text(&x->tls->sni, t->names);
-    if (t->names && t->names[sni + 1])
-        flow_set_text(&x->tls->alpn, t->names + sni + 1);
-    if (*tlsrec_version_name(t->tls_version))
-        flow_set_text(&x->tls->version, tlsrec_version_name(t->tls_version));
-    if (*tlsrec_cipher_name(t->tls_cipher))
-        flow_set_text(&x->tls->cipher, tlsrec_cipher_name(t->tls_cipher));
-    if (t->issuer && *t->issuer)
-        flow_set_text(&x->tls->issuer, t->issuer);
 }

@@ -57,7 +57,7 @@ static const char *doubt_hole(const struct look *l, const struct ending *e)
     struct symptoms s = {0};
 
     if (!l->x->is_last || verdict_is_success(e->verdict) || e->verdict == VERDICT_MTU_BLACKHOLE ||
-        l->x->judged)
+        l->judged)
         return NULL;
     signs_read_paths(l->c, l->close_ns, &s);
     if (!has_hole(&s.path_target) && !has_hole(&s.path_client))

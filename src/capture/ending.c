@@ -108,7 +108,7 @@ static bool judge_status(const struct look *l, struct ending *e)
                                .status = l->x->status};
     struct outside_verdict v;
 
-    if (l->x->judged || l->x->status < 300)
+    if (l->judged || l->x->status < 300)
         return false;
     v = outside_judge(&a, l->f);
     if (v.verdict == VERDICT_OK)
@@ -126,15 +126,14 @@ static bool is_asked(const struct exchange *x)
 static struct ending judge(struct endings *n, const struct look *l)
 {
     const struct exchange *x = l->x;
-    bool sending = x->request_promised > x->request_received && !x->status;
     struct ending e;
 
     if (!l->c->established && !x->sides[UP].bytes && !x->sides[DOWN].bytes && !x->status &&
         x->asked == ASKED_NOTHING)
         return unanswered_judge_connect(l);
-    if (x->judged && x->judged->verdict != VERDICT_OK)
-        return look_conclude(l, x->judged->verdict, x->judged->by, x->judged->certainty, "%s",
-                             x->judged->reason);
+    if (l->judged && l->judged->verdict != VERDICT_OK)
+        return look_conclude(l, l->judged->verdict, l->judged->by, l->judged->certainty, "%s",
+                             l->judged->reason);
     if (judge_status(l, &e))
         return e;
     if (is_through(l))
@@ -142,9 +141,9 @@ static struct ending judge(struct endings *n, const struct look *l)
     if (look_get(l, MARK_PROXY_HELLO))
         return beyond_judge_proxy_tls(l);
     if (is_asked(x) && look_get(l, MARK_ANSWER) && !look_get(l, MARK_ANSWER_END) &&
-        !x->content_unseen && !x->early_unseen && !x->judged && !l->c->is_text)
+        !x->content_unseen && !x->early_unseen && !l->judged && !l->c->is_text)
         return unanswered_judge_head(l);
-    if (is_asked(x) && !x->status && !x->judged && !x->early_unseen && !sending &&
+    if (is_asked(x) && !x->status && !l->judged && !x->early_unseen && !look_is_upload(l) &&
         !look_get(l, MARK_HELLO))
         return unanswered_judge_request(l);
     e = beyond_judge(l);
@@ -181,10 +180,15 @@ static uint64_t end_of(const struct look *l, enum verdict v)
 void endings_make(struct endings *n, const struct exchange *x, enum conn_end how, uint64_t now_ns,
                   struct flow *out)
 {
-    struct look l;
+    struct look l = {.x = x,
+                     .how = how,
+                     .now_ns = now_ns,
+                     .source = n->options.source,
+                     .patience_ns = n->options.silence_ns,
+                     .f = out};
     struct ending e;
 
-    look_init(&l, x, how, now_ns, n->options.source, n->options.silence_ns, out);
+    look_init(&l);
     copies_write(&l);
     e = judge(n, &l);
     unanswered_refine_dial(&l, &e);

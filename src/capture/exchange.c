@@ -2,13 +2,72 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "capture/inside.h"
 #include "capture/series.h"
 
-static_assert(sizeof(struct conn) + sizeof(struct exchange) < 960,
-              "a live flow has to stay under 1 KiB with its texts");
+const struct exchange_rare *exchange_get_rare(const struct exchange *x)
+{
+    static const struct exchange_rare none;
+
+    return x->rare ? x->rare : &none;
+}
+
+struct exchange_rare *exchange_make_rare(struct exchange *x)
+{
+    if (!x->rare)
+        x->rare = calloc(1, sizeof *x->rare);
+    return x->rare;
+}
+
+const char *exchange_get_method(const struct exchange *x)
+{
+    if (x->method == METHOD_OTHER)
+        return exchange_get_rare(x)->method;
+    return http1_method_name((enum http1_method)x->method);
+}
+
+/* ---- names */
+
+static struct span get_host(const struct exchange *x)
+{
+    const char *colon = x->target ? strrchr(x->target, ':') : NULL;
+
+    return colon ? (struct span){x->target, (size_t)(colon - x->target)} : SPAN_LIT("");
+}
+
+void exchange_set_names(struct exchange *x, struct span sni, struct span alpn)
+{
+    char *names = NULL;
+
+    x->sni_is_host = sni.len > 0 && span_equal(sni, get_host(x));
+    if (x->sni_is_host)
+        sni.len = 0;
+    if (sni.len + alpn.len > 0)
+        names = calloc(1, sni.len + alpn.len + 2);
+    if (names) {
+        memcpy(names, sni.ptr, sni.len);
+        memcpy(names + sni.len + 1, alpn.ptr, alpn.len);
+    }
+    free(x->names); /* of which the spans may be */
+    x->names = names;
+}
+
+struct span exchange_get_sni(const struct exchange *x)
+{
+    if (x->sni_is_host)
+        return get_host(x);
+    return x->names ? span_of(x->names) : SPAN_LIT("");
+}
+
+struct span exchange_get_alpn(const struct exchange *x)
+{
+    return x->names ? span_of(x->names + strlen(x->names) + 1) : SPAN_LIT("");
+}
+
+/* ---- moments */
 
 void exchange_mark(struct exchange *x, enum mark m, uint64_t at_ns, uint32_t number)
 {
@@ -41,6 +100,8 @@ uint64_t exchange_get_ns(const struct exchange *x, enum mark m)
         return x->late_ns[m - MARK_LAST];
     return x->marks_us[m] ? x->begin_ns + (x->marks_us[m] - 1) * NS_PER_US : 0;
 }
+
+/* ---- beyond its connection's life */
 
 /* A connection as it is now, with all that an ending looks at. */
 struct kept_conn {
@@ -94,16 +155,18 @@ struct exchange *exchange_take(struct exchange *x)
     return out;
 }
 
-static void free_tls(struct flow_tls *t)
+static void free_rare(struct exchange_rare *r)
 {
-    if (!t)
+    if (!r)
         return;
-    free(t->sni);
-    free(t->version);
-    free(t->cipher);
-    free(t->issuer);
-    free(t->alpn);
-    free(t);
+    free(r->judged);
+    free(r->notes.bytes);
+    if (r->inside)
+        inside_free(r->inside);
+    free(r->method);
+    free(r->url);
+    free(r->user);
+    free(r);
 }
 
 void exchange_fini(struct exchange *x)
@@ -116,14 +179,8 @@ void exchange_fini(struct exchange *x)
         series_free(&x->conn->plot, NULL);
         free(x->conn); /* the first member of what exchange_take made */
     }
-    free(x->judged);
-    free(x->notes.bytes);
+    free_rare(x->rare);
     free(x->target);
-    free(x->method_text);
-    free(x->url);
-    free(x->user);
-    free_tls(x->tls);
-    if (x->inside)
-        inside_free(x->inside);
+    free(x->names);
     *x = (struct exchange){0};
 }

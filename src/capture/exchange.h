@@ -51,64 +51,86 @@ enum mark {
 struct exchange_silence {
     uint64_t begin_ns, length_ns;
     uint32_t before, after; /* packets; after 0: nothing came any more */
-    uint8_t last_dir;       /* enum dir of the bytes before it */
-    bool was_owed;          /* the bytes before it asked for an answer, or were unacknowledged */
 };
 
 /* A side's framing where it ended (enum stream_frame, flow/judge.h). */
 struct exchange_side {
-    struct tlsrec records;         /* of TLS with the target */
-    uint64_t bytes;                /* of the tunnel, or of bodies */
-    uint32_t since_other;          /* bytes since the other side's last: a request without reply */
-    uint16_t first_flight_records; /* DOWN: whole records before the client's next flight */
+    struct tlsrec records; /* of TLS with the target */
+    uint32_t since_other;  /* bytes since the other side's last: a request without reply */
+    uint64_t bytes;        /* of the tunnel, or of bodies */
 };
 
+/* What most exchanges never have: made when the first of it shows.  Texts are heap-owned. */
+struct exchange_rare {
+    uint64_t promised, received;                 /* of the answer's body; promised 0: no length */
+    uint64_t request_promised, request_received; /* of the request's body */
+    struct outside_verdict *judged; /* of the answer, heap; NULL: none, or not judged */
+    struct notes notes;             /* evidence that was written on the way (flow/flow.h) */
+    struct inside *inside;          /* what keys opened (capture/inside.h); NULL */
+    char *method;                   /* one that http1_method does not know; NULL */
+    char *url;                      /* of absolute and origin form */
+    char *user;                     /* from Basic or Digest, never a password; NULL */
+};
+
+/* Some 350 bytes. */
 struct exchange {
-    uint64_t number;           /* the flow's, 1 is the first of the capture; its id */
-    struct conn *conn;         /* the client's leg; the table's, or its own copy (conn_owned) */
-    struct exchange *upstream; /* the proxy's own leg, when it is in the capture: joined, owned */
-    uint64_t begin_ns;         /* what its marks count from: of its first packet */
-    uint32_t marks_us[MARK_LAST];             /* private: + 1; 0: not seen (exchange_get_ns) */
-    uint64_t late_ns[MARK_COUNT - MARK_LAST]; /* private */
-    uint32_t packets[MARK_COUNT];
-    uint8_t asked;           /* enum asked */
-    uint8_t method;          /* enum http1_method */
-    bool proxied;            /* goes to a proxy (by content, or by its address); else direct */
-    bool is_first;           /* of its connection: the handshake is its own */
-    bool is_last;            /* nothing followed it on the connection */
-    bool complete;           /* request and answer came whole, by their own framing */
-    bool to_parent;          /* an upstream leg: what the proxy asked is another proxy */
-    bool conn_owned;         /* private: `conn` is a copy (exchange_take) */
-    bool credentials_sent;   /* Proxy-Authorization was there */
-    bool is_basic;           /*   and its scheme was Basic */
-    bool by_name;            /* the target is a name, not an address */
-    bool early_unseen;       /* its beginning is not in the capture: early phases unknown */
-    bool content_unseen;     /* heads or hellos were expected and are not in the capture */
-    bool is_tls, is_tls13;   /* of TLS with the target */
-    bool hello_whole[2];     /* ClientHello, ServerHello are through */
-    bool body_unfinished;    /* a body with a promise that was not kept */
-    bool request_unfinished; /* its head was never complete */
-    uint16_t status;         /* of the final answer, 0: none */
-    uint16_t hello_len;      /* bytes of the ClientHello as sent, records included */
-    uint32_t recent;         /* private: of capture/recent */
+    struct conn *conn;          /* the client's leg; the table's, or its own copy (conn_owned) */
+    struct exchange *upstream;  /* the proxy's own leg, when it is in the capture: joined, owned */
+    struct pair *pair;          /* private: of capture/pair */
+    struct exchange_rare *rare; /* heap; NULL: nothing of it (exchange_get_rare) */
+    char *target;               /* "host:port", heap; NULL */
+    char *names; /* private, heap: SNI, then ALPN, each terminated; NULL (exchange_get_sni) */
+    const char *issuer;  /* of the certificate, "" where it could not be read: the dialogs' cache
+                          * has it; NULL */
+    uint64_t begin_ns;   /* what its marks count from: of its first packet */
     uint64_t hello_hash; /* says which legs are one: of the ClientHello's first bytes (its length
                           * and half of its random: they fit in any snaplen), or of a request's
                           * method, authority and path; 0: none */
-    uint64_t promised, received;                 /* of the answer's body; promised 0: no length */
-    uint64_t request_promised, request_received; /* of the request's body */
-    struct exchange_side sides[2];               /* by enum dir */
+    uint64_t late_ns[MARK_COUNT - MARK_LAST]; /* private */
+    uint32_t marks_us[MARK_LAST];             /* private: + 1; 0: not seen (exchange_get_ns) */
+    uint32_t packets[MARK_COUNT];
+    uint32_t number;               /* the flow's, 1 is the first of the capture; its id */
+    struct exchange_side sides[2]; /* by enum dir */
     struct exchange_silence silence;
-    struct outside_verdict *judged; /* of the answer, heap; NULL: none, or not judged */
-    struct notes notes;             /* evidence that was written on the way (flow/flow.h) */
-    uint16_t warnings;              /* bits of enum warning, details among the notes */
-    char *target;                   /* "host:port", heap; NULL */
-    char *method_text;              /* heap; NULL */
-    char *url;                      /* heap; of absolute and origin form */
-    char *user;                     /* heap: from Basic or Digest, never a password; NULL */
-    struct flow_tls *tls;           /* heap; NULL */
-    struct inside *inside;          /* what keys opened (capture/inside.h); NULL */
-    struct pair *pair;              /* private: of capture/pair */
+    uint32_t recent;    /* private: of capture/recent */
+    uint16_t status;    /* of the final answer, 0: none */
+    uint16_t hello_len; /* bytes of the ClientHello as sent, records included */
+    uint16_t tls_version, tls_cipher;
+    uint8_t asked;             /* enum asked */
+    uint8_t method;            /* enum http1_method */
+    bool hello_whole[2];       /* ClientHello, ServerHello are through */
+    bool proxied : 1;          /* goes to a proxy (by content, or by its address); else direct */
+    bool is_first : 1;         /* of its connection: the handshake is its own */
+    bool is_last : 1;          /* nothing followed it on the connection */
+    bool complete : 1;         /* request and answer came whole, by their own framing */
+    bool to_parent : 1;        /* an upstream leg: what the proxy asked is another proxy */
+    bool conn_owned : 1;       /* private: `conn` is a copy (exchange_take) */
+    bool credentials_sent : 1; /* Proxy-Authorization was there */
+    bool is_basic : 1;         /*   and its scheme was Basic */
+    bool by_name : 1;          /* the target is a name, not an address */
+    bool early_unseen : 1;     /* its beginning is not in the capture: early phases unknown */
+    bool content_unseen : 1;   /* heads or hellos were expected and are not in the capture */
+    bool is_tls : 1, is_tls13 : 1; /* of TLS with the target */
+    bool silence_is_asked : 1;     /* the bytes before the silence were the client's */
+    bool sni_is_host : 1;        /* private: the target's host is the SNI, which names leaves out */
+    bool body_unfinished : 1;    /* a body with a promise that was not kept */
+    bool request_unfinished : 1; /* its head was never complete */
 };
+
+/* Never NULL: zeroes where there is nothing of it. */
+const struct exchange_rare *exchange_get_rare(const struct exchange *x);
+/* NULL: out of memory. */
+struct exchange_rare *exchange_make_rare(struct exchange *x);
+
+/* The request's method as it was sent, or NULL.  Borrows. */
+const char *exchange_get_method(const struct exchange *x);
+
+/* The names of the hellos, each terminated: which the client asked for, and which protocol was
+ * agreed on in the clear.  Out of memory, none are kept. */
+void exchange_set_names(struct exchange *x, struct span sni, struct span alpn);
+/* Empty: none.  Borrow, until the names or the target are set anew. */
+struct span exchange_get_sni(const struct exchange *x);
+struct span exchange_get_alpn(const struct exchange *x);
 
 /* Notes a moment; the first time counts, of MARK_LAST and MARK_CLOSED the last. */
 void exchange_mark(struct exchange *x, enum mark m, uint64_t at_ns, uint32_t number);

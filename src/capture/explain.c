@@ -39,7 +39,7 @@ struct waiting {
     struct list node;
     struct flow flow;
     struct series *plot;
-    struct asker asker;
+    struct asker asker; /* of a 407 */
     uint64_t at_ns, until_ns;
 };
 
@@ -85,9 +85,9 @@ static void let_go(struct explain *e, struct waiting *w)
     free(w);
 }
 
-/* Moves the flow; false: out of memory, or too many wait and none can go. */
-static bool hold(struct explain *e, struct list *list, struct flow *f, struct series **plot,
-                 const struct asker *a, uint64_t until_ns)
+/* Moves the flow.  NULL: out of memory, it is as it was. */
+static struct waiting *hold(struct explain *e, struct list *list, struct flow *f,
+                            struct series **plot, uint64_t until_ns)
 {
     struct waiting *w;
 
@@ -95,17 +95,16 @@ static bool hold(struct explain *e, struct list *list, struct flow *f, struct se
         let_go(e, first_of(list_is_empty(&e->cut) ? &e->denied : &e->cut));
     w = calloc(1, sizeof *w);
     if (!w)
-        return false;
+        return NULL;
     w->flow = *f;
     w->plot = *plot;
-    w->asker = *a;
     w->at_ns = e->now_ns;
     w->until_ns = until_ns;
     *f = (struct flow){0};
     *plot = NULL;
     list_push_back(list, &w->node);
     e->waiting_len++;
-    return true;
+    return w;
 }
 
 static void release(struct explain *e, struct list *list, uint64_t now_ns)
@@ -188,19 +187,21 @@ static void settle_cuts(struct explain *e, struct flow *f)
 static void hand_on(struct explain *e, const struct exchange *x, struct flow *f,
                     struct series **plot)
 {
-    struct asker a = asker_of(x);
-    bool held = false;
+    struct waiting *w = NULL;
 
     if (endings_is_pending(e->endings, f))
         settle_cuts(e, f);
     if (f->status == 407 && x->proxied)
         f->superseded_by = find_login(e, x);
-    if (f->status == 407 && x->proxied && f->superseded_by == 0)
-        held = hold(e, &e->denied, f, plot, &a, exchange_get_ns(x, MARK_ANSWER) + LOGIN_NS);
-    else if (endings_is_pending(e->endings, f))
-        held = hold(e, &e->cut, f, plot, &a,
-                    e->o.capture.interface ? e->now_ns + CUT_LIVE_NS : UINT64_MAX);
-    if (!held)
+    if (f->status == 407 && x->proxied && f->superseded_by == 0) {
+        w = hold(e, &e->denied, f, plot, exchange_get_ns(x, MARK_ANSWER) + LOGIN_NS);
+        if (w)
+            w->asker = asker_of(x);
+    } else if (endings_is_pending(e->endings, f)) {
+        w = hold(e, &e->cut, f, plot,
+                 e->o.capture.interface ? e->now_ns + CUT_LIVE_NS : UINT64_MAX);
+    }
+    if (!w)
         send_out(e, f, plot);
 }
 

@@ -4,6 +4,22 @@
 
 #include "base/clock.h"
 
+static unsigned get_room(const struct flight *f)
+{
+    return f->many ? FLIGHT_MANY : FLIGHT_FEW;
+}
+
+static struct flight_part *get_parts(struct flight *f)
+{
+    return f->many ? f->many : f->few;
+}
+
+void flight_widen(struct flight *f, struct flight_part *many)
+{
+    memcpy(many, f->few, f->len * sizeof f->few[0]);
+    f->many = many;
+}
+
 static void note_acked(struct stream *s, uint16_t len)
 {
     if (len > s->largest_acked)
@@ -28,12 +44,15 @@ static void set_stuck(struct stream *s, const struct flight_part *part)
 /* The segment that was the first goes behind the new first. */
 static void put_back(struct stream *s, struct flight *f)
 {
+    struct flight_part *parts;
+
     if (!f)
         return;
-    if (f->len == FLIGHT_PARTS)
+    parts = get_parts(f);
+    if (f->len == get_room(f))
         f->len--;
-    memmove(&f->parts[1], &f->parts[0], f->len * sizeof f->parts[0]);
-    f->parts[0] = (struct flight_part){
+    memmove(&parts[1], &parts[0], f->len * sizeof parts[0]);
+    parts[0] = (struct flight_part){
         .at_ns = s->stuck.first_ns,
         .seq = s->stuck.seq,
         .len = s->stuck.len,
@@ -60,11 +79,11 @@ void flight_add(struct stream *s, struct flight *f, const struct flight_part *pa
     }
     if (!f)
         return;
-    if (f->len < FLIGHT_PARTS) {
-        f->parts[f->len++] = *part;
+    if (f->len < get_room(f)) {
+        get_parts(f)[f->len++] = *part;
         return;
     }
-    last = &f->parts[FLIGHT_PARTS - 1];
+    last = &get_parts(f)[f->len - 1];
     if (stream_is_before(last->seq + last->len, part->seq + part->len))
         last->len = part->seq + part->len - last->seq;
     if (part->piece > last->piece)
@@ -103,15 +122,20 @@ void flight_repeat(struct stream *s, struct flight *f, const struct flight_part 
         repeat_stuck(k, part);
         return;
     }
-    for (unsigned i = 0; f && i < f->len; i++)
-        if (f->parts[i].seq == part->seq && part->piece < f->parts[i].piece)
-            f->parts[i].piece = part->piece;
+    for (unsigned i = 0; f && i < f->len; i++) {
+        struct flight_part *sent = &get_parts(f)[i];
+
+        if (sent->seq == part->seq && part->piece < sent->piece)
+            sent->piece = part->piece;
+    }
 }
 
 static void drop_first(struct flight *f)
 {
+    struct flight_part *parts = get_parts(f);
+
     f->len--;
-    memmove(&f->parts[0], &f->parts[1], f->len * sizeof f->parts[0]);
+    memmove(&parts[0], &parts[1], f->len * sizeof parts[0]);
 }
 
 /* The next segment that is not acknowledged becomes the first: of those that are known, or what a
@@ -126,13 +150,13 @@ static void advance(struct stream *s, struct flight *f)
         .piece = s->stuck.len,
     };
 
-    while (f && f->len && !stream_is_before(s->acked, f->parts[0].seq + f->parts[0].len)) {
-        note_acked(s, f->parts[0].piece);
+    struct flight_part *first = f ? get_parts(f) : NULL;
+
+    while (f && f->len && !stream_is_before(s->acked, first->seq + first->len)) {
+        note_acked(s, first->piece);
         drop_first(f);
     }
     if (f && f->len) {
-        struct flight_part *first = &f->parts[0];
-
         if (!stream_is_before(s->acked, first->seq)) {
             next = *first;
             next.len -= s->acked - first->seq;
@@ -158,19 +182,19 @@ void flight_acknowledge(struct stream *s, struct flight *f)
         return;
     }
     for (unsigned i = 0; f && i < f->len; i++)
-        note_acked(s, f->parts[i].piece);
+        note_acked(s, get_parts(f)[i].piece);
     if (f)
         f->len = 0;
     *k = (struct stream_stuck){0};
 }
 
-void flight_sack(struct stream *s, const struct flight *f, uint32_t begin, uint32_t end)
+void flight_sack(struct stream *s, struct flight *f, uint32_t begin, uint32_t end)
 {
     if (s->stuck.len && !stream_is_before(s->stuck.seq, begin) &&
         !stream_is_before(end, s->stuck.seq + s->stuck.len))
         note_acked(s, s->stuck.len);
     for (unsigned i = 0; f && i < f->len; i++) {
-        const struct flight_part *part = &f->parts[i];
+        const struct flight_part *part = &get_parts(f)[i];
 
         if (!stream_is_before(part->seq, begin) && !stream_is_before(end, part->seq + part->len))
             note_acked(s, part->piece);

@@ -284,7 +284,6 @@ static void fill_stream(const struct half_open *r, enum dir dir, struct stream *
     s->scale = scale == SCALE_UNKNOWN ? 255 : (uint8_t)scale;
     s->sack_permitted = dir == UP ? r->sack_up : r->sack_down;
     s->last_ns = half_open_get_last_ns(r);
-    s->packets = dir == UP ? r->syns : r->answers;
     stream_place(s, r->seqs[dir]);
 }
 
@@ -294,7 +293,6 @@ static void fill_rst(const struct half_open *r, struct conn_core *core, struct c
     struct stream_rare *rare = stream_make_rare(core, s);
 
     s->rst = s->begun = true;
-    s->packets++;
     s->last_ns = half_open_get_last_ns(r);
     if (!rare)
         return;

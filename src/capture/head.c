@@ -54,22 +54,6 @@ static struct span take_word(struct span *rest)
     return word;
 }
 
-static enum http1_method find_method(struct span text)
-{
-    static const struct span names[] = {
-        [METHOD_CONNECT] = SPAN_INIT("CONNECT"), [METHOD_GET] = SPAN_INIT("GET"),
-        [METHOD_HEAD] = SPAN_INIT("HEAD"),       [METHOD_POST] = SPAN_INIT("POST"),
-        [METHOD_PUT] = SPAN_INIT("PUT"),         [METHOD_DELETE] = SPAN_INIT("DELETE"),
-        [METHOD_OPTIONS] = SPAN_INIT("OPTIONS"), [METHOD_TRACE] = SPAN_INIT("TRACE"),
-        [METHOD_PATCH] = SPAN_INIT("PATCH"),
-    };
-
-    for (size_t i = METHOD_CONNECT; i < ARRAY_LEN(names); i++)
-        if (span_equal(text, names[i]))
-            return (enum http1_method)i;
-    return METHOD_OTHER;
-}
-
 /* A whole first line: does its last word say HTTP, version 0 or 1? */
 static bool is_request_line(struct span line)
 {
@@ -99,7 +83,7 @@ enum parse head_guess_request(struct span bytes)
         return PARSE_MORE;
     if (take_line(&rest, &line))
         return is_request_line(line) ? PARSE_OK : PARSE_BAD;
-    if (find_method((struct span){text.ptr, n}) != METHOD_OTHER)
+    if (http1_find_method((struct span){text.ptr, n}) != METHOD_OTHER)
         return PARSE_OK;
     return text.len < LINE_MAX_LEN ? PARSE_MORE : PARSE_BAD;
 }
@@ -237,7 +221,7 @@ void head_read_request(struct span bytes, struct http1_head *out)
         rest = (struct span){rest.ptr + rest.len, 0};
     }
     out->method_text = take_word(&line);
-    out->method = find_method(out->method_text);
+    out->method = http1_find_method(out->method_text);
     out->target = take_word(&line);
     read_version(out, take_word(&line));
     take_fields(out, rest);

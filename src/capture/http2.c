@@ -211,8 +211,10 @@ static bool take_answer(struct http2 *h, struct head *head, uint64_t at_ns, uint
         s = get_stream(h, head->stream);
         if (!s)
             return false;
-        s->answer = answers_begin(h->answers, head->status, span_of(head->location), &s->request,
-                                  at_ns, number);
+        s->answer = answers_begin(
+            h->answers,
+            &(struct answers_head){head->status, span_of(head->location), at_ns, number},
+            &s->request);
         s->has_length = head->has_length;
         answer = answers_find(h->answers, s->answer);
         if (answer) {

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/util.h"
+#include "capture/inside.h"
 
 /* ---- how it went away */
 
@@ -106,20 +107,18 @@ static void read_quiet(struct look *l)
         l->quiet_ns = l->until_ns - l->last_ns;
 }
 
-void look_init(struct look *l, const struct exchange *x, enum conn_end how, uint64_t now_ns,
-               const struct capture_source *source, uint64_t silence_ns, struct flow *f)
+void look_init(struct look *l)
 {
-    *l = (struct look){.x = x,
-                       .c = x->conn,
-                       .up = x->upstream ? x->upstream->conn : NULL,
-                       .source = source,
-                       .f = f,
-                       .how = how,
-                       .now_ns = now_ns,
-                       .patience_ns = silence_ns,
-                       .far = x->proxied ? SIDE_PROXY : SIDE_TARGET,
-                       .beyond = x->upstream && x->upstream->to_parent ? SIDE_PARENT : SIDE_TARGET};
-    assert(l->c && silence_ns > 0);
+    const struct exchange *x = l->x;
+
+    assert(x->conn && l->f && l->patience_ns > 0);
+    l->rare = exchange_get_rare(x);
+    l->judged = l->rare->judged;
+    l->sight = l->rare->inside ? inside_get(l->rare->inside) : NULL;
+    l->c = x->conn;
+    l->up = x->upstream ? x->upstream->conn : NULL;
+    l->far = x->proxied ? SIDE_PROXY : SIDE_TARGET;
+    l->beyond = x->upstream && x->upstream->to_parent ? SIDE_PARENT : SIDE_TARGET;
     l->unseen[UP] = !l->c->streams[UP].begun;
     l->unseen[DOWN] = !l->c->streams[DOWN].begun;
     read_close(l);
@@ -213,6 +212,11 @@ struct ending look_conclude(const struct look *l, enum verdict v, enum side by, 
 bool look_is_waiting(const struct look *l)
 {
     return l->quiet_ns >= l->patience_ns || (l->c->is_text && !l->closed && l->x->is_last);
+}
+
+bool look_is_upload(const struct look *l)
+{
+    return l->rare->request_promised > l->rare->request_received && !l->x->status;
 }
 
 unsigned look_find_timer(uint64_t quiet_ns)

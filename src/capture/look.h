@@ -15,20 +15,25 @@
 #define LOOK_TEXT_MAX 160 /* bytes of a packet's name with its terminator */
 
 struct look {
+    /* told by who looks */
     const struct exchange *x;
-    const struct conn *c;                /* the client's leg */
-    const struct conn *up;               /* the proxy's own leg, NULL: not in the capture */
-    const struct capture_source *source; /* NULL: unknown */
-    struct flow *f;
     enum conn_end how;
-    uint64_t now_ns;      /* of the capture, when the exchange was given up */
-    uint64_t patience_ns; /* silence that counts as a stop */
-    enum side far;        /* who is at the other end of the client's leg */
-    enum side beyond;     /* and of the proxy's own: the target, or a parent */
-    bool closed;          /* FIN or RST was seen, and it was this exchange's */
-    bool by_rst;          /* and what counts is an RST: not one behind both FINs */
-    enum dir closer;      /* who sent it first */
-    uint64_t close_ns;    /* when */
+    uint64_t now_ns;                     /* of the capture, when the exchange was given up */
+    const struct capture_source *source; /* NULL: unknown */
+    uint64_t patience_ns;                /* silence that counts as a stop; not 0 */
+    struct flow *f;                      /* what is made of it */
+    /* found by look_init */
+    const struct exchange_rare *rare;     /* of x; never NULL */
+    const struct outside_verdict *judged; /* of x; NULL */
+    const struct inside_sight *sight;     /* what keys opened; NULL */
+    const struct conn *c;                 /* the client's leg */
+    const struct conn *up;                /* the proxy's own leg, NULL: not in the capture */
+    enum side far;                        /* who is at the other end of the client's leg */
+    enum side beyond;                     /* and of the proxy's own: the target, or a parent */
+    bool closed;                          /* FIN or RST was seen, and it was this exchange's */
+    bool by_rst;                          /* and what counts is an RST: not one behind both FINs */
+    enum dir closer;                      /* who sent it first */
+    uint64_t close_ns;                    /* when */
     uint32_t close_number;
     uint64_t last_ns;  /* last byte of payload, or the last thing that happened before it */
     uint64_t until_ns; /* as long as it was watched: up to the close, or the end of the capture */
@@ -36,9 +41,8 @@ struct look {
     bool unseen[2];    /* nothing of what ends[UP], ends[DOWN] sent is in the capture */
 };
 
-/* `source` may be NULL; `silence_ns` is not 0. */
-void look_init(struct look *l, const struct exchange *x, enum conn_end how, uint64_t now_ns,
-               const struct capture_source *source, uint64_t silence_ns, struct flow *f);
+/* Finds the rest, from what the caller has set. */
+void look_init(struct look *l);
 
 /* The party that sends in that direction of the client's leg. */
 enum side look_side(const struct look *l, enum dir dir);
@@ -65,6 +69,9 @@ struct ending look_conclude(const struct look *l, enum verdict v, enum side by, 
 
 /* Whether it was quiet for so long that it counts; where a text ends, nothing is known of time. */
 bool look_is_waiting(const struct look *l);
+
+/* Whether a part of the request's body has still to come, and nobody answered it before. */
+bool look_is_upload(const struct look *l);
 
 /* The familiar timer, in seconds, that a silence looks like; 0: none. */
 unsigned look_find_timer(uint64_t quiet_ns);

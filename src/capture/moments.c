@@ -97,7 +97,7 @@ static void note_connect(const struct look *l)
 
 static void note_tls(const struct look *l, enum phase p, const char *where)
 {
-    const struct flow_tls *t = l->x->tls;
+    const struct flow_tls *t = l->f->tls;
 
     flow_note(l->f, NOTE_PHASE, p, "%s%s%s%s%s", where, t && t->version ? ", " : "",
               t && t->version ? t->version : "", t && t->cipher ? " " : "",
@@ -113,7 +113,7 @@ static void note_phase(const struct look *l, enum phase p, uint32_t first, uint3
         note_connect(l);
     else if (p == PHASE_TLS || p == PHASE_PROXY_TLS)
         note_tls(l, p, where);
-    else if (p == PHASE_EXCHANGE && !(l->x->inside && inside_get(l->x->inside)->is_open))
+    else if (p == PHASE_EXCHANGE && !(l->sight && l->sight->is_open))
         flow_note(l->f, NOTE_PHASE, p, "%s, inside TLS: statuses and redirects are not seen",
                   where);
     else if (p == PHASE_ANSWER && l->x->status)
@@ -155,7 +155,7 @@ static enum phase phase_of(const struct look *l, enum verdict v)
         return PHASE_TLS;
     if (v == VERDICT_PROXY_TLS_FAILED)
         return PHASE_PROXY_TLS;
-    return l->x->judged && !is_fine(v) && v == l->x->judged->verdict ? PHASE_ANSWER : PHASE_COUNT;
+    return l->judged && !is_fine(v) && v == l->judged->verdict ? PHASE_ANSWER : PHASE_COUNT;
 }
 
 /* The last phase that was reached, up to `end`: its row. */
@@ -215,7 +215,7 @@ static void enter(const struct look *l, size_t i, bool is_last, bool failed)
 static void enter_failed(const struct look *l, enum phase p)
 {
     uint64_t end_ns = look_get(l, look_get(l, MARK_ANSWER_END) ? MARK_ANSWER_END : MARK_ANSWER);
-    bool is_over = p == PHASE_ANSWER && end_ns && l->x->judged;
+    bool is_over = p == PHASE_ANSWER && end_ns && l->judged;
 
     if (!l->f->phase_open || l->f->phase != p)
         flow_phase(l->f, p, is_over ? look_get(l, MARK_REQUEST_END) : l->last_ns);

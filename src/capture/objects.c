@@ -19,7 +19,7 @@
 #endif
 
 #define FIRST_LEN (32u * 1024) /* bytes: most captures need no more */
-#define ALIGN 16u
+#define ALIGN 8u               /* all that is kept here is made of words and times */
 
 struct objects_block {
     struct objects_block *next;
@@ -89,8 +89,8 @@ static void add_block(struct objects *p)
     b->len = len;
     p->blocks = b;
     p->memory += len;
-    for (size_t i = (len - ALIGN) / p->object_len; i-- > 0;)
-        objects_put(p, (char *)b + ALIGN + i * p->object_len);
+    for (size_t i = (len - sizeof *b) / p->object_len; i-- > 0;)
+        objects_put(p, (char *)(b + 1) + i * p->object_len);
 }
 
 void *objects_get(struct objects *p)

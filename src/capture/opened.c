@@ -50,7 +50,7 @@ static void conclude(const struct look *l, struct ending *e, enum verdict v, enu
 
 void opened_refine(const struct look *l, struct ending *e)
 {
-    const struct inside_sight *s = l->x->inside ? inside_get(l->x->inside) : NULL;
+    const struct inside_sight *s = l->sight;
     const struct inside_answer *last;
 
     if (!s || s->answers_len == 0)

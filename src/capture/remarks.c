@@ -237,7 +237,7 @@ void remarks_write_evidence(const struct look *l, const struct ending *e)
 {
     if (verdict_is_success(e->verdict))
         return;
-    if (l->x->judged && l->x->judged->verdict != VERDICT_OK) {
+    if (l->judged && l->judged->verdict != VERDICT_OK) {
         note_answer(l);
         return;
     }
@@ -305,8 +305,9 @@ void remarks_write_reason(const struct look *l, const struct ending *e)
         reason_of_hole(l);
     else if (e->verdict == VERDICT_STALLED && l->quiet_ns >= l->patience_ns)
         set_reason(l, "nothing came for %.1f s", seconds(l->quiet_ns));
-    else if (e->verdict == VERDICT_INCOMPLETE && x->promised)
-        set_reason(l, "%" PRIu64 " of %" PRIu64 " bytes came", x->received, x->promised);
+    else if (e->verdict == VERDICT_INCOMPLETE && l->rare->promised)
+        set_reason(l, "%" PRIu64 " of %" PRIu64 " bytes came", l->rare->received,
+                   l->rare->promised);
     else if (e->verdict == VERDICT_RESET_BY_CLIENT || e->verdict == VERDICT_RESET_BY_PROXY ||
              e->verdict == VERDICT_RESET_BY_TARGET)
         set_reason(l, "RST after %" PRIu64 " bytes up and %" PRIu64 " down", x->sides[UP].bytes,

@@ -2,20 +2,22 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/util.h"
 
 #define KEPT_MAX (64u << 10)   /* bytes of one direction */
 #define KEPT_ALL (32ull << 20) /* of all */
-#define CONTROL_BYTES 128      /* so few under TLS are no request: HTTP/2 acknowledges that way */
 
-static_assert(sizeof(struct conn) + sizeof(struct round) + sizeof(struct dialog) < 1024,
-              "a live flow has to stay under 1 KiB");
+/* Beside it come the target, its bucket in the table, and what is under way (capture/flight.h). */
+static_assert(sizeof(struct conn) + sizeof(struct round) + sizeof(struct dialog) <= 864,
+              "a live tunnel has to stay under 1 KiB with its texts");
 
 /* ---- kept bytes */
 
-struct words *round_get_words(struct dialogs *d, struct dialog *g)
+static struct words *get_words(struct dialogs *d, struct dialog *g)
 {
     if (g->words)
         return g->words;
@@ -30,7 +32,7 @@ struct words *round_get_words(struct dialogs *d, struct dialog *g)
 
 bool round_keep(struct dialogs *d, struct dialog *g, enum dir dir, struct span bytes)
 {
-    struct words *w = round_get_words(d, g);
+    struct words *w = get_words(d, g);
     uint32_t before;
     bool ok;
 
@@ -47,6 +49,18 @@ struct span round_kept(const struct dialog *g, enum dir dir)
     return g->words ? buf_span(&g->words->in[dir]) : SPAN_LIT("");
 }
 
+bool round_gather(struct said *s, struct span *text, size_t *before)
+{
+    *text = s->p.bytes;
+    *before = round_kept(s->g, s->dir).len;
+    if (*before == 0)
+        return true;
+    if (!round_keep(s->d, s->g, s->dir, s->p.bytes))
+        return false;
+    *text = round_kept(s->g, s->dir);
+    return true;
+}
+
 void round_forget(struct dialogs *d, struct dialog *g, enum dir dir)
 {
     if (!g->words)
@@ -54,17 +68,50 @@ void round_forget(struct dialogs *d, struct dialog *g, enum dir dir)
     assert(d->kept >= g->words->in[dir].cap);
     d->kept -= g->words->in[dir].cap;
     buf_fini(&g->words->in[dir]);
-}
-
-void round_free_words(struct dialogs *d, struct dialog *g)
-{
-    if (!g->words)
+    if (g->words->in[!dir].cap > 0)
         return;
-    round_forget(d, g, UP);
-    round_forget(d, g, DOWN);
     free(g->words);
     g->words = NULL;
     d->memory -= sizeof *g->words;
+}
+
+struct body *round_make_body(struct dialogs *d, struct dialog *g, enum dir dir)
+{
+    unsigned len = dir == UP ? 2 : 1, have = g->bodies_len;
+    struct body *grown;
+
+    if (len > have) {
+        grown = realloc(g->bodies, len * sizeof *grown);
+        if (!grown)
+            return NULL;
+        memset(grown + have, 0, (len - have) * sizeof *grown);
+        d->memory += (len - have) * sizeof *grown;
+        g->bodies = grown;
+        g->bodies_len = (uint8_t)(len & 3);
+    }
+    return round_get_body(g, dir);
+}
+
+struct body *round_get_body(const struct dialog *g, enum dir dir)
+{
+    unsigned at = dir == UP ? 1 : 0;
+
+    return at < g->bodies_len ? &g->bodies[at] : NULL;
+}
+
+void round_free_bodies(struct dialogs *d, struct dialog *g)
+{
+    d->memory -= g->bodies_len * sizeof *g->bodies;
+    free(g->bodies);
+    g->bodies = NULL;
+    g->bodies_len = 0;
+}
+
+void round_free_kept(struct dialogs *d, struct dialog *g)
+{
+    round_forget(d, g, UP);
+    round_forget(d, g, DOWN);
+    round_free_bodies(d, g);
 }
 
 /* ---- proxies */
@@ -163,8 +210,9 @@ static void mark_beginning(struct exchange *x, const struct conn *c, const struc
     x->early_unseen = c->mid_stream;
     if (c->streams[UP].syn)
         exchange_mark(x, MARK_SYN, c->begin_ns, c->begin_number);
-    if (g && g->established_ns && !c->mid_stream)
-        exchange_mark(x, MARK_ESTABLISHED, g->established_ns, g->established_number);
+    if (g && g->established_us && !c->mid_stream)
+        exchange_mark(x, MARK_ESTABLISHED, c->begin_ns + (g->established_us - 1) * NS_PER_US,
+                      g->established_number);
 }
 
 struct round *round_begin(struct said *s)
@@ -198,25 +246,6 @@ void round_tell(struct said *s, struct round *t)
         s->d->o.learnt(s->d->o.owner, &t->x, s->p.at_ns);
 }
 
-/* Whether the last bytes wanted something that did not come. */
-static bool is_owed(const struct dialog *g, const struct round *t)
-{
-    const struct exchange *x = &t->x;
-    const struct exchange_side *up = &x->sides[UP], *down = &x->sides[DOWN];
-
-    if (t->answered_all)
-        return false;
-    if (g->mode[DOWN] == MODE_HEAD || g->mode[DOWN] == MODE_SEEK)
-        return g->last_dir == UP || x->packets[MARK_ANSWER] > 0;
-    if (g->mode[DOWN] == MODE_BODY)
-        return g->words && g->words->body[DOWN].kind != BODY_CLOSE;
-    if (x->is_tls && down->records.records > 0 && !down->records.lost &&
-        !tlsrec_is_boundary(&down->records))
-        return true;
-    return g->last_dir == UP &&
-           up->since_other > (x->is_tls && x->hello_whole[DOWN] ? CONTROL_BYTES : 0u);
-}
-
 static void note_last_silence(const struct dialog *g, struct round *t, uint64_t now_ns)
 {
     struct exchange *x = &t->x;
@@ -232,36 +261,8 @@ static void note_last_silence(const struct dialog *g, struct round *t, uint64_t 
         .begin_ns = g->last_ns,
         .length_ns = length,
         .before = g->last_number,
-        .last_dir = g->last_dir,
-        .was_owed = is_owed(g, t) || stream_unacked(&x->conn->streams[g->last_dir]) > 0,
     };
-}
-
-static const char *method_name(enum http1_method m)
-{
-    switch (m) {
-    case METHOD_OTHER:
-        return NULL;
-    case METHOD_CONNECT:
-        return "CONNECT";
-    case METHOD_GET:
-        return "GET";
-    case METHOD_HEAD:
-        return "HEAD";
-    case METHOD_POST:
-        return "POST";
-    case METHOD_PUT:
-        return "PUT";
-    case METHOD_DELETE:
-        return "DELETE";
-    case METHOD_OPTIONS:
-        return "OPTIONS";
-    case METHOD_TRACE:
-        return "TRACE";
-    case METHOD_PATCH:
-        return "PATCH";
-    }
-    return NULL;
+    x->silence_is_asked = g->last_dir == UP;
 }
 
 /* What is made of a live round's small facts when it is over. */
@@ -271,9 +272,6 @@ static void sum_up(struct dialogs *d, struct dialog *g, struct round *t, uint64_
 
     dialog_request_read_part(d, g, t);
     dialog_answer_end(d, g, t);
-    dialog_tls_end(t);
-    if (!x->method_text && method_name((enum http1_method)x->method))
-        flow_set_text(&x->method_text, method_name((enum http1_method)x->method));
     x->request_unfinished = x->packets[MARK_REQUEST] > 0 && !t->asked_head;
     if (g->first == t)
         note_last_silence(g, t, now_ns);
@@ -303,7 +301,6 @@ void round_end(struct dialogs *d, struct dialog *g, enum conn_end how, uint64_t 
     if (!g->first)
         g->last = NULL;
     exchange_fini(&t->x);
-    free(t->names);
     objects_put(&d->rounds, t);
 }
 

@@ -25,12 +25,10 @@ enum mode {
 
 /* One request and its answer, while they go on. */
 struct round {
-    struct exchange x;  /* the first member: who has the one has the other */
-    struct round *next; /* asked behind it */
-    char *names;        /* heap: SNI, then ALPN, each terminated; NULL */
-    const char *issuer; /* of the dialogs' cache; NULL */
-    uint16_t tls_version, tls_cipher;
+    struct exchange x;     /* the first member: who has the one has the other */
+    struct round *next;    /* asked behind it */
     uint16_t ticket_len;   /* of what may be the first of two session tickets */
+    uint16_t ticket_asked; /* bytes up before it */
     bool asked_head : 1;   /* the request's head is through, or will never be seen */
     bool asked_all : 1;    /* and its body */
     bool answered_all : 1; /* the final answer, and its body */
@@ -40,29 +38,28 @@ struct round {
     bool answer_unseen : 1;
     bool is_told : 1;     /* `learnt` was called */
     bool changed_up : 1;  /* UP sent its change_cipher_spec */
-    bool flight_over : 1; /* the target's first flight has ended */
     bool had_tickets : 1; /* two session tickets came */
     bool retried : 1;     /* a HelloRetryRequest came: a second hello follows */
 };
 
-/* Kept bytes, heap: while heads, bodies or hellos are read. */
+/* Kept bytes, heap: while heads and hellos are not whole, and answers not judged. */
 struct words {
     struct buf in[2];
-    struct body body[2];
     uint32_t head_len; /* of in[DOWN], with has_head: a body's bytes stand behind it */
 };
 
 struct dialog {
     struct list linger; /* answered, acknowledgement to come: dialogs.lingering */
     struct round *first, *last;
-    struct words *words;
-    uint64_t last_ns; /* of the last bytes, either way */
-    uint64_t established_ns;
+    struct words *words; /* NULL: nothing is kept */
+    struct body *bodies; /* heap: the answer's, then (bodies_len) the request's; NULL: none */
+    uint64_t last_ns;    /* of the last bytes, either way */
     uint32_t last_number, established_number;
-    uint16_t asked; /* bytes up before what may be a session ticket */
-    uint8_t last_dir;
-    uint8_t mode[2];       /* enum mode */
-    bool collects[2];      /* MODE_TLS: a hello (or certificate) is being collected */
+    uint32_t established_us; /* since the connection began, + 1; 0: not seen */
+    uint8_t mode[2];         /* enum mode */
+    uint8_t collects; /* 1 << enum dir, in MODE_TLS: a hello (or certificate) is being collected */
+    uint8_t last_dir : 1;
+    uint8_t bodies_len : 2;
     bool had_round : 1;    /* there was a round before */
     bool only_alert : 1;   /* what is said here is no more than good-bye */
     bool only_tickets : 1; /* what the target says here answers nothing: session tickets */
@@ -115,13 +112,23 @@ void round_end(struct dialogs *d, struct dialog *g, enum conn_end how, uint64_t 
 /* Both sides have said all of it: it is over as soon as that is acknowledged. */
 void round_finish(struct said *s, struct round *t);
 
+/* The body that is read in that direction, made if need be; NULL: out of memory. */
+struct body *round_make_body(struct dialogs *d, struct dialog *g, enum dir dir);
+/* The same; NULL: there is none. */
+struct body *round_get_body(const struct dialog *g, enum dir dir);
+/* No direction is in MODE_BODY any more. */
+void round_free_bodies(struct dialogs *d, struct dialog *g);
+
 /* Kept bytes of one direction.  round_keep: false where limits or memory do not allow it; nothing
  * was added then. */
-struct words *round_get_words(struct dialogs *d, struct dialog *g);
 bool round_keep(struct dialogs *d, struct dialog *g, enum dir dir, struct span bytes);
 struct span round_kept(const struct dialog *g, enum dir dir);
+/* Kept bytes and those of `s` in one piece; *before: how many were kept.  Nothing is kept where the
+ * new ones are enough.  False: as round_keep says. */
+bool round_gather(struct said *s, struct span *text, size_t *before);
 void round_forget(struct dialogs *d, struct dialog *g, enum dir dir);
-void round_free_words(struct dialogs *d, struct dialog *g);
+/* Kept bytes of both directions, and the bodies. */
+void round_free_kept(struct dialogs *d, struct dialog *g);
 
 /* All that can be said of a connection that never had a byte: one exchange, if it is worth one. */
 void round_tell_silent(struct dialogs *d, struct conn *c, const struct dialog *g, enum conn_end how,
@@ -168,9 +175,6 @@ void dialog_tls_begin_direct(struct said *s, struct round *t);
 
 /* Records whose beginning was not seen: they are followed from here. */
 void dialog_tls_resume(struct said *s, struct round *t);
-
-/* Makes x->tls of what was seen. */
-void dialog_tls_end(struct round *t);
 
 /* Whether bytes look like the beginning of a TLS record. */
 bool dialog_tls_is_record(struct span bytes);

@@ -90,21 +90,19 @@ static uint32_t scale(struct series *s, uint64_t bytes)
     return (uint32_t)(bytes / s->unit);
 }
 
-void series_add(struct series **s, uint64_t *budget, uint64_t since_ns, uint64_t bytes,
-                unsigned dir, enum series_mark mark)
+void series_add(struct series **s, uint64_t *budget, const struct series_event *e)
 {
-    uint64_t us = since_ns / NS_PER_US;
-    struct series_point p =
-                            {
-                                .at_us = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX,
-                                .dir = (uint8_t)dir,
-                                .mark = (uint8_t)mark,
-                            },
-                        *near;
+    uint64_t us = e->since_ns / NS_PER_US;
+    struct series_point *near;
+    struct series_point p = {
+        .at_us = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX,
+        .dir = (uint8_t)e->dir,
+        .mark = (uint8_t)e->mark,
+    };
 
     if (!*s && !grow(s, budget))
         return;
-    p.bytes_kb = scale(*s, bytes < UINT64_MAX / 2 ? bytes : UINT64_MAX / 2);
+    p.bytes_kb = scale(*s, e->bytes < UINT64_MAX / 2 ? e->bytes : UINT64_MAX / 2);
     if ((*s)->len && p.at_us < (*s)->points[(*s)->len - 1].at_us)
         p.at_us = (*s)->points[(*s)->len - 1].at_us;
     if ((*s)->len == (*s)->cap && !grow(s, budget))

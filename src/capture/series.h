@@ -31,8 +31,15 @@ struct series {
     struct series_point points[];
 };
 
+/* What happened, as the connection tells it. */
+struct series_event {
+    uint64_t since_ns; /* since the connection's first packet */
+    uint64_t bytes;    /* sent so far by that side */
+    unsigned dir;      /* enum dir */
+    enum series_mark mark;
+};
+
 /* Adds a point; *s is made, grown or thinned out as needed.  Out of memory, or beyond `*budget`
  * bytes (what is used is taken off it): it is left out. */
-void series_add(struct series **s, uint64_t *budget, uint64_t since_ns, uint64_t bytes,
-                unsigned dir, enum series_mark mark);
+void series_add(struct series **s, uint64_t *budget, const struct series_event *e);
 void series_free(struct series **s, uint64_t *budget);

@@ -139,9 +139,9 @@ static void take_alert(struct symptoms *s, uint8_t code)
 }
 
 /* Keys show what an alert says. */
-static void read_inside(const struct exchange *x, struct symptoms *s)
+static void read_inside(const struct look *l, struct symptoms *s)
 {
-    const struct inside_sight *sight = x->inside ? inside_get(x->inside) : NULL;
+    const struct inside_sight *sight = l->sight;
     enum stream_frame *const frames[] = {&s->frame_up, &s->frame_down};
 
     for (unsigned d = UP; sight && d <= DOWN; d++) {
@@ -177,7 +177,7 @@ static void read_tls(const struct look *l, struct symptoms *s)
             t->last_type == RECORD_ALERT)
             take_alert(s, t->alert[1]);
     }
-    read_inside(x, s);
+    read_inside(l, s);
 }
 
 /* ---- what is owed */
@@ -195,13 +195,14 @@ bool signs_is_asking(const struct look *l)
            asked >= (exchange_get_ns(x, MARK_INNER_ANSWER) ? REQUEST_LEAST : FIRST_LEAST);
 }
 
-static void read_body(const struct exchange *x, struct symptoms *s)
+static void read_body(const struct look *l, struct symptoms *s)
 {
-    bool is_upload = x->request_promised > x->request_received && !x->status;
+    const struct exchange_rare *r = l->rare;
+    bool is_upload = look_is_upload(l);
 
-    s->body_unfinished = x->body_unfinished || is_upload;
-    s->promised = is_upload ? x->request_promised : x->promised;
-    s->received = is_upload ? x->request_received : x->received;
+    s->body_unfinished = l->x->body_unfinished || is_upload;
+    s->promised = is_upload ? r->request_promised : r->promised;
+    s->received = is_upload ? r->request_received : r->received;
 }
 
 static void read_unacked(const struct look *l, struct symptoms *s)
@@ -249,7 +250,7 @@ static bool is_closed_by_target(const struct look *l)
 bool signs_is_fin_unseen(const struct look *l)
 {
     const struct exchange *x = l->x;
-    bool has_no_end = x->content_unseen && !x->is_tls && !x->promised;
+    bool has_no_end = x->content_unseen && !x->is_tls && !l->rare->promised;
 
     return l->unseen[UP] || l->unseen[DOWN] || has_no_end;
 }
@@ -284,7 +285,7 @@ void signs_gather(const struct look *l, struct symptoms *s)
     s->far = l->far;
     read_end(l, s);
     read_tls(l, s);
-    read_body(x, s);
+    read_body(l, s);
     read_unacked(l, s);
     s->bytes_up = x->sides[UP].bytes;
     s->bytes_down = x->sides[DOWN].bytes;

@@ -9,7 +9,7 @@
 #include "capture/series.h"
 #include "capture/waiting.h"
 
-static_assert(sizeof(struct stream) <= 144, "two of them belong to each live connection");
+static_assert(sizeof(struct stream) <= 136, "two of them belong to each live connection");
 
 #define SCALE_MAX 14              /* RFC 7323 2.3: more counts as that */
 #define GUESSED_MSS 1460          /* where none was announced */
@@ -43,9 +43,10 @@ void stream_place(struct stream *s, uint32_t first)
 
 static void plot(struct conn_turn *t, uint64_t bytes, enum dir dir, enum series_mark mark)
 {
+    struct series_event e = {t->p->at_ns - t->c->begin_ns, bytes, dir, mark};
+
     if (t->core->options.series)
-        series_add(&t->c->plot, &t->core->series_left, t->p->at_ns - t->c->begin_ns, bytes, dir,
-                   mark);
+        series_add(&t->c->plot, &t->core->series_left, &e);
 }
 
 /* Bytes of a segment as it went over the wire: of an offload giant that of one MSS. */
@@ -122,7 +123,6 @@ void stream_take_any(struct conn_turn *t)
     if (p->has_times)
         take_times(t);
     s->begun = true;
-    s->packets++;
     s->last_ns = p->at_ns;
     if (p->flags & PACKET_RST)
         return; /* its TTL and window are its own */
@@ -332,6 +332,8 @@ static void take_new(struct conn_turn *t, const struct flight_part *part)
 
     if (!w && flight_is_wanted(t->s))
         w = waiting_get(t->core, t->c, t->dir);
+    if (w && flight_is_narrow(&w->flight) && flight_is_wanted(t->s))
+        waiting_widen(t->core, w);
     flight_add(t->s, w ? &w->flight : NULL, part);
 }
 
@@ -342,8 +344,6 @@ static void take_top(struct conn_turn *t, uint32_t end)
 
     s->bytes += end - s->top;
     s->top = end;
-    if (!s->first_data_ns)
-        s->first_data_ns = t->p->at_ns;
     s->last_data_ns = t->p->at_ns;
     s->last_data_number = t->p->number;
     if (s->rst && t->p->at_ns > s->rare->rst_ns + CONN_PATIENCE_NS)

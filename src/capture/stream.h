@@ -89,16 +89,15 @@ struct stream {
     uint16_t last_ip_id;
     uint16_t largest;       /* payload of its largest segment */
     uint16_t largest_acked; /* the largest that was acknowledged, cumulatively or by SACK */
+    uint16_t window;        /* of its last packet, not scaled */
     uint32_t last_time;     /* its newest timestamp option (has_times) */
-    uint32_t packets;       /* duplicates of the capture left out */
     uint32_t first_time;    /* private: its first timestamp option */
-    uint64_t last_ns;       /* any packet; 0: none */
-    uint64_t bytes;         /* payload sent, each byte once (beyond what was handed on, too) */
-    struct stream_stuck stuck;
-    uint64_t first_data_ns, last_data_ns; /* last: new bytes, not those sent again; 0: none */
     uint32_t last_data_number;
-    uint16_t window; /* of its last packet, not scaled */
-    uint64_t fin_ns; /* 0: none */
+    uint64_t last_ns; /* any packet; 0: none */
+    uint64_t bytes;   /* payload sent, each byte once (beyond what was handed on, too) */
+    struct stream_stuck stuck;
+    uint64_t last_data_ns; /* new bytes, not those sent again; 0: none */
+    uint64_t fin_ns;       /* 0: none */
     uint32_t fin_number;
     uint32_t fin_seq; /* private: behind its last byte */
 };

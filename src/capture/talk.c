@@ -120,8 +120,9 @@ static bool take_answer(struct talk *t, const struct http1_head *h, uint64_t at_
         for (unsigned i = 0; i < t->waiting_len; i++)
             t->waiting[i] = t->waiting[i + 1];
     }
-    t->answer =
-        answers_begin(&t->answers, h->status, find_location(h), &first.request, at_ns, number);
+    t->answer = answers_begin(&t->answers,
+                              &(struct answers_head){h->status, find_location(h), at_ns, number},
+                              &first.request);
     answers_drop_request(&first.request);
     body_of_response(&s->body, h, first.method);
     s->in_body = !s->body.done;

@@ -1,27 +1,46 @@
 #include "capture/waiting.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define STREAM_MAX (1024u * 1024) /* bytes of memory a stream, as conn.h says */
 #define PARTS_MAX 2048u           /* a hostile capture sends single bytes in any order */
-#define SPARES_MAX 256u
+
+static_assert(sizeof(struct conn_waiting) <= 104, "many connections have one at once");
+
+/* Zeroed; NULL: out of memory, or of what is allowed. */
+static void *get_object(struct conn_core *k, struct objects *pool)
+{
+    uint64_t before = pool->memory;
+    void *object;
+
+    if (k->waiting_used + pool->object_len > k->options.waiting_max)
+        return NULL;
+    object = objects_get(pool);
+    conn_core_count(k, pool->memory - before);
+    k->waiting_used += object ? pool->object_len : 0;
+    return object;
+}
+
+static void put_object(struct conn_core *k, struct objects *pool, void *object)
+{
+    objects_put(pool, object);
+    k->waiting_used -= pool->object_len;
+}
 
 struct conn_waiting *waiting_get(struct conn_core *k, struct conn *c, enum dir dir)
 {
-    struct conn_waiting *w = c->waiting[dir];
+    if (!c->waiting[dir])
+        c->waiting[dir] = get_object(k, &k->waitings);
+    return c->waiting[dir];
+}
 
-    if (w)
-        return w;
-    w = k->spare;
-    if (w) {
-        k->spare = w->spare;
-        k->spares--;
-        w->spare = NULL;
-    } else {
-        w = conn_core_alloc(k, sizeof *w);
-    }
-    c->waiting[dir] = w;
-    return w;
+void waiting_widen(struct conn_core *k, struct conn_waiting *w)
+{
+    struct flight_part *many = get_object(k, &k->flights);
+
+    if (many)
+        flight_widen(&w->flight, many);
 }
 
 void waiting_put(struct conn_core *k, struct conn *c, enum dir dir, bool all)
@@ -33,14 +52,9 @@ void waiting_put(struct conn_core *k, struct conn *c, enum dir dir, bool all)
     while (w->first)
         waiting_free(k, waiting_pop(w));
     c->waiting[dir] = NULL;
-    if (k->spares == SPARES_MAX) {
-        conn_core_free(k, w, sizeof *w);
-        return;
-    }
-    w->flight.len = 0;
-    w->spare = k->spare;
-    k->spare = w;
-    k->spares++;
+    if (w->flight.many)
+        put_object(k, &k->flights, w->flight.many);
+    put_object(k, &k->waitings, w);
 }
 
 /* Where bytes belong. */
@@ -163,13 +177,15 @@ uint32_t waiting_get_end(const struct conn_waiting *w, uint32_t seq)
     return seq;
 }
 
+void waiting_init(struct conn_core *k)
+{
+    objects_init(&k->waitings, sizeof(struct conn_waiting));
+    objects_init(&k->flights, FLIGHT_MANY * sizeof(struct flight_part));
+}
+
 void waiting_fini(struct conn_core *k)
 {
-    while (k->spare) {
-        struct conn_waiting *w = k->spare;
-
-        k->spare = w->spare;
-        conn_core_free(k, w, sizeof *w);
-    }
-    k->spares = 0;
+    k->counts.memory -= k->waitings.memory + k->flights.memory;
+    objects_fini(&k->waitings);
+    objects_fini(&k->flights);
 }

@@ -19,20 +19,20 @@ struct waiting_part {
     char bytes[];
 };
 
-/* What a stream has only while something of it is under way. */
+/* What a stream has only while something of it is under way: pooled, and counted with the bytes
+ * that wait (waiting_max). */
 struct conn_waiting {
     struct waiting_part *first, *last;
-    uint32_t parts;
     uint32_t used; /* bytes of memory of the parts */
+    uint16_t parts;
     /* a gap that was acknowledged (CONN_PENDING_GAP): up to where, by which packet */
-    uint64_t proved_ns;
-    uint32_t proved_seq, proved_number;
     uint16_t proved_file;
+    uint32_t proved_seq, proved_number;
+    uint64_t proved_ns;
     struct flight flight;
-    struct conn_waiting *spare; /* private: the next of those that nobody has */
 };
 
-/* The stream's, made if need be; NULL: out of memory. */
+/* The stream's, made if need be; NULL: out of memory, or too much waits already. */
 struct conn_waiting *waiting_get(struct conn_core *k, struct conn *c, enum dir dir);
 
 /* Gives it back when nothing is under way any more; with `all`, whatever is. */
@@ -53,5 +53,9 @@ bool waiting_has(const struct conn_waiting *w, uint32_t seq);
 /* Where the bytes that follow each other from `seq` on end. */
 uint32_t waiting_get_end(const struct conn_waiting *w, uint32_t seq);
 
-/* Frees the spares. */
+/* Makes room for one more of the flight's parts, if it can. */
+void waiting_widen(struct conn_core *k, struct conn_waiting *w);
+
+/* Once, before any of it; and at the end, when all was put back or will not be. */
+void waiting_init(struct conn_core *k);
 void waiting_fini(struct conn_core *k);

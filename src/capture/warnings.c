@@ -110,7 +110,7 @@ static void warn_inspection(const struct look *l)
     uint64_t down = l->x->sides[DOWN].bytes;
     char before[LOOK_TEXT_MAX], after[LOOK_TEXT_MAX];
 
-    if (!l->x->proxied || !s->after || s->last_dir != UP || s->length_ns < SLOW_NS ||
+    if (!l->x->proxied || !s->after || !l->x->silence_is_asked || s->length_ns < SLOW_NS ||
         l->c->clock_jumped || down < INSPECTED_MIN || last_ns < end_ns ||
         (last_ns - end_ns) * INSPECTED_TIMES > s->length_ns)
         return;
@@ -133,7 +133,7 @@ static void warn_idle(const struct look *l, const struct ending *e)
 
 static void warn_redirects(const struct look *l)
 {
-    const struct inside_sight *s = l->x->inside ? inside_get(l->x->inside) : NULL;
+    const struct inside_sight *s = l->sight;
     const char *location = flow_find_note(l->f, NOTE_REDIRECT, 0);
     char where[LOOK_TEXT_MAX];
 
@@ -246,7 +246,6 @@ static void warn_incomplete(const struct look *l, const struct ending *e)
 
 void warnings_write(const struct look *l, const struct ending *e)
 {
-    l->f->warnings |= l->x->warnings;
     warn_retransmissions(l);
     warn_window(l);
     warn_sizes(l);

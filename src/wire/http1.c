@@ -122,20 +122,25 @@ static enum parse next_line(struct http1_head *h, struct span bytes, struct span
     return bad(h, at, 400, control_name((unsigned char)bytes.ptr[at], at));
 }
 
-static enum http1_method find_method(struct span text)
-{
-    static const struct span names[] = {
-        [METHOD_CONNECT] = SPAN_INIT("CONNECT"), [METHOD_GET] = SPAN_INIT("GET"),
-        [METHOD_HEAD] = SPAN_INIT("HEAD"),       [METHOD_POST] = SPAN_INIT("POST"),
-        [METHOD_PUT] = SPAN_INIT("PUT"),         [METHOD_DELETE] = SPAN_INIT("DELETE"),
-        [METHOD_OPTIONS] = SPAN_INIT("OPTIONS"), [METHOD_TRACE] = SPAN_INIT("TRACE"),
-        [METHOD_PATCH] = SPAN_INIT("PATCH"),
-    };
+static const struct span method_names[] = {
+    [METHOD_OTHER] = SPAN_INIT(""),        [METHOD_CONNECT] = SPAN_INIT("CONNECT"),
+    [METHOD_GET] = SPAN_INIT("GET"),       [METHOD_HEAD] = SPAN_INIT("HEAD"),
+    [METHOD_POST] = SPAN_INIT("POST"),     [METHOD_PUT] = SPAN_INIT("PUT"),
+    [METHOD_DELETE] = SPAN_INIT("DELETE"), [METHOD_OPTIONS] = SPAN_INIT("OPTIONS"),
+    [METHOD_TRACE] = SPAN_INIT("TRACE"),   [METHOD_PATCH] = SPAN_INIT("PATCH"),
+};
 
-    for (size_t i = METHOD_CONNECT; i < ARRAY_LEN(names); i++)
-        if (span_equal(text, names[i]))
+enum http1_method http1_find_method(struct span text)
+{
+    for (size_t i = METHOD_CONNECT; i < ARRAY_LEN(method_names); i++)
+        if (span_equal(text, method_names[i]))
             return (enum http1_method)i;
     return METHOD_OTHER;
+}
+
+const char *http1_method_name(enum http1_method m)
+{
+    return method_names[m].ptr;
 }
 
 static bool is_digit(char c)
@@ -190,7 +195,7 @@ static enum parse parse_request_line(struct http1_head *h, struct span line)
         return bad(h, offset_of(h, h->target.ptr), 400, "tab in the target");
     if (span_find(rest, ' ') >= 0 || span_find(rest, '\t') >= 0)
         return bad(h, offset_of(h, rest.ptr), 400, "more than two spaces");
-    h->method = find_method(h->method_text);
+    h->method = http1_find_method(h->method_text);
     h->has_line = true;
     return parse_version(h, rest);
 }

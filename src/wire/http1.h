@@ -97,3 +97,8 @@ bool http1_has_token(const struct http1_head *h, enum field_id id, struct span t
 
 /* Whether the request method is safe to send twice (RFC 9110 9.2.2). */
 bool http1_is_idempotent(enum http1_method m);
+
+/* A method by its name, which is case-sensitive (RFC 9110 9.1), or METHOD_OTHER; and back, "" for
+ * METHOD_OTHER. */
+enum http1_method http1_find_method(struct span text);
+const char *http1_method_name(enum http1_method m);

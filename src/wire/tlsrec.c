@@ -31,7 +31,8 @@ static uint16_t two(const uint8_t *p)
 static void end_record(struct tlsrec *t)
 {
     t->records++;
-    t->data_records += t->last_type == TYPE_DATA;
+    if (t->last_type == TYPE_DATA && t->data_records < UINT8_MAX)
+        t->data_records++;
 }
 
 /* The five bytes are there: change_cipher_spec to heartbeat, version 3.x, a length that can be. */

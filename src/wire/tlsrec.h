@@ -21,9 +21,10 @@ struct tlsrec {
     uint8_t last_type; /* 20 change_cipher_spec, 21 alert, 22 handshake, 23 application data */
     uint8_t alert[2];  /* level and description of the last plain alert */
     uint8_t alert_have;
-    uint8_t lost;          /* not TLS, or bytes passed unseen (then set it): no more is followed */
-    uint32_t records;      /* complete ones */
-    uint32_t data_records; /* of application data (TLS 1.3: the handshake's encrypted rest too) */
+    uint8_t lost;         /* not TLS, or bytes passed unseen (then set it): no more is followed */
+    uint8_t data_records; /* complete ones of application data (TLS 1.3: the handshake's encrypted
+                           * rest too), 255 at most */
+    uint32_t records;     /* complete ones */
 };
 
 /* Takes the next bytes.  An encrypted alert of TLS 1.2 is longer than two bytes, one of TLS 1.3 is

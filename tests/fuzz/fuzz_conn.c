@@ -157,9 +157,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         make(data, &p, bytes, base);
         conn_table_add(t, &p);
         assert(alive <= CONNS_MAX);
-        /* a block of half-open ones, spares, what hangs on the live ones, and what waits */
+        /* a block of half-open ones, the first of each of three pools, what hangs on the live
+         * ones, and what waits */
         assert(conn_table_get_counts(t)->memory - empty <=
-               1024 * 128 + 60000 + WAITING_MAX + CONNS_MAX * 1500);
+               1024 * 128 + 3 * 32 * 1024 + WAITING_MAX + CONNS_MAX * 1500);
         if (data[0] & 0x40)
             conn_table_tick(t, p.at_ns);
     }

@@ -35,20 +35,22 @@ static void check_text(const char *text)
 
 static void check_exchange(const struct exchange *x)
 {
+    const struct exchange_rare *r = exchange_get_rare(x);
     uint64_t answer = exchange_get_ns(x, MARK_ANSWER), end = exchange_get_ns(x, MARK_ANSWER_END);
 
     assert(x->conn && x->asked <= ASKED_OTHER && x->status < 1000);
     check_text(x->target);
-    check_text(x->url);
-    check_text(x->user);
-    assert(!x->user || !strstr(x->user, "secret"));
-    assert(!x->url || !strstr(x->url, "//me:secret@"));
+    check_text(r->url);
+    check_text(r->user);
+    assert(!r->user || !strstr(r->user, "secret"));
+    assert(!r->url || !strstr(r->url, "//me:secret@"));
+    assert(exchange_get_sni(x).len < 4096 && exchange_get_alpn(x).len < 4096);
     assert(!(x->complete && x->body_unfinished));
     assert(!end || !answer || end >= answer);
-    assert(!x->tls || x->is_tls);
-    assert(!x->promised || x->received <= x->promised || x->body_unfinished == false);
-    if (x->judged)
-        assert(x->judged->verdict != VERDICT_OK && x->judged->by < SIDE_COUNT);
+    assert(!x->tls_version || x->is_tls);
+    assert(!r->promised || r->received <= r->promised || x->body_unfinished == false);
+    if (r->judged)
+        assert(r->judged->verdict != VERDICT_OK && r->judged->by < SIDE_COUNT);
     if (x->upstream)
         assert(x->upstream->conn && x->upstream->conn != x->conn && !x->upstream->upstream);
 }

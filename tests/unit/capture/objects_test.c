@@ -23,7 +23,7 @@ static void gives_zeroed_objects(void **state)
         for (unsigned i = 0; i < MANY; i++) {
             objects[i] = objects_get(&p);
             assert_non_null(objects[i]);
-            assert_int_equal((uintptr_t)objects[i] % 16, 0);
+            assert_int_equal((uintptr_t)objects[i] % 8, 0);
             for (unsigned k = 0; k < 200; k++)
                 assert_int_equal(objects[i][k], 0);
             memset(objects[i], (int)i, 200);

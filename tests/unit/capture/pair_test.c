@@ -139,7 +139,7 @@ static char told[256];
 
 static unsigned index_of(const struct exchange *x)
 {
-    return (unsigned)x->request_promised; /* lent for this */
+    return x->sides[UP].since_other; /* lent for this */
 }
 
 static void on_over(void *owner, struct exchange *x, enum conn_end how, uint64_t now_ns)
@@ -164,7 +164,7 @@ static void make(struct exchange *x, struct conn *c, const struct leg *l, unsign
     x->proxied = l->proxied;
     x->is_tls = l->is_tls;
     x->is_first = true;
-    x->request_promised = index;
+    x->sides[UP].since_other = index;
     flow_set_text(&x->target, l->target);
     if (l->learnt_ms)
         exchange_mark(x, l->asked == ASKED_TLS ? MARK_HELLO_END : MARK_REQUEST_END,

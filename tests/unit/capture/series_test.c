@@ -17,7 +17,8 @@ static void keeps_few_points(void **state)
     uint64_t budget = MIB;
 
     for (unsigned i = 0; i < 10; i++)
-        series_add(&s, &budget, i * NS_PER_MS, i * 1000, i & 1, SERIES_DATA);
+        series_add(&s, &budget,
+                   &(struct series_event){i * NS_PER_MS, i * 1000, i & 1, SERIES_DATA});
     assert_int_equal(s->len, 10);
     assert_int_equal(s->cap, 16);
     assert_int_equal(s->step_us, 0);
@@ -35,8 +36,9 @@ static void thins_out(void **state)
     uint64_t budget = MIB;
 
     for (unsigned i = 0; i < 1000000; i++)
-        series_add(&s, &budget, i * 10 * NS_PER_US, i * 1460ull, 1,
-                   i == 4000 ? SERIES_RST : SERIES_DATA);
+        series_add(&s, &budget,
+                   &(struct series_event){i * 10 * NS_PER_US, i * 1460ull, 1,
+                                          i == 4000 ? SERIES_RST : SERIES_DATA});
     assert_true(s->len > SERIES_POINTS_MAX / 4 && s->len <= SERIES_POINTS_MAX);
     assert_true(budget >= MIB - sizeof(struct series) - 512 * sizeof(struct series_point));
     unsigned resets = 0;
@@ -60,8 +62,9 @@ static void takes_anything(void **state)
     for (unsigned i = 0; i < 100000; i++) {
         uint64_t r = state_64 = state_64 * 6364136223846793005ull + 1442695040888963407ull;
 
-        series_add(&s, &budget, i < 50000 ? (r >> 20) & 0xffff : r, r >> (r & 63), r & 1,
-                   (enum series_mark)(r >> 33) % (SERIES_RST + 1));
+        series_add(&s, &budget,
+                   &(struct series_event){i < 50000 ? (r >> 20) & 0xffff : r, r >> (r & 63), r & 1,
+                                          (enum series_mark)(r >> 33) % (SERIES_RST + 1)});
         assert_true(s->len <= s->cap && s->cap <= SERIES_POINTS_MAX);
         assert_true(s->len < 2 || s->points[s->len - 1].at_us >= s->points[s->len - 2].at_us);
         assert_true((s->unit & (s->unit - 1)) == 0 && s->unit);
@@ -74,11 +77,11 @@ static void keeps_to_its_budget(void **state)
     struct series *s = NULL;
     uint64_t budget = 0;
 
-    series_add(&s, &budget, 0, 0, 0, SERIES_DATA);
+    series_add(&s, &budget, &(struct series_event){0, 0, 0, SERIES_DATA});
     assert_null(s);
     budget = sizeof(struct series) + 8 * sizeof(struct series_point);
     for (unsigned i = 0; i < 1000; i++)
-        series_add(&s, &budget, i * 5 * NS_PER_MS, i, i & 1, SERIES_DATA);
+        series_add(&s, &budget, &(struct series_event){i * 5 * NS_PER_MS, i, i & 1, SERIES_DATA});
     assert_int_equal(s->cap, 8);
     assert_int_equal(budget, 0);
     series_free(&s, &budget);
