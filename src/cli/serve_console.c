@@ -38,7 +38,9 @@ static void state(void *owner, struct console_state *out)
                                   .workers = s.workers,
                                   .connections = s.connections,
                                   .connections_max = s.connections_max,
-                                  .flows_dropped = s.flows_dropped};
+                                  .flows_dropped = s.flows_dropped,
+                                  .at = s.at,
+                                  .tls = s.tls};
 }
 
 static bool start(void *owner, struct door *door, struct err *err)

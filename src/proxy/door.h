@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/endpoint.h"
 #include "base/err.h"
 #include "config/config.h"
 #include "flow/live.h"
@@ -27,7 +28,9 @@ struct door {
     bool served_well;
     char trouble[512]; /* what the last one failed at */
     bool draining;
-    uint64_t start_ns; /* wall clock */
+    struct endpoint at; /* the first listener, as bound; port 0: none */
+    bool tls;           /* which speaks TLS */
+    uint64_t start_ns;  /* wall clock */
 };
 
 struct door_state {
@@ -36,12 +39,15 @@ struct door_state {
     unsigned workers;
     uint32_t connections, connections_max; /* of clients, open now and at most */
     uint64_t flows_dropped;                /* that never came to the log: its queue was full */
+    struct endpoint at;                    /* the first listener, as bound; port 0: none */
+    bool tls;                              /* which speaks TLS */
 };
 
 /* For the server: once its workers are there, until they have ended. */
 bool door_init(struct door *d, struct proxy_shared *shared, struct config *config, struct err *err);
 void door_fini(struct door *d); /* safe on a zeroed one */
 void door_set_config(struct door *d, struct config *config);
+void door_set_listener(struct door *d, const struct endpoint *at, bool tls);
 void door_set_draining(struct door *d);
 /* Whether a reload was ordered since the last time; then door_tell is owed. */
 bool door_take_order(struct door *d);

@@ -260,6 +260,13 @@ static bool open_listeners(struct server *s, const struct config *c, struct list
     return listeners_open(out, &given, 1, workers, old, err);
 }
 
+/* By which address and port this proxy itself is reached. */
+static void tell_door(struct server *s)
+{
+    if (s->listeners.len)
+        door_set_listener(&s->door, &s->listeners.all[0].at, s->listeners.all[0].tls != NULL);
+}
+
 /* A bad file changes nothing and says why; nobody who is through already notices a good one. */
 static void follow_accounts(struct server *s)
 {
@@ -361,6 +368,7 @@ static bool reload(struct server *s, struct err *err)
     config_unref(s->config);
     s->config = c;
     door_set_config(&s->door, c);
+    tell_door(s);
     c = NULL;
     accounts = NULL;
     ok = true;
@@ -546,8 +554,11 @@ static bool start(struct server *s, struct err *err)
     s->address_fd = addresses_open_watch();
     addresses_read();
     s->shared.recorder = recorder_new(c, s->shared.workers_len, err);
-    return s->shared.recorder && start_workers(s, err) &&
-           door_init(&s->door, &s->shared, s->config, err);
+    if (!s->shared.recorder || !start_workers(s, err) ||
+        !door_init(&s->door, &s->shared, s->config, err))
+        return false;
+    tell_door(s);
+    return true;
 }
 
 static bool start_company(struct server *s, struct err *err)
