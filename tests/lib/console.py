@@ -1,8 +1,18 @@
 """A browser's part of talking with the console: a cookie, a token, JSON."""
 
+import hashlib
 import http.client
 import json
 import socket
+
+PASSWORD = "correct horse"
+
+
+def administrators(name="root", password=PASSWORD):
+    """A file of administrators with one whose password is checked at once: scrypt at its cheapest."""
+    salt = b"\x5a" * 16
+    value = hashlib.scrypt(password.encode(), salt=salt, n=16, r=8, p=1, dklen=32)
+    return f'# made for a test\nadmin "{name}" {{ scrypt 4 8 1 {salt.hex()} {value.hex()}; }}\n'
 
 
 class Answer:
