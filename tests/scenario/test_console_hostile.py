@@ -55,12 +55,10 @@ def at(path, part="0123456789abcdef"):
 @contextlib.contextmanager
 def open_site(**more):
     """A proxy whose administrator is root, logged in."""
-    settings = {"console": BLOCK, "extra": EXTRA, "files": {**FILES, "admins.conf": administrators()}, **more}
+    settings = {"console": BLOCK, "extra": EXTRA, "files": FILES, **more}
     with Proxy(log="history history.db;", **settings) as proxy:
-        give(proxy, "admins.conf", "upstream.conf", "accounts.conf", "viaduct.conf")
-        console = Console(proxy)
-        assert console.log_in().status == 200
-        yield proxy, console
+        give(proxy, "upstream.conf", "accounts.conf", "viaduct.conf")
+        yield proxy, Console(proxy).enter(proxy)
 
 
 @pytest.fixture(scope="module")
