@@ -48,8 +48,8 @@ static const char *find_label_fault(const struct config_report *r, struct span l
     long odd = find_odd(label);
 
     if (label.len == 0)
-        return report_words(
-            r, N_("has an empty label: each between two dots has 1 to 63 characters"));
+        return report_words(r,
+                            N_("has an empty label: each between two dots has 1 to 63 characters"));
     if (label.len > LABEL_MAX_LEN) {
         snprintf(out, FAULT_MAX,
                  report_words(r, N_("a label has at most %u characters, found one of %zu")),
@@ -76,9 +76,8 @@ static const char *find_name_fault(const struct config_report *r, struct span na
     if (name.len == 0)
         return report_words(r, N_("is empty: must be an address or a name"));
     if (name.len > NAME_MAX_LEN) {
-        snprintf(out, FAULT_MAX,
-                 report_words(r, N_("a name has at most %u characters, found %zu")), NAME_MAX_LEN,
-                 name.len);
+        snprintf(out, FAULT_MAX, report_words(r, N_("a name has at most %u characters, found %zu")),
+                 NAME_MAX_LEN, name.len);
         return out;
     }
     for (struct span rest = name;;) {
@@ -175,11 +174,11 @@ bool upstream_password(const struct setting *s)
 
         if (!found)
             continue;
-        report_error(s->report, (struct place){s->file, w->line, w->column},
-                     report_words(s->report,
-                                  N_("PROXY_PASSWORD: a password is of A-Z, a-z, 0-9 and the "
-                                     "printable ASCII specials, found %s at byte %zu")),
-                     report_words(s->report, found), i + 1);
+        report_error(
+            s->report, (struct place){s->file, w->line, w->column},
+            report_words(s->report, N_("PROXY_PASSWORD: a password is of A-Z, a-z, 0-9 and the "
+                                       "printable ASCII specials, found %s at byte %zu")),
+            report_words(s->report, found), i + 1);
         return false;
     }
     s->config->upstream.password = arena_text(arena_of(s), text);
@@ -251,8 +250,9 @@ void upstream_check(struct config *c, struct place at, struct config_report *rep
 
     u->present = true;
     if (u->enabled && !values_get_line(c->values, SCOPE_UPSTREAM, "PROXY_HOST"))
-        report_error(report, at, "%s",
-                     report_words(report, N_("PROXY_HOST is missing: the parent's address or name")));
+        report_error(
+            report, at, "%s",
+            report_words(report, N_("PROXY_HOST is missing: the parent's address or name")));
     if (u->enabled && !values_get_line(c->values, SCOPE_UPSTREAM, "PROXY_PORT"))
         report_error(report, at, "%s",
                      report_words(report, N_("PROXY_PORT is missing: a number from 1 to 65535")));
@@ -267,8 +267,9 @@ void upstream_check(struct config *c, struct place at, struct config_report *rep
                      strlen(u->host));
     }
     if (u->password && !u->user)
-        report_warning(report, at, "%s",
-                       report_words(report, N_("PROXY_PASSWORD is not used: PROXY_USER is missing")));
+        report_warning(
+            report, at, "%s",
+            report_words(report, N_("PROXY_PASSWORD is not used: PROXY_USER is missing")));
     if (u->ca && !u->tls)
         report_warning(report, at, "%s",
                        report_words(report, N_("PROXY_CA is not used: PROXY_TLS is off")));

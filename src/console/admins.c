@@ -16,8 +16,7 @@
 #include "config/lexer.h"
 #include "config/save.h"
 
-#define NAME_CHARACTERS                                                                            \
-    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-@+"
+#define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-@+"
 #define FILE_MAX (256u * 1024)
 #define ENTRIES_MAX 256
 #define SALT_LEN 16

@@ -56,9 +56,8 @@ static void log_in(struct request *r, struct reply *reply, struct span name)
     write_session(r, reply);
 }
 
-static const struct member credentials[] = {{"name", MEMBER_TEXT, true},
-                                            {"password", MEMBER_TEXT, true},
-                                            {NULL, MEMBER_ANY, false}};
+static const struct member credentials[] = {
+    {"name", MEMBER_TEXT, true}, {"password", MEMBER_TEXT, true}, {NULL, MEMBER_ANY, false}};
 
 void session_post(struct request *r, struct reply *reply)
 {

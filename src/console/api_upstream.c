@@ -82,11 +82,16 @@ void upstream_get(struct request *r, struct reply *reply)
 
 /* What the form brings, for all three routes. */
 static const struct member form[] = {
-    {"enabled", MEMBER_FLAG, false},        {"host", MEMBER_TEXT, false},
-    {"authentication", MEMBER_FLAG, false}, {"user", MEMBER_TEXT, false},
-    {"password", MEMBER_TEXT, false},       {"tls", MEMBER_FLAG, false},
-    {"no_proxy", MEMBER_LIST, false},       {"smart_licensing", MEMBER_FLAG, false},
-    {"url", MEMBER_TEXT, false},            {"force", MEMBER_FLAG, false},
+    {"enabled", MEMBER_FLAG, false},
+    {"host", MEMBER_TEXT, false},
+    {"authentication", MEMBER_FLAG, false},
+    {"user", MEMBER_TEXT, false},
+    {"password", MEMBER_TEXT, false},
+    {"tls", MEMBER_FLAG, false},
+    {"no_proxy", MEMBER_LIST, false},
+    {"smart_licensing", MEMBER_FLAG, false},
+    {"url", MEMBER_TEXT, false},
+    {"force", MEMBER_FLAG, false},
     {NULL, MEMBER_ANY, false},
 };
 

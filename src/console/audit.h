@@ -20,5 +20,6 @@ void audit_add(struct audit *a, const char *who, const char *fmt, va_list ap)
 
 void audit_say(struct audit *a, const char *who, const char *what);
 
-/* The last entries, oldest first, as a JSON array (whole, whatever the file has); at most 256 KiB of the file are looked at. */
+/* The last entries, oldest first, as a JSON array (whole, whatever the file has); at most 256 KiB
+ * of the file are looked at. */
 bool audit_read(struct audit *a, unsigned most, struct buf *out);

@@ -490,14 +490,13 @@ static struct MHD_Daemon *start_daemon(struct console *c, int fd, const struct l
                      (tls ? (unsigned)MHD_USE_TLS : 0u);
     bool local = fd == c->control_fd;
 
-    return MHD_start_daemon(flags, 0, NULL, NULL, local ? handle_control : handle_web, c,
-                            MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-                            MHD_OPTION_NOTIFY_CONNECTION, local ? note_control : note_web, c,
-                            MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-                            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)PATIENCE_S,
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_BYTES,
-                            MHD_OPTION_NOTIFY_COMPLETED, complete, c, MHD_OPTION_ARRAY,
-                            tls ? with_tls : without, MHD_OPTION_END);
+    return MHD_start_daemon(
+        flags, 0, NULL, NULL, local ? handle_control : handle_web, c, MHD_OPTION_EXTERNAL_LOGGER,
+        log_mhd, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_CONNECTION,
+        local ? note_control : note_web, c, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)PATIENCE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)HEAD_BYTES, MHD_OPTION_NOTIFY_COMPLETED, complete, c, MHD_OPTION_ARRAY,
+        tls ? with_tls : without, MHD_OPTION_END);
 }
 
 static bool start_web(struct console *c, const struct config *config, struct err *err)

@@ -32,8 +32,8 @@ struct crowd_guest *crowd_add(struct crowd *c, int fd, uint64_t now_ns)
         return NULL;
     if (c->len >= c->room)
         make_room(c);
-    *g = (struct crowd_guest){
-        .fd = fd, .state = CROWD_ASKING, .since_ns = now_ns, .next = c->first};
+    *g =
+        (struct crowd_guest){.fd = fd, .state = CROWD_ASKING, .since_ns = now_ns, .next = c->first};
     c->first = g;
     c->len++;
     return g;

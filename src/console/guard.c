@@ -164,8 +164,8 @@ static void identify_local(struct request *r)
 /* A session ends with its administrator. */
 static struct console_session *find_session(struct request *r, const char *cookie)
 {
-    struct console_session *s =
-        sessions_find(console_get_sessions(r->console), span_of(cookie), console_now_ns(r->console));
+    struct console_session *s = sessions_find(console_get_sessions(r->console), span_of(cookie),
+                                              console_now_ns(r->console));
 
     if (!s || admins_has(console_get_admins(r->console), span_of(s->name)))
         return s;

@@ -17,7 +17,14 @@ struct member {
     enum { MEMBER_TEXT, MEMBER_FLAG, MEMBER_LIST /* of texts */, MEMBER_ANY } kind;
     bool wanted; /* it may not be missing */
 };
-#define MEMBERS(...) (const struct member[]){__VA_ARGS__, {NULL, MEMBER_ANY, false}}
+#define MEMBERS(...)                                                                               \
+    (const struct member[])                                                                        \
+    {                                                                                              \
+        __VA_ARGS__,                                                                               \
+        {                                                                                          \
+            NULL, MEMBER_ANY, false                                                                \
+        }                                                                                          \
+    }
 
 /* An object, strictly: no duplicates, UTF-8, no NUL, nesting bounded; and those of its members that
  * stand in `known` (ended by one without a name) are of their kinds.  Others are not looked at;

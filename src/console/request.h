@@ -30,12 +30,12 @@ struct request {
     struct crowd_guest *guest; /* the connection, as one of many; NULL: it is not watched over */
     const struct route *route;
     enum console_method method;
-    bool head_only;             /* HEAD: answered as GET, without the body */
-    const char *path;           /* as it came, decoded, without the query */
-    char *parts[REQUEST_PARTS]; /* heap: what stands for each {} of the route's path; "" */
-    struct buf body;            /* whole; at most what the route takes */
-    int upload_fd;              /* a body that is kept in memory outside: memfd; -1 */
-    uint64_t upload_len;         /* of the body that came, whatever became of it */
+    bool head_only;                  /* HEAD: answered as GET, without the body */
+    const char *path;                /* as it came, decoded, without the query */
+    char *parts[REQUEST_PARTS];      /* heap: what stands for each {} of the route's path; "" */
+    struct buf body;                 /* whole; at most what the route takes */
+    int upload_fd;                   /* a body that is kept in memory outside: memfd; -1 */
+    uint64_t upload_len;             /* of the body that came, whatever became of it */
     bool too_large, is_broken;       /* the body */
     bool local;                      /* came by control.sock */
     bool may_change;                 /* of a local one: root, or the proxy's own account */

@@ -1,5 +1,5 @@
-/* console/admins: a file of administrators from anywhere.  Refused with a reason, or who is in it is
- * still there when something is added and the file was written anew. */
+/* console/admins: a file of administrators from anywhere.  Refused with a reason, or who is in it
+ * is still there when something is added and the file was written anew. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>

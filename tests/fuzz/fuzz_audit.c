@@ -1,4 +1,5 @@
-/* console/audit: a log that anybody may have written to.  What is read of it is an array of JSON. */
+/* console/audit: a log that anybody may have written to.  What is read of it is an array of JSON.
+ */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>

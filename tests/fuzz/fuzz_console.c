@@ -326,8 +326,8 @@ static void restore(void)
 static void ask_console(void *arg)
 {
     char cookie[SESSIONS_TOKEN_HEX + 1];
-    struct console_session *session =
-        sessions_begin(console_get_sessions(console), SPAN_LIT("root"), console_now_ns(console), cookie);
+    struct console_session *session = sessions_begin(
+        console_get_sessions(console), SPAN_LIT("root"), console_now_ns(console), cookie);
     struct stub_session s = {cookie, session->csrf, console_get_guard(console)->at.port};
     struct stub_answer answer;
     struct buf text;

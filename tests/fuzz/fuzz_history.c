@@ -35,7 +35,8 @@ static unsigned clear(bool count_only)
     for (struct dirent *e; d && (e = readdir(d));) {
         if (e->d_name[0] == '.')
             continue;
-        n += !strstr(e->d_name, "-wal") && !strstr(e->d_name, "-shm") && !strstr(e->d_name, "-lock");
+        n +=
+            !strstr(e->d_name, "-wal") && !strstr(e->d_name, "-shm") && !strstr(e->d_name, "-lock");
         snprintf(name, sizeof name, "%s/%s", folder, e->d_name);
         if (!count_only)
             unlink(name);
@@ -167,7 +168,8 @@ static void read_all(struct browse *b)
         assert(browse_find(b, &queries[i], take_row, &sum, &err) || *err.text);
     }
     for (unsigned kind = 0; kind < TALLY_COUNT; kind++) {
-        struct browse_sums q = {.kind = (enum tally_kind)kind, .to = INT64_MAX, .by_minute = kind & 1};
+        struct browse_sums q = {
+            .kind = (enum tally_kind)kind, .to = INT64_MAX, .by_minute = kind & 1};
         struct err err = {""};
 
         assert(browse_sum(b, &q, take_tally, &sum, &err) || *err.text);

@@ -51,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     find_words(&t, span_of(f.user ? f.user : ""));
     terms_cut_host(span_of(text), &port);
     for (const char *kind = "bcdhiruvw"; *kind; kind++)
-        assert(terms_write((enum term_kind)*kind, span_of(text), one) <= TERM_MAX);
+        assert(terms_write((enum term_kind) * kind, span_of(text), one) <= TERM_MAX);
     flow_fini(&f);
     free(text);
     return 0;

@@ -25,8 +25,7 @@ struct pair {
 struct MHD_Connection {
     enum stub_who who;
     const char *method, *path;
-    struct pair fields[FIELDS_MAX + 4], arguments[FIELDS_MAX],
-        cookies[FIELDS_MAX + 1];
+    struct pair fields[FIELDS_MAX + 4], arguments[FIELDS_MAX], cookies[FIELDS_MAX + 1];
     unsigned fields_len, arguments_len, cookies_len;
     char host[32];
     struct span body;
@@ -355,8 +354,8 @@ static void handle(struct MHD_Connection *c)
     for (size_t at = 0; ok == MHD_YES && c->answer->status == 0 && at < c->body.len;) {
         size_t n = at ? c->body.len - at : c->body.len / 2 + 1, left = n;
 
-        ok = d->handle(d->owner, c, c->path, c->method, "HTTP/1.1", c->body.ptr + at, &left,
-                       &state);
+        ok =
+            d->handle(d->owner, c, c->path, c->method, "HTTP/1.1", c->body.ptr + at, &left, &state);
         at += n;
     }
     if (ok == MHD_YES && c->answer->status == 0) {

@@ -18,7 +18,7 @@ enum stub_who {
 
 struct stub_session {
     const char *cookie, *csrf; /* of "admin" */
-    uint16_t port; /* of the listener */
+    uint16_t port;             /* of the listener */
 };
 
 struct stub_answer {

@@ -74,8 +74,9 @@ static void an_entry_of_any_text_is_kept(void **state)
 
 static void lines_that_are_none_are_left_out(void **state)
 {
-    static const char text[] = "{\"what\":\"first\"}\n{\"what\":\"to{\"what\":\"torn\"}\n{bad}\n[]\n"
-                               "\n{\"what\":\"\xff\"}\n{\"what\":\"last\"}\n{\"what\":\"cut";
+    static const char text[] =
+        "{\"what\":\"first\"}\n{\"what\":\"to{\"what\":\"torn\"}\n{bad}\n[]\n"
+        "\n{\"what\":\"\xff\"}\n{\"what\":\"last\"}\n{\"what\":\"cut";
     struct audit *a = audit_new(path);
     json_t *root;
     FILE *f;
