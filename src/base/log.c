@@ -38,6 +38,24 @@ bool log_is_on(enum log_level level)
     return (int)level <= atomic_load_explicit(&shown, memory_order_relaxed);
 }
 
+/* How many bytes at `c` are a character that a terminal obeys or that turns what stands beside it:
+ * controls (C0, DEL, and C1 in UTF-8), and what render/escape.c calls unsafe; 0: none. */
+static unsigned unsafe_len(const char *c)
+{
+    unsigned char a = (unsigned char)c[0], b = a ? (unsigned char)c[1] : 0;
+    unsigned char d = b ? (unsigned char)c[2] : 0;
+
+    if (a < 0x20 || a == 0x7f)
+        return 1;
+    if ((a == 0xc2 && b >= 0x80 && b <= 0x9f) || (a == 0xd8 && b == 0x9c))
+        return 2;
+    if (a == 0xe2 && b == 0x80 && ((d >= 0x8b && d <= 0x8f) || (d >= 0xa8 && d <= 0xae)))
+        return 3;
+    if (a == 0xe2 && b == 0x81 && d >= 0xa0 && d <= 0xa9)
+        return 3;
+    return a == 0xef && b == 0xbb && d == 0xbf ? 3 : 0;
+}
+
 void log_write(enum log_level level, const char *fmt, ...)
 {
     char text[1024], line[4 * sizeof text + 64];
@@ -53,11 +71,13 @@ void log_write(enum log_level level, const char *fmt, ...)
         at = (size_t)snprintf(line, sizeof line, "<%d>viaduct: ", levels[level].priority);
     else
         at = (size_t)snprintf(line, sizeof line, "viaduct: %s: ", levels[level].name);
-    for (const char *c = text; *c; c++) {
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            at += (size_t)snprintf(line + at, sizeof line - at, "\\x%02x", (unsigned char)*c);
-        else
-            line[at++] = *c;
+    for (const char *c = text; *c;) {
+        unsigned n = unsafe_len(c);
+
+        if (n == 0)
+            line[at++] = *c++;
+        for (; n > 0; n--)
+            at += (size_t)snprintf(line + at, sizeof line - at, "\\x%02x", (unsigned char)*c++);
     }
     line[at++] = '\n';
     if (write(STDERR_FILENO, line, at) < 0)

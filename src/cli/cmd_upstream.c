@@ -36,7 +36,7 @@ static int fail(int status, const char *text)
 /* The file of the settings and the owner of what is written. */
 static bool learn(struct job *job)
 {
-    struct config_report report = {0};
+    struct config_report report = {.language = ""};
     const char *path = job->args.config ? job->args.config : config_default_path();
     struct config *c = config_load_main(path, &report);
 
@@ -57,7 +57,7 @@ static bool learn(struct job *job)
  * wrong. */
 static int read_now(struct job *job, bool replaced)
 {
-    struct config_report report = {0};
+    struct config_report report = {.language = ""};
     struct save s = {.lock_fd = -1};
     struct err err;
     int status = EXIT_OK;
@@ -129,7 +129,7 @@ static bool is_good(const struct job *job, const struct config *c, int *status)
 /* Reads `text` as `name` would be (NULL: it is no file yet), tests it, and saves it. */
 static int judge_and_store(const struct job *job, const struct buf *text, const char *name)
 {
-    struct config_report report = {0};
+    struct config_report report = {.language = ""};
     struct config *c = config_load_upstream(name ? name : job->path, buf_span(text), &report);
     int status = c ? EXIT_OK : EXIT_USAGE;
 
@@ -259,7 +259,7 @@ static bool read_import(const char *name, struct buf *text, struct err *err)
  * relative to where that file lies. */
 static int import_text(struct job *job, const char *name, struct buf *text)
 {
-    struct config_report report = {0};
+    struct config_report report = {.language = ""};
     struct config *c = config_load_upstream(name, buf_span(text), &report);
     struct buf to;
     struct err err;

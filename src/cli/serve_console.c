@@ -39,7 +39,9 @@ static void state(void *owner, struct console_state *out)
                                   .connections = s.connections,
                                   .connections_max = s.connections_max,
                                   .flows_dropped = s.flows_dropped,
-                                  .history_lost = s.history_lost};
+                                  .history_lost = s.history_lost,
+                                  .at = s.at,
+                                  .tls = s.tls};
 }
 
 static void settle(void *owner)

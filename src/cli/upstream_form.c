@@ -278,7 +278,7 @@ static bool apply_field(const struct form *f, enum form_field field, struct span
 /* Tells what is wrong with one answer by itself; true: nothing. */
 static bool check_answer(const struct form *f, enum form_field field)
 {
-    struct config_report report = {0};
+    struct config_report report = {.language = ""};
     struct config *c = NULL;
     struct buf text;
 

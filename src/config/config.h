@@ -99,6 +99,8 @@ struct config_report {
         bool warning;
     } * items;
     unsigned len, errors; /* all errors are counted, the first 200 problems are kept */
+    const char
+        *language; /* of the reader, for what is translated; "": the environment's; NULL: en */
 };
 void config_report_fini(struct config_report *r);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/nearest.h"
+#include "flow/words.h"
 
 /* Whether the byte is, or is part of, a control character: C0, DEL, C1 (U+0080-009F in UTF-8),
  * which terminals obey. */
@@ -90,6 +91,13 @@ void report_warning(struct config_report *r, struct place at, const char *fmt, .
     va_start(args, fmt);
     add(r, at, true, fmt, args);
     va_end(args);
+}
+
+const char *report_words(const struct config_report *r, const char *msgid)
+{
+    if (!r->language)
+        return msgid;
+    return *r->language ? words_in(msgid, r->language) : words_local(msgid);
 }
 
 static bool is_before(const struct config_problem *a, const struct config_problem *b)

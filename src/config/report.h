@@ -20,6 +20,10 @@ void report_error(struct config_report *r, struct place at, const char *fmt, ...
 void report_warning(struct config_report *r, struct place at, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* A text marked with N_ in the language of the report's reader; formats stay formats. */
+const char *report_words(const struct config_report *r, const char *msgid)
+    __attribute__((format_arg(2)));
+
 /* Puts items `from` … into the order of their places; equals keep theirs. */
 void report_sort(struct config_report *r, unsigned from);
 

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/num.h"
 #include "base/util.h"
+#include "flow/words.h"
 
 static struct arena *arena_of(const struct setting *s)
 {
@@ -225,10 +226,11 @@ bool value_text(const struct setting *s)
     struct span text = s->words[1].text;
 
     if (text.len == 0)
-        return value_bad(s, 1, NULL, "is empty");
+        return value_bad(s, 1, NULL, "%s", report_words(s->report, N_("is empty")));
     for (size_t i = 0; i < text.len; i++)
         if ((unsigned char)text.ptr[i] < ' ' || text.ptr[i] == 0x7f)
-            return value_bad(s, 1, NULL, "has a control character");
+            return value_bad(s, 1, NULL, "%s",
+                             report_words(s->report, N_("has a control character")));
     return (*(char **)field_of(s) = arena_text(arena_of(s), text)) != NULL;
 }
 

@@ -1,6 +1,5 @@
 #include "console/admins.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include "config/lexer.h"
 #include "config/save.h"
 
+#define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-@+"
 #define FILE_MAX (256u * 1024)
 #define ENTRIES_MAX 256
 #define SALT_LEN 16
@@ -111,6 +111,15 @@ static struct entry *find(struct admins *a, struct span name, bool is_token)
     return NULL;
 }
 
+/* Names stand in logs, in the file and in its quotes. */
+static bool is_name(struct span name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (!name.ptr[i] || !strchr(NAME_CHARACTERS, name.ptr[i]))
+            return false;
+    return name.len > 0 && name.len <= ADMINS_NAME_MAX;
+}
+
 static bool begin_entry(struct admins *a, const struct statement *st, struct entry *e,
                         struct config_report *report, struct place at)
 {
@@ -122,8 +131,9 @@ static bool begin_entry(struct admins *a, const struct statement *st, struct ent
         report_error(report, at, "%s: only admin and token stand here", report_word(kind, shown));
         return false;
     }
-    if (st->len != 2 || st->words[1].text.len == 0 || st->words[1].text.len > ADMINS_NAME_MAX) {
-        report_error(report, at, "one name of at most %u bytes stands here", ADMINS_NAME_MAX);
+    if (st->len != 2 || !is_name(st->words[1].text)) {
+        report_error(report, at, "one name of at most %u letters, digits and . _ - @ + stands here",
+                     ADMINS_NAME_MAX);
         return false;
     }
     memcpy(e->name, st->words[1].text.ptr, st->words[1].text.len);
@@ -296,6 +306,13 @@ bool admins_check(struct admins *a, struct span name, struct span password, stru
     return ok;
 }
 
+bool admins_has(struct admins *a, struct span name)
+{
+    struct err err;
+
+    return !refresh(a, &err) || find(a, name, false);
+}
+
 bool admins_is_fit(struct span name, struct span password, struct err *err)
 {
     size_t characters = 0;
@@ -304,11 +321,10 @@ bool admins_is_fit(struct span name, struct span password, struct err *err)
         err_set(err, "a name has 1 to %u characters", ADMINS_NAME_MAX);
         return false;
     }
-    for (size_t i = 0; i < name.len; i++)
-        if (!isalnum((unsigned char)name.ptr[i]) && !strchr("._-@+", name.ptr[i])) {
-            err_set(err, "a name is of letters, digits and . _ - @ +");
-            return false;
-        }
+    if (!is_name(name)) {
+        err_set(err, "a name is of letters, digits and . _ - @ +");
+        return false;
+    }
     for (size_t i = 0; i < password.len; i++)
         characters += ((unsigned char)password.ptr[i] & 0xc0) != 0x80;
     if (characters >= ADMINS_PASSWORD_MIN && password.len <= ADMINS_PASSWORD_MAX)

@@ -35,6 +35,10 @@ bool admins_check(struct admins *a, struct span name, struct span password, stru
 /* Whether the name and the password may be an administrator's; *err says which rule is broken. */
 bool admins_is_fit(struct span name, struct span password, struct err *err);
 
+/* Whether there is an administrator of this name, as far as one can tell: true while the file
+ * cannot be read. */
+bool admins_has(struct admins *a, struct span name);
+
 /* Adds an administrator, or gives one another password.  False with *err. */
 bool admins_set(struct admins *a, struct span name, struct span password, struct err *err);
 bool admins_remove(struct admins *a, struct span name, struct err *err);

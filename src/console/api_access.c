@@ -173,13 +173,18 @@ static void ask(const struct config *c, const struct members *m, struct reply *r
         reply_problem(reply, 400, "unfit", NULL, "%s", err.text);
 }
 
+static const struct member question[] = {
+    {"client", MEMBER_TEXT, false}, {"user", MEMBER_TEXT, false}, {"method", MEMBER_TEXT, false},
+    {"target", MEMBER_TEXT, false}, {NULL, MEMBER_ANY, false},
+};
+
 void access_test_post(struct request *r, struct reply *reply)
 {
     const struct console_door *door = &console_get_options(r->console)->door;
     struct config *c = door->config(door->owner);
     struct members m;
 
-    if (members_parse(&m, buf_span(&r->body), reply)) {
+    if (members_parse(&m, buf_span(&r->body), question, reply)) {
         ask(c, &m, reply);
         members_free(&m);
     }

@@ -244,7 +244,9 @@ void accounts_post(struct request *r, struct reply *reply)
     struct members m;
     char *name;
 
-    if (!members_parse(&m, buf_span(&r->body), reply))
+    if (!members_parse(&m, buf_span(&r->body),
+                       MEMBERS({"name", MEMBER_TEXT, true}, {"password", MEMBER_TEXT, false}),
+                       reply))
         return;
     name = span_dup(members_get_text(&m, "name"));
     e.name = name ? name : "";
@@ -259,7 +261,9 @@ void account_put(struct request *r, struct reply *reply)
     struct edit e = {.change = CHANGE, .name = r->parts[0], .disabled = -1};
     struct members m;
 
-    if (!members_parse(&m, buf_span(&r->body), reply))
+    if (!members_parse(&m, buf_span(&r->body),
+                       MEMBERS({"password", MEMBER_TEXT, false}, {"disabled", MEMBER_FLAG, false}),
+                       reply))
         return;
     e.password = members_get_text(&m, "password");
     if (members_has(&m, "disabled"))
@@ -334,7 +338,10 @@ void accounts_notice_post(struct request *r, struct reply *reply)
 {
     struct members m;
 
-    if (!members_parse(&m, buf_span(&r->body), reply))
+    if (!members_parse(&m, buf_span(&r->body),
+                       MEMBERS({"file", MEMBER_TEXT, true}, {"change", MEMBER_TEXT, true},
+                               {"name", MEMBER_TEXT, true}),
+                       reply))
         return;
     take_notice(r, &m, reply);
     members_free(&m);

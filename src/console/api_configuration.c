@@ -227,7 +227,7 @@ void configuration_check_post(struct request *r, struct reply *reply)
     struct members m;
     struct save file;
 
-    if (!members_parse(&m, buf_span(&r->body), reply))
+    if (!members_parse(&m, buf_span(&r->body), MEMBERS({"text", MEMBER_TEXT, true}), reply))
         return;
     if (!read_file(r, &file, reply)) {
         members_free(&m);
@@ -306,7 +306,8 @@ void configuration_put(struct request *r, struct reply *reply)
     struct span text;
     struct err err;
 
-    if (!members_parse(&m, buf_span(&r->body), reply))
+    if (!members_parse(&m, buf_span(&r->body),
+                       MEMBERS({"text", MEMBER_TEXT, true}, {"base", MEMBER_TEXT, true}), reply))
         return;
     text = members_get_text(&m, "text");
     if (!files_demand(path_of(r), reply) || !is_valid(r, text, reply)) {

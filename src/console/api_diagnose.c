@@ -16,22 +16,24 @@
 
 /* --- check ------------------------------------------------------------------------------------ */
 
-/* The proxy itself, by its first listener. */
-static bool write_own_url(const struct config *c, char *out, size_t cap)
+/* The proxy itself, by its first listener as it is bound. */
+static bool write_own_url(const struct console_door *door, char *out, size_t cap)
 {
+    struct console_state state;
     struct endpoint at;
     char text[ENDPOINT_TEXT_MAX];
 
-    if (!c->listeners_len)
+    door->state(door->owner, &state);
+    at = state.at;
+    if (!at.port)
         return false;
-    at = c->listeners[0].at;
     if (at.addr.family == AF_INET && memcmp(at.addr.bytes, "\0\0\0\0", 4) == 0)
         addr_parse(SPAN_LIT("127.0.0.1"), &at.addr);
     if (at.addr.family == AF_INET6 && memcmp(at.addr.bytes, (char[16]){0}, 16) == 0)
         addr_parse(SPAN_LIT("::1"), &at.addr);
     endpoint_write(&at, text);
-    snprintf(out, cap, "%s://%s", c->listeners[0].tls_certificate ? "https" : "http", text);
-    return at.port != 0;
+    snprintf(out, cap, "%s://%s", state.tls ? "https" : "http", text);
+    return true;
 }
 
 static bool add_proxy(const struct request *r, const struct members *m, struct words *w,
@@ -39,23 +41,20 @@ static bool add_proxy(const struct request *r, const struct members *m, struct w
 {
     const struct console_options *console = console_get_options(r->console);
     struct span proxy = members_get_text(m, "proxy");
-    struct config *c = console->door.config(console->door.owner);
     char own[ENDPOINT_TEXT_MAX + 16];
     bool ok = true;
 
     if (proxy.len == 0 || span_equal(proxy, SPAN_LIT("this"))) {
-        ok = write_own_url(c, own, sizeof own);
+        ok = write_own_url(&console->door, own, sizeof own);
         words_add_all(w, (const char *const[]){"-x", own, NULL});
         if (!ok)
-            reply_problem(reply, 409, "no-port", "proxy",
-                          "this proxy's port is the kernel's choice: name it as http://…");
+            reply_problem(reply, 409, "no-port", "proxy", "this proxy listens nowhere by now");
     } else if (!span_equal(proxy, SPAN_LIT("upstream"))) {
         words_add(w, SPAN_LIT("-x"));
         words_add(w, proxy);
     } else if (console->config_path) {
         words_add_all(w, (const char *const[]){"-c", console->config_path, NULL});
     }
-    config_unref(c);
     return ok;
 }
 
@@ -121,11 +120,18 @@ static void start_check(struct request *r, const struct members *m, struct reply
     explicit_bzero(line, sizeof line);
 }
 
+static const struct member checked[] = {
+    {"url", MEMBER_TEXT, true},       {"proxy", MEMBER_TEXT, false},
+    {"user", MEMBER_TEXT, false},     {"password", MEMBER_TEXT, false},
+    {"insecure", MEMBER_FLAG, false}, {"mtu", MEMBER_FLAG, false},
+    {"follow", MEMBER_FLAG, false},   {NULL, MEMBER_ANY, false},
+};
+
 void check_post(struct request *r, struct reply *reply)
 {
     struct members m;
 
-    if (!members_parse(&m, buf_span(&r->body), reply))
+    if (!members_parse(&m, buf_span(&r->body), checked, reply))
         return;
     if (members_get_text(&m, "url").len == 0)
         reply_problem(reply, 400, "unfit", "url", "a URL is wanted");
@@ -142,7 +148,7 @@ void explain_post(struct request *r, struct reply *reply)
                             .language = request_get_language(r),
                             .seconds = EXPLAIN_S};
 
-    if (r->upload_len == 0) {
+    if (r->upload_fd < 0) {
         reply_problem(reply, 400, "empty", NULL, "the body is the capture");
         return;
     }

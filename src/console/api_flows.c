@@ -35,7 +35,7 @@ static struct browse *open_history(struct request *r, struct reply *reply)
     if (!c->history)
         reply_problem(reply, 409, "no-history", NULL, "the history is off");
     else if (!(b = browse_open(c->history, &fault, &err)))
-        reply_problem(reply, 503, "no-history", NULL, "%s", err.text);
+        reply_problem(reply, 503, "no-history", NULL, "%s: %s", c->history, err.text);
     config_unref(c);
     return b;
 }

@@ -182,10 +182,8 @@ void connections_get(struct request *r, struct reply *reply)
 
 static bool read_id(const struct request *r, uint64_t *id, struct reply *reply)
 {
-    char *end;
-
-    *id = strtoull(r->parts[0], &end, 16);
-    if (strlen(r->parts[0]) == 16 && !*end && *id)
+    *id = strtoull(r->parts[0], NULL, 16);
+    if (strlen(r->parts[0]) == 16 && strspn(r->parts[0], "0123456789abcdef") == 16 && *id)
         return true;
     reply_problem(reply, 404, "not-found", NULL, "an id has 16 hex digits");
     return false;

@@ -56,6 +56,9 @@ static void log_in(struct request *r, struct reply *reply, struct span name)
     write_session(r, reply);
 }
 
+static const struct member credentials[] = {
+    {"name", MEMBER_TEXT, true}, {"password", MEMBER_TEXT, true}, {NULL, MEMBER_ANY, false}};
+
 void session_post(struct request *r, struct reply *reply)
 {
     struct admins *admins = console_get_admins(r->console);
@@ -63,7 +66,7 @@ void session_post(struct request *r, struct reply *reply)
     struct members m;
     struct err err;
 
-    if (!members_parse(&m, buf_span(&r->body), reply))
+    if (!members_parse(&m, buf_span(&r->body), credentials, reply))
         return;
     name = members_get_text(&m, "name");
     password = members_get_text(&m, "password");
@@ -117,11 +120,16 @@ static void set_up(struct request *r, const struct members *m, struct reply *rep
     }
 }
 
+static const struct member setup[] = {{"token", MEMBER_TEXT, true},
+                                      {"name", MEMBER_TEXT, true},
+                                      {"password", MEMBER_TEXT, true},
+                                      {NULL, MEMBER_ANY, false}};
+
 void setup_post(struct request *r, struct reply *reply)
 {
     struct members m;
 
-    if (!members_parse(&m, buf_span(&r->body), reply))
+    if (!members_parse(&m, buf_span(&r->body), setup, reply))
         return;
     if (guard_may_try(console_get_guard(r->console), r, SPAN_LIT(""), reply))
         set_up(r, &m, reply);
@@ -163,7 +171,7 @@ void token_post(struct request *r, struct reply *reply)
     struct span name;
     struct err err;
 
-    if (!members_parse(&m, buf_span(&r->body), reply))
+    if (!members_parse(&m, buf_span(&r->body), MEMBERS({"name", MEMBER_TEXT, true}), reply))
         return;
     name = members_get_text(&m, "name");
     if (!admins_is_fit(name, SPAN_LIT("0123456789"), &err)) {

@@ -4,18 +4,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/util.h"
 #include "config/report.h"
 #include "config/upstream_file.h"
+#include "console/audit.h"
 #include "console/files.h"
 #include "console/handlers.h"
 #include "console/jobs.h"
 #include "console/members.h"
 #include "console/words.h"
+#include "flow/words.h"
 
 #define SAVE_S 120
 #define WORDS_MAX 256
+#define TEXT_MAX 4096     /* bytes of a field */
+#define PASSWORD_MAX 1024 /* bytes */
+
+#define TOO_LONG N_("more than the settings can take")
 
 /* Where one field is judged by itself, no other is missing. */
 #define COMPLETE "iprep_proxy { ENABLED off; PROXY_HOST 127.0.0.1; PROXY_PORT 1; }"
@@ -75,36 +80,43 @@ void upstream_get(struct request *r, struct reply *reply)
 
 /* --- judging ---------------------------------------------------------------------------------- */
 
-/* The member as words of the file; their texts are in `text`.  The number of words; -1: none. */
-static int read_words(const struct members *m, const struct field *f, char text[4096],
-                      const char *words[WORDS_MAX])
+/* What the form brings, for all three routes. */
+static const struct member form[] = {
+    {"enabled", MEMBER_FLAG, false},
+    {"host", MEMBER_TEXT, false},
+    {"authentication", MEMBER_FLAG, false},
+    {"user", MEMBER_TEXT, false},
+    {"password", MEMBER_TEXT, false},
+    {"tls", MEMBER_FLAG, false},
+    {"no_proxy", MEMBER_LIST, false},
+    {"smart_licensing", MEMBER_FLAG, false},
+    {"url", MEMBER_TEXT, false},
+    {"force", MEMBER_FLAG, false},
+    {NULL, MEMBER_ANY, false},
+};
+
+/* The port is a number, or what somebody typed in its place. */
+static int read_port(const struct members *m, const struct field *f, char text[TEXT_MAX])
+{
+    struct span typed = members_get_text(m, f->name);
+    uint64_t n;
+    int len;
+
+    if (members_get_number(m, f->name, UINT32_MAX, &n))
+        len = snprintf(text, TEXT_MAX, "%llu", (unsigned long long)n);
+    else
+        len = snprintf(text, TEXT_MAX, "%.*s", (int)typed.len, typed.ptr);
+    return len < TEXT_MAX ? 1 : -1;
+}
+
+static int read_list(const struct members *m, const struct field *f, char text[TEXT_MAX],
+                     const char *words[WORDS_MAX])
 {
     size_t used = 0;
-    uint64_t n;
     int len = 0;
 
-    words[0] = text;
-    switch (f->kind) {
-    case FLAG:
-        snprintf(text, 4096, "%s", members_get_bool(m, f->name, false) ? "on" : "off");
-        return 1;
-    case NUMBER:
-        if (members_get_number(m, f->name, UINT32_MAX, &n))
-            snprintf(text, 4096, "%llu", (unsigned long long)n);
-        else
-            snprintf(text, 4096, "%.*s", (int)members_get_text(m, f->name).len,
-                     members_get_text(m, f->name).ptr);
-        return 1;
-    case TEXT:
-        snprintf(text, 4096, "%.*s", (int)members_get_text(m, f->name).len,
-                 members_get_text(m, f->name).ptr);
-        return 1;
-    case LIST:
-        break;
-    }
-    for (struct span item; len < WORDS_MAX && members_get_item(m, f->name, (unsigned)len, &item);
-         len++) {
-        if (used + item.len + 1 > 4096)
+    for (struct span item; members_get_item(m, f->name, (unsigned)len, &item); len++) {
+        if (used + item.len + 1 > TEXT_MAX || len == WORDS_MAX)
             return -1;
         words[len] = text + used;
         memcpy(text + used, item.ptr, item.len);
@@ -112,6 +124,29 @@ static int read_words(const struct members *m, const struct field *f, char text[
         used += item.len + 1;
     }
     return len;
+}
+
+/* The member as words of the file; their texts are in `text`.  The number of words; -1: it is
+ * longer than a field may be. */
+static int read_words(const struct members *m, const struct field *f, char text[TEXT_MAX],
+                      const char *words[WORDS_MAX])
+{
+    struct span typed;
+
+    words[0] = text;
+    switch (f->kind) {
+    case FLAG:
+        snprintf(text, TEXT_MAX, "%s", members_get_bool(m, f->name, false) ? "on" : "off");
+        return 1;
+    case NUMBER:
+        return read_port(m, f, text);
+    case TEXT:
+        break;
+    case LIST:
+        return read_list(m, f, text, words);
+    }
+    typed = members_get_text(m, f->name);
+    return snprintf(text, TEXT_MAX, "%.*s", (int)typed.len, typed.ptr) < TEXT_MAX ? 1 : -1;
 }
 
 /* "file:1:2: what" without its place, which nobody sees in a form. */
@@ -123,25 +158,30 @@ static const char *without_place(const char *text)
     return text;
 }
 
-static void judge(struct jsonw *w, const char *name, struct span text)
+static void write_problem(struct jsonw *w, const char *name, const char *message, bool warning)
 {
-    struct config_report report = {0};
+    jsonw_open(w, '{');
+    jsonw_member_text(w, "field", name);
+    jsonw_member_text(w, "message", message);
+    jsonw_key(w, "warning");
+    jsonw_bool(w, warning);
+    jsonw_close(w, '}');
+}
+
+static void judge(struct jsonw *w, const char *name, struct span text, const char *language)
+{
+    struct config_report report = {.language = language};
     struct config *c = config_load_upstream("form", text, &report);
 
-    for (unsigned i = 0; i < report.len; i++) {
-        jsonw_open(w, '{');
-        jsonw_member_text(w, "field", name);
-        jsonw_member_text(w, "message", without_place(report.items[i].text));
-        jsonw_key(w, "warning");
-        jsonw_bool(w, report.items[i].warning);
-        jsonw_close(w, '}');
-    }
+    for (unsigned i = 0; i < report.len; i++)
+        write_problem(w, name, without_place(report.items[i].text), report.items[i].warning);
     config_report_fini(&report);
     config_unref(c);
 }
 
 /* One field among others that are fine; the host together with smart licensing, which bounds it. */
-static void judge_field(struct jsonw *w, const struct members *m, const struct field *f)
+static void judge_field(struct jsonw *w, const struct members *m, const struct field *f,
+                        const char *language)
 {
     bool licensing = f->kind == TEXT && strcmp(f->name, "host") == 0 &&
                      members_get_bool(m, "smart_licensing", false);
@@ -152,9 +192,11 @@ static void judge_field(struct jsonw *w, const struct members *m, const struct f
         .name = "PROXY_USER", .words = (const char *const[]){"u"}, .len = 1};
     const char *words[WORDS_MAX];
     struct buf text, more;
-    char bytes[4096];
+    char bytes[TEXT_MAX];
     int n = read_words(m, f, bytes, words);
 
+    if (n < 0)
+        write_problem(w, f->name, words_in(TOO_LONG, language), false);
     if (n <= 0 || !members_has(m, f->name))
         return;
     e.words = words;
@@ -168,7 +210,7 @@ static void judge_field(struct jsonw *w, const struct members *m, const struct f
         (!licensing ||
          ((buf_wipe(&more), true) && upstream_file_edit(buf_span(&text), &on, &more) &&
           (buf_wipe(&text), true) && buf_append(&text, buf_span(&more).ptr, more.len))))
-        judge(w, f->name, buf_span(&text));
+        judge(w, f->name, buf_span(&text), language);
     buf_wipe(&text);
     buf_wipe(&more);
     buf_fini(&text);
@@ -191,7 +233,7 @@ void upstream_validate_post(struct request *r, struct reply *reply)
     struct reply_json j;
     struct members m;
 
-    if (!members_parse(&m, buf_span(&r->body), reply))
+    if (!members_parse(&m, buf_span(&r->body), form, reply))
         return;
     reply_json_begin(reply, &j);
     jsonw_open(&j.w, '{');
@@ -199,7 +241,7 @@ void upstream_validate_post(struct request *r, struct reply *reply)
     jsonw_open(&j.w, '[');
     for (size_t i = 0; i < ARRAY_LEN(fields); i++)
         if (counts(&m, &fields[i]))
-            judge_field(&j.w, &m, &fields[i]);
+            judge_field(&j.w, &m, &fields[i], request_get_language(r));
     jsonw_close(&j.w, ']');
     jsonw_close(&j.w, '}');
     reply_json_end(reply, &j);
@@ -230,9 +272,10 @@ static void saved(void *owner, int status, struct buf *events)
     const struct console_door *door = &console_get_options(s->console)->door;
     struct err err;
 
+    audit_say(console_get_audit(s->console), s->who,
+              status == 0 ? "saved the upstream settings" : "upstream settings were not saved");
     if (status != 0)
         return;
-    log_info("audit: %s: saved the upstream settings", s->who);
     if (door->reload(door->owner, &err))
         buf_printf(events, "event: saved\ndata: {\"ok\":true}\n\n");
     else
@@ -244,7 +287,7 @@ static bool add_field(struct words *w, const struct members *m, const struct fie
 {
     bool login = members_get_bool(m, "authentication", false);
     const char *words[WORDS_MAX];
-    char bytes[4096], value[4096] = "";
+    char bytes[TEXT_MAX], value[TEXT_MAX] = "";
     size_t used = 0;
     int n;
 
@@ -273,7 +316,7 @@ static void start_saving(struct request *r, const struct members *m, const char 
                             .ended = saved,
                             .owner = s,
                             .free = free_saving};
-    char line[2048];
+    char line[PASSWORD_MAX + 2];
     bool ok = s && (s->words = words_new());
 
     if (ok) {
@@ -293,13 +336,13 @@ static void start_saving(struct request *r, const struct members *m, const char 
     }
     if (!ok) {
         free_saving(s);
-        reply_problem(reply, 400, "unfit", NULL, "more than the settings can take");
+        reply_problem(reply, 400, "unfit", NULL, TOO_LONG);
         return;
     }
     if (has_password) {
         o.input.ptr = line;
         o.input.len =
-            (size_t)snprintf(line, sizeof line, "%.1024s\n", members_get_text(m, "password").ptr);
+            (size_t)snprintf(line, sizeof line, "%.*s\n", (int)password.len, password.ptr);
     }
     words_give(s->words, o.args);
     request_audit(r, "saves upstream settings%s",
@@ -308,13 +351,24 @@ static void start_saving(struct request *r, const struct members *m, const char 
     explicit_bzero(line, sizeof line);
 }
 
+/* A password goes to the child as one line. */
+static bool is_one_line(const struct members *m, struct reply *reply)
+{
+    struct span password = members_get_text(m, "password");
+
+    if (password.len <= PASSWORD_MAX && !memchr(password.ptr, '\n', password.len))
+        return true;
+    reply_problem(reply, 400, "unfit", "password", "at most %d bytes on one line", PASSWORD_MAX);
+    return false;
+}
+
 void upstream_put(struct request *r, struct reply *reply)
 {
     struct config *c = door_of(r)->config(door_of(r)->owner);
     struct members m;
 
-    if (members_parse(&m, buf_span(&r->body), reply)) {
-        if (files_demand(c->upstream_file, reply))
+    if (members_parse(&m, buf_span(&r->body), form, reply)) {
+        if (files_demand(c->upstream_file, reply) && is_one_line(&m, reply))
             start_saving(r, &m, c->upstream_file, reply);
         members_free(&m);
     }

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <jansson.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/span.h"
@@ -15,7 +17,8 @@
 #include "render/jsonw.h"
 
 #define TAIL_MAX (256 * 1024)
-#define LINE_MAX_BYTES 8192
+#define WHAT_MAX 2048
+#define LINE_MAX_BYTES (6 * (WHAT_MAX + 256) + 128) /* where each byte is \u00XX */
 
 struct audit {
     char *path;
@@ -55,13 +58,12 @@ static void append(struct audit *a, const char *line, size_t len)
         close(fd);
 }
 
-void audit_add(struct audit *a, const char *who, const char *fmt, va_list ap)
+void audit_say(struct audit *a, const char *who, const char *what)
 {
-    char what[2048], line[LINE_MAX_BYTES];
+    char line[LINE_MAX_BYTES];
     struct pen pen;
     struct jsonw w = {.pen = &pen};
 
-    vsnprintf(what, sizeof what, fmt, ap);
     log_info("audit: %s: %s", who, what);
     pen_init_fixed(&pen, line, sizeof line);
     jsonw_open(&w, '{');
@@ -78,6 +80,14 @@ void audit_add(struct audit *a, const char *who, const char *fmt, va_list ap)
         append(a, line, pen_len(&pen));
 }
 
+void audit_add(struct audit *a, const char *who, const char *fmt, va_list ap)
+{
+    char what[WHAT_MAX];
+
+    vsnprintf(what, sizeof what, fmt, ap);
+    audit_say(a, who, what);
+}
+
 /* Where the last `most` lines begin. */
 static size_t last_lines(const char *text, size_t len, unsigned most)
 {
@@ -91,6 +101,15 @@ static size_t last_lines(const char *text, size_t len, unsigned most)
     return 0;
 }
 
+static bool is_entry(struct span line)
+{
+    json_t *root = json_loadb(line.ptr, line.len, 0, NULL);
+    bool ok = json_is_object(root);
+
+    json_decref(root);
+    return ok;
+}
+
 static bool add_lines(struct span text, struct buf *out)
 {
     bool first = true, ok = buf_append(out, "[", 1);
@@ -98,7 +117,7 @@ static bool add_lines(struct span text, struct buf *out)
     while (ok && text.len) {
         struct span line = span_cut(&text, '\n');
 
-        if (line.len < 2 || line.ptr[0] != '{' || line.ptr[line.len - 1] != '}')
+        if (!is_entry(line))
             continue; /* the front of what was cut, or not ours */
         ok = (first || buf_append(out, ",", 1)) && buf_append(out, line.ptr, line.len);
         first = false;

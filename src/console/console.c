@@ -22,6 +22,7 @@
 #include "base/util.h"
 #include "console/admins.h"
 #include "console/audit.h"
+#include "console/crowd.h"
 #include "console/guard.h"
 #include "console/health.h"
 #include "console/internal.h"
@@ -33,7 +34,8 @@
 
 #define TICK_NS NS_PER_S
 #define CONNECTIONS_MAX 512
-#define PATIENCE_S 30 /* with a client that says nothing */
+#define ROOM 480      /* beyond, a connection that only waits is hung up on for each new one */
+#define PATIENCE_S 30 /* with a client that says nothing, or takes nothing */
 #define STREAMS_MAX 64
 #define STREAM_BYTES (4u << 20) /* of events that a client has not taken */
 #define WATCHES 64
@@ -44,6 +46,7 @@ struct stream {
     struct event_stream events;
     struct MHD_Connection *connection;
     struct buf out;
+    char csrf[SESSIONS_TOKEN_HEX + 1]; /* of the session with which it ends; "": of none */
     bool suspended, over;
     struct stream *next;
 };
@@ -60,6 +63,7 @@ struct console {
     int control_fd;
     char control_path[108];
     struct guard guard;
+    struct crowd guests, local_guests; /* of both listeners */
     struct admins *admins;
     struct sessions *sessions;
     struct audit *audit;
@@ -141,6 +145,8 @@ static enum MHD_Result answer_stream(struct request *r, struct reply *reply)
     s->console = c;
     s->events = *reply->stream;
     s->connection = r->connection;
+    if (r->session)
+        memcpy(s->csrf, r->session->csrf, sizeof s->csrf);
     buf_init(&s->out, STREAM_BYTES);
     s->over = !s->events.tick(s->events.owner, &s->out, c->now_ns);
     s->next = c->streams;
@@ -194,7 +200,8 @@ static void free_request(struct request *r)
     free(r);
 }
 
-static int find_method(const char *name, bool *head_only)
+/* CONSOLE_METHODS: none of ours. */
+static enum console_method find_method(const char *name, bool *head_only)
 {
     static const char *const names[] = {"GET", "POST", "PUT", "DELETE"};
 
@@ -203,26 +210,24 @@ static int find_method(const char *name, bool *head_only)
         return CONSOLE_GET;
     for (unsigned i = 0; i < ARRAY_LEN(names); i++)
         if (strcmp(name, names[i]) == 0)
-            return (int)i;
-    return -1;
+            return (enum console_method)i;
+    return CONSOLE_METHODS;
 }
 
 /* Finds out what is asked, by whom, and whether he may; false: *reply says no. */
 static bool receive(struct request *r, const char *method, struct reply *reply)
 {
     char allow[64];
-    int m = find_method(method, &r->head_only);
 
-    r->method = m < 0 ? CONSOLE_GET : (enum console_method)m;
+    r->method = find_method(method, &r->head_only);
     if (!guard_admit(&r->console->guard, r, reply))
         return false;
-    if (m >= 0)
-        r->route = routes_find(r, allow, sizeof allow);
-    if (m >= 0 && !r->route && r->method == CONSOLE_GET && static_find(r, reply))
-        return false; /* answered */
+    r->route = routes_find(r, allow, sizeof allow);
     if (!r->route) {
-        if (m < 0 || *allow) {
-            reply->allow = strdup(m < 0 ? "GET, HEAD, POST, PUT, DELETE" : allow);
+        if (r->method == CONSOLE_GET && static_find(r, reply))
+            return false; /* answered */
+        if (*allow || static_has(r->path)) {
+            reply->allow = strdup(*allow ? allow : "GET, HEAD");
             reply_problem(reply, 405, "method-not-allowed", NULL, "%s is not for %s", method,
                           r->path);
         } else {
@@ -230,10 +235,22 @@ static bool receive(struct request *r, const char *method, struct reply *reply)
         }
         return false;
     }
-    if (!guard_allow(&r->console->guard, r, reply))
+    if (!guard_allow(&r->console->guard, r, reply)) {
+        r->route = NULL; /* whatever still comes, nothing handles it */
         return false;
+    }
+    if (r->route->upload)
+        crowd_set_uploading(r->guest);
     buf_init(&r->body, r->route->body_max);
     return true;
+}
+
+static struct crowd_guest *guest_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+    return info ? info->socket_context : NULL;
 }
 
 static struct request *begin_request(struct console *c, struct MHD_Connection *connection,
@@ -245,6 +262,7 @@ static struct request *begin_request(struct console *c, struct MHD_Connection *c
         return NULL;
     r->console = c;
     r->connection = connection;
+    r->guest = guest_of(connection);
     r->path = path;
     r->local = local;
     r->upload_fd = -1;
@@ -278,10 +296,12 @@ static enum MHD_Result handle(struct console *c, struct MHD_Connection *connecti
     if (!r->route)
         return MHD_YES; /* refused already */
     if (*upload_len) {
-        guard_take_body(r, (struct span){upload, *upload_len});
+        struct span bytes = {upload, *upload_len};
+
         *upload_len = 0;
-        return MHD_YES;
+        return guard_take_body(r, bytes) ? MHD_YES : MHD_NO;
     }
+    crowd_set_served(r->guest);
     if (r->too_large)
         reply_problem(&reply, 413, "too-large", NULL, "at most %u bytes are taken",
                       r->route->body_max);
@@ -313,11 +333,44 @@ static enum MHD_Result handle_control(void *cls, struct MHD_Connection *connecti
 static void complete(void *cls, struct MHD_Connection *connection, void **state,
                      enum MHD_RequestTerminationCode code)
 {
-    (void)cls;
-    (void)connection;
+    const struct console *c = cls;
+
     (void)code;
+    crowd_set_asking(guest_of(connection), c->now_ns);
     free_request(*state);
     *state = NULL;
+}
+
+/* A connection comes or goes; *context is ours. */
+static void note_connection(struct console *c, struct crowd *crowd,
+                            struct MHD_Connection *connection, void **context,
+                            enum MHD_ConnectionNotificationCode code)
+{
+    const union MHD_ConnectionInfo *info;
+
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        crowd_remove(crowd, *context);
+        *context = NULL;
+        return;
+    }
+    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    *context = info ? crowd_add(crowd, info->connect_fd, c->now_ns) : NULL;
+}
+
+static void note_web(void *cls, struct MHD_Connection *connection, void **context,
+                     enum MHD_ConnectionNotificationCode code)
+{
+    struct console *c = cls;
+
+    note_connection(c, &c->guests, connection, context, code);
+}
+
+static void note_control(void *cls, struct MHD_Connection *connection, void **context,
+                         enum MHD_ConnectionNotificationCode code)
+{
+    struct console *c = cls;
+
+    note_connection(c, &c->local_guests, connection, context, code);
 }
 
 /* --- the loop --------------------------------------------------------------------------------- */
@@ -335,7 +388,8 @@ static void tick_streams(struct console *c)
     for (struct stream *s = c->streams; s; s = s->next) {
         if (s->over)
             continue;
-        s->over = !s->events.tick(s->events.owner, &s->out, c->now_ns);
+        s->over = (*s->csrf && !sessions_touch(c->sessions, s->csrf, c->now_ns)) ||
+                  !s->events.tick(s->events.owner, &s->out, c->now_ns);
         if (s->out.len == 0 && !s->over)
             buf_append(&s->out, ":\n\n", 3); /* so that one whose reader left is noticed */
         resume(s);
@@ -390,6 +444,8 @@ static void turn(struct console *c)
         c->woken = false;
         if (c->now_ns >= c->tick_ns)
             c->tick_ns = c->now_ns + TICK_NS;
+        crowd_tick(&c->guests, c->now_ns);
+        crowd_tick(&c->local_guests, c->now_ns);
         tick_streams(c);
     }
     if (c->web)
@@ -432,14 +488,15 @@ static struct MHD_Daemon *start_daemon(struct console *c, int fd, const struct l
     struct MHD_OptionItem without[] = {{MHD_OPTION_END, 0, NULL}};
     unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
                      (tls ? (unsigned)MHD_USE_TLS : 0u);
+    bool local = fd == c->control_fd;
 
-    return MHD_start_daemon(flags, 0, NULL, NULL, fd == c->control_fd ? handle_control : handle_web,
-                            c, MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL, MHD_OPTION_LISTEN_SOCKET,
-                            fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-                            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)PATIENCE_S,
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_BYTES,
-                            MHD_OPTION_NOTIFY_COMPLETED, complete, NULL, MHD_OPTION_ARRAY,
-                            tls ? with_tls : without, MHD_OPTION_END);
+    return MHD_start_daemon(
+        flags, 0, NULL, NULL, local ? handle_control : handle_web, c, MHD_OPTION_EXTERNAL_LOGGER,
+        log_mhd, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_CONNECTION,
+        local ? note_control : note_web, c, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)PATIENCE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)HEAD_BYTES, MHD_OPTION_NOTIFY_COMPLETED, complete, c, MHD_OPTION_ARRAY,
+        tls ? with_tls : without, MHD_OPTION_END);
 }
 
 static bool start_web(struct console *c, const struct config *config, struct err *err)
@@ -562,6 +619,7 @@ bool console_start(const struct console_options *o, struct console **out, struct
     }
     c->options = *o;
     c->control_fd = c->wake_fd = -1;
+    c->guests.room = c->local_guests.room = ROOM;
     if (!start(c, err)) {
         console_stop(c);
         return false;

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/endpoint.h"
 #include "base/err.h"
 #include "config/config.h"
 #include "flow/live.h"
@@ -19,6 +20,8 @@ struct console_state {
     uint32_t connections, connections_max; /* of clients, open now and at most */
     uint64_t flows_dropped;                /* that never came to the log: its queue was full */
     uint64_t history_lost;                 /* flows that are not in the history although it is on */
+    struct endpoint at;                    /* the first listener, as bound; port 0: none */
+    bool tls;                              /* which speaks TLS */
 };
 
 struct console_door {

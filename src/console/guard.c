@@ -20,6 +20,10 @@
 #include "console/sessions.h"
 #include "policy/attempts.h"
 
+/* Of a body that is too large so much is read, and thrown away, so that its sender gets to the
+ * answer. */
+#define UNREAD_MAX (64u << 20)
+
 static bool is_loopback(const struct addr *a)
 {
     static const uint8_t one[16] = {[15] = 1};
@@ -133,11 +137,22 @@ static bool is_our_name(const struct guard *g, const struct request *r)
     return false;
 }
 
+/* Origin is the page's, Host is ours: the same, but for the scheme in front (RFC 6454, 7). */
+static bool is_same_origin(const char *origin, const char *host)
+{
+    const char *at = strstr(origin, "://");
+
+    return at && host && strcasecmp(at + 3, host) == 0;
+}
+
 /* A page of another site may not even start a change, whatever browsers send along. */
 static bool is_from_elsewhere(const struct request *r)
 {
     const char *site = request_get_field(r, "Sec-Fetch-Site");
+    const char *origin = request_get_field(r, "Origin");
 
+    if (origin && !is_same_origin(origin, request_get_field(r, "Host")))
+        return true;
     return site && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0;
 }
 
@@ -159,6 +174,18 @@ static void identify_local(const struct guard *g, struct request *r)
              *name ? " (" : "", name, *name ? ")" : "");
 }
 
+/* A session ends with its administrator. */
+static struct console_session *find_session(struct request *r, const char *cookie)
+{
+    struct console_session *s = sessions_find(console_get_sessions(r->console), span_of(cookie),
+                                              console_now_ns(r->console));
+
+    if (!s || admins_has(console_get_admins(r->console), span_of(s->name)))
+        return s;
+    sessions_end(s);
+    return NULL;
+}
+
 static void identify(struct guard *g, struct request *r)
 {
     const union MHD_ConnectionInfo *info =
@@ -171,8 +198,7 @@ static void identify(struct guard *g, struct request *r)
     if (info)
         endpoint_from_sockaddr(&r->peer, info->client_addr);
     if (cookie)
-        r->session = sessions_find(console_get_sessions(r->console), span_of(cookie),
-                                   console_now_ns(r->console));
+        r->session = find_session(r, cookie);
     addr_write(&r->peer.addr, text);
     snprintf(r->who, sizeof r->who, "%.64s from %.71s", r->session ? r->session->name : "nobody",
              text);
@@ -256,17 +282,19 @@ bool guard_allow(struct guard *g, struct request *r, struct reply *reply)
 
 /* --- bodies ----------------------------------------------------------------------------------- */
 
-void guard_take_body(struct request *r, struct span bytes)
+bool guard_take_body(struct request *r, struct span bytes)
 {
+    r->upload_len += bytes.len;
+    if (r->upload_len > (uint64_t)r->route->body_max + UNREAD_MAX)
+        return false;
     if (r->too_large || r->is_broken)
-        return;
+        return true;
     if (!r->route->upload) {
         r->too_large = !buf_append(&r->body, bytes.ptr, bytes.len);
-        return;
+        return true;
     }
     if (r->upload_fd < 0)
         r->upload_fd = memfd_create("upload", MFD_CLOEXEC);
-    r->upload_len += bytes.len;
     if (r->upload_len > r->route->body_max)
         r->too_large = true;
     else if (r->upload_fd < 0 || write(r->upload_fd, bytes.ptr, bytes.len) != (ssize_t)bytes.len)
@@ -275,6 +303,7 @@ void guard_take_body(struct request *r, struct span bytes)
         close(r->upload_fd);
         r->upload_fd = -1;
     }
+    return true;
 }
 
 /* --- answers ---------------------------------------------------------------------------------- */

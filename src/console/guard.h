@@ -39,8 +39,8 @@ bool guard_admit(struct guard *g, struct request *r, struct reply *reply);
 /* Whether it may do what its route does. */
 bool guard_allow(struct guard *g, struct request *r, struct reply *reply);
 
-/* Takes the next bytes of the body. */
-void guard_take_body(struct request *r, struct span bytes);
+/* Takes the next bytes of the body.  False: it has no end, and no answer would reach its sender. */
+bool guard_take_body(struct request *r, struct span bytes);
 
 /* Adds the header fields of an answer. */
 void guard_add_fields(struct MHD_Response *response, const struct reply *reply);

@@ -17,6 +17,7 @@
 
 struct MHD_Connection;
 struct console_session;
+struct crowd_guest;
 struct route;
 
 enum console_method { CONSOLE_GET, CONSOLE_POST, CONSOLE_PUT, CONSOLE_DELETE, CONSOLE_METHODS };
@@ -26,14 +27,15 @@ enum console_method { CONSOLE_GET, CONSOLE_POST, CONSOLE_PUT, CONSOLE_DELETE, CO
 struct request {
     struct console *console;
     struct MHD_Connection *connection;
+    struct crowd_guest *guest; /* the connection, as one of many; NULL: it is not watched over */
     const struct route *route;
     enum console_method method;
-    bool head_only;             /* HEAD: answered as GET, without the body */
-    const char *path;           /* as it came, decoded, without the query */
-    char *parts[REQUEST_PARTS]; /* heap: what stands for each {} of the route's path; "" */
-    struct buf body;            /* whole; at most what the route takes */
-    int upload_fd;              /* a body that is kept in memory outside: memfd; -1 */
-    uint64_t upload_len;
+    bool head_only;                  /* HEAD: answered as GET, without the body */
+    const char *path;                /* as it came, decoded, without the query */
+    char *parts[REQUEST_PARTS];      /* heap: what stands for each {} of the route's path; "" */
+    struct buf body;                 /* whole; at most what the route takes */
+    int upload_fd;                   /* a body that is kept in memory outside: memfd; -1 */
+    uint64_t upload_len;             /* of the body that came, whatever became of it */
     bool too_large, is_broken;       /* the body */
     bool local;                      /* came by control.sock */
     bool may_change;                 /* of a local one: root, or the proxy's own account */

@@ -129,13 +129,22 @@ const struct route routes[] = {
 /* clang-format on */
 const unsigned routes_len = ARRAY_LEN(routes);
 
-/* Matches part by part; what stands for {} is copied when `parts` is not NULL. */
-static bool matches(const char *pattern, const char *path, char **parts)
+/* Where the part ends for which a pattern's {} stands.  An account's name may have slashes. */
+static const char *part_end(const char *pattern, const char *path)
 {
+    bool rest = strcmp(pattern, "/api/v1/accounts/{}") == 0;
+
+    return strchrnul(path, rest ? '\0' : '/');
+}
+
+/* Matches part by part; what stands for {} is copied when `parts` is not NULL. */
+static bool matches(const char *whole, const char *path, char **parts)
+{
+    const char *pattern = whole;
     unsigned n = 0;
 
     for (;;) {
-        const char *end = strchrnul(path, '/');
+        const char *end = part_end(whole, path);
 
         if (pattern[0] == '{' && pattern[1] == '}') {
             if (end == path)
@@ -181,8 +190,9 @@ const struct route *routes_find(struct request *r, char *allow, size_t cap)
             matches(route->path, r->path, r->parts);
             return route;
         }
-        len += (size_t)snprintf(allow + len, cap - len, "%s%s", len ? ", " : "",
-                                method_name(route->method));
+        len += (size_t)snprintf(allow + len, cap - len, "%s%s%s", len ? ", " : "",
+                                method_name(route->method),
+                                route->method == CONSOLE_GET ? ", HEAD" : "");
         if (len >= cap)
             len = cap - 1;
     }

@@ -30,6 +30,6 @@ struct route {
 extern const struct route routes[];
 extern const unsigned routes_len;
 
-/* The route for it, with r->parts filled; NULL: *allow has the methods of the path ("GET, PUT"), or
- * is "" where there is no such path. */
+/* The route for it, with r->parts filled; NULL: *allow has the methods of the path ("GET, HEAD,
+ * PUT"), or is "" where there is no such path.  A method of CONSOLE_METHODS is none's. */
 const struct route *routes_find(struct request *r, char *allow, size_t cap);

@@ -58,6 +58,19 @@ struct console_session *sessions_find(struct sessions *s, struct span cookie, ui
     return NULL;
 }
 
+bool sessions_touch(struct sessions *s, const char *csrf, uint64_t now_ns)
+{
+    for (unsigned i = 0; i < SESSIONS_MAX; i++) {
+        struct console_session *one = &s->all[i];
+
+        if (is_over(s, one, now_ns) || strcmp(one->csrf, csrf) != 0)
+            continue;
+        one->used_ns = now_ns;
+        return true;
+    }
+    return false;
+}
+
 void sessions_end(struct console_session *session)
 {
     explicit_bzero(session, sizeof *session);

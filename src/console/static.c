@@ -31,6 +31,11 @@ static const struct asset *find(const char *path)
     return NULL;
 }
 
+bool static_has(const char *path)
+{
+    return find(path) != NULL;
+}
+
 /* For the few clients that do not take it compressed. */
 static bool unpack(const struct asset *a, struct buf *out)
 {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "flow/words.h"
 
 static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
@@ -67,18 +68,18 @@ bool cidr_parse(struct span text, struct cidr *out, const char **why)
     uint64_t bits;
 
     if (!addr_parse(host, &out->addr)) {
-        *why = "not an address";
+        *why = N_("not an address");
         return false;
     }
     bits = width_of(&out->addr);
     if (has_bits && !num_parse_u64(text, bits, &bits)) {
-        *why = "the length of the prefix is not a number in range";
+        *why = N_("the length of the prefix is not a number in range");
         return false;
     }
     struct cidr_key key = key_of(&out->addr),
                     mask = host_mask((unsigned)bits, width_of(&out->addr));
     if ((key.hi & mask.hi) != 0 || (key.lo & mask.lo) != 0) {
-        *why = "bits are set behind the prefix";
+        *why = N_("bits are set behind the prefix");
         return false;
     }
     out->bits = (uint8_t)bits;

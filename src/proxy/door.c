@@ -59,6 +59,14 @@ void door_set_config(struct door *d, struct config *config)
     config_unref(before);
 }
 
+void door_set_listener(struct door *d, const struct endpoint *at, bool tls)
+{
+    pthread_mutex_lock(&d->lock);
+    d->at = *at;
+    d->tls = tls;
+    pthread_mutex_unlock(&d->lock);
+}
+
 void door_set_draining(struct door *d)
 {
     pthread_mutex_lock(&d->lock);
@@ -174,5 +182,7 @@ void door_get_state(struct door *d, struct door_state *out)
         .history_lost = recorder_get_history_lost(d->shared->recorder)};
     pthread_mutex_lock(&d->lock);
     out->draining = d->draining;
+    out->at = d->at;
+    out->tls = d->tls;
     pthread_mutex_unlock(&d->lock);
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#include "base/endpoint.h"
 #include "base/err.h"
 #include "config/config.h"
 #include "flow/live.h"
@@ -28,9 +29,11 @@ struct door {
     bool served_well;
     char trouble[512]; /* what the last one failed at */
     bool draining;
-    uint64_t start_ns;     /* wall clock */
     struct stat accounts;  /* the accounts file as it was read last; zeroed: none was there */
     bool accounts_refused; /* and those of before stayed */
+    struct endpoint at;    /* the first listener, as bound; port 0: none */
+    bool tls;              /* which speaks TLS */
+    uint64_t start_ns;     /* wall clock */
 };
 
 struct door_state {
@@ -40,12 +43,15 @@ struct door_state {
     uint32_t connections, connections_max; /* of clients, open now and at most */
     uint64_t flows_dropped;                /* that never came to the log: its queue was full */
     uint64_t history_lost;                 /* flows that are not in the history although it is on */
+    struct endpoint at;                    /* the first listener, as bound; port 0: none */
+    bool tls;                              /* which speaks TLS */
 };
 
 /* For the server: once its workers are there, until they have ended. */
 bool door_init(struct door *d, struct proxy_shared *shared, struct config *config, struct err *err);
 void door_fini(struct door *d); /* safe on a zeroed one */
 void door_set_config(struct door *d, struct config *config);
+void door_set_listener(struct door *d, const struct endpoint *at, bool tls);
 void door_set_draining(struct door *d);
 /* The accounts file was read, as `seen`; `refused`: it is of no use. */
 void door_set_accounts(struct door *d, const struct stat *seen, bool refused);

@@ -260,6 +260,13 @@ static bool open_listeners(struct server *s, const struct config *c, struct list
     return listeners_open(out, &given, 1, workers, old, err);
 }
 
+/* By which address and port this proxy itself is reached. */
+static void tell_door(struct server *s)
+{
+    if (s->listeners.len)
+        door_set_listener(&s->door, &s->listeners.all[0].at, s->listeners.all[0].tls != NULL);
+}
+
 /* A bad file changes nothing and says why; nobody who is through already notices a good one. */
 static void follow_accounts(struct server *s)
 {
@@ -364,6 +371,7 @@ static bool reload(struct server *s, struct err *err)
     s->config = c;
     door_set_config(&s->door, c);
     door_set_accounts(&s->door, &s->watch.seen, false);
+    tell_door(s);
     c = NULL;
     accounts = NULL;
     ok = true;
@@ -553,6 +561,7 @@ static bool start(struct server *s, struct err *err)
         !door_init(&s->door, &s->shared, s->config, err))
         return false;
     door_set_accounts(&s->door, &s->watch.seen, false);
+    tell_door(s);
     return true;
 }
 

@@ -110,5 +110,7 @@ int main(int argc, char **argv)
     }
     if (n >= 0)
         free(entries);
+    if (fuzz_has_seen_all)
+        ok = fuzz_has_seen_all() && ok;
     return ok ? 0 : 1;
 }

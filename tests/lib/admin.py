@@ -32,8 +32,8 @@ class Site(Proxy):
         return f"http://127.0.0.1:{self.console_port}"
 
     def administrator(self):
-        """Makes the first administrator, and is logged in; not by a page."""
-        return Console(self).set_up(self, NAME, PASSWORD)
+        """Makes an administrator, and is logged in; not by a page."""
+        return Console(self).enter(self, NAME, PASSWORD)
 
     def enter(self, tab, console, path="/"):
         """Has a tab logged in with the session of `console`, on a page."""

@@ -18,7 +18,7 @@ UPSTREAM = "iprep_proxy {\n    ENABLED off; # for now\n    PROXY_HOST 192.0.2.1;
 def open_console(**settings):
     """A proxy whose console has an administrator."""
     proxy = Proxy(console=BLOCK, **settings)
-    return proxy, Console(proxy).set_up(proxy)
+    return proxy, Console(proxy).enter(proxy)
 
 
 def give(proxy, *names):

@@ -66,6 +66,9 @@ static void the_file_is_read_strictly(void **state)
         {"admin root;", 0600, -1, "a block"},
         {"user root { " SCRYPT " }", 0600, -1, "only admin and token"},
         {"admin { " SCRYPT " }", 0600, -1, "one name"},
+        {"admin \"a\\\"b\" { " SCRYPT " }", 0600, -1, "one name"}, /* it would not read again */
+        {"admin \"a\\nb\" { " SCRYPT " }", 0600, -1, "one name"},
+        {"admin \xc3\xa4 { " SCRYPT " }", 0600, -1, "one name"},
         {"admin root { scrypt 25 8 1 00 00; }", 0600, -1, "five values"},
         {"admin root { scrypt 24 32 16 00112233445566778899aabbccddeeff "
          "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff; }",
@@ -101,6 +104,7 @@ static void a_password_is_right_or_wrong(void **state)
     assert_string_equal(err.text, "");
     assert_false(admins_set(a, root, SPAN_LIT("short"), &err));
     assert_false(admins_set(a, SPAN_LIT("a\"b"), good, &err));
+    assert_false(admins_set(a, SPAN_LIT("a\0b"), good, &err));
     assert_true(admins_set(a, root, good, &err));
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
@@ -113,7 +117,9 @@ static void a_password_is_right_or_wrong(void **state)
     assert_int_equal(admins_count(a, &err), 1);
     assert_string_equal(admins_get_name(a, 0), "root");
     assert_null(admins_get_name(a, 1));
+    assert_true(admins_has(other, root));
     assert_true(admins_remove(a, root, &err));
+    assert_false(admins_has(other, root));
     assert_false(admins_remove(a, root, &err));
     assert_int_equal(admins_count(other, &err), 0);
     admins_free(a);
@@ -178,6 +184,12 @@ static void sessions_end_by_time_and_by_order(void **state)
     assert_null(sessions_find(&s, span_of(cookie), 125)); /* however busy */
     one = sessions_begin(&s, SPAN_LIT("root"), 200, cookie);
     assert_null(sessions_find(&s, span_of(cookie), 210)); /* idle */
+    one = sessions_begin(&s, SPAN_LIT("root"), 220, cookie);
+    snprintf(other, sizeof other, "%s", one->csrf);
+    assert_true(sessions_touch(&s, other, 229)); /* events that are followed are use */
+    assert_true(sessions_touch(&s, other, 238));
+    assert_false(sessions_touch(&s, other, 245));
+    assert_false(sessions_touch(&s, "", 229));
     sessions_begin(&s, SPAN_LIT("root"), 300, cookie);
     sessions_begin(&s, SPAN_LIT("other"), 300, other);
     sessions_end_of(&s, SPAN_LIT("root"));
