@@ -103,7 +103,7 @@ static inline unsigned class_of(char c)
 /* Takes the next piece off *rest, without dots and joints at its ends; empty at the end. */
 static struct span cut_piece(struct span *rest)
 {
-    const char *at = rest->ptr, *end = at + rest->len, *from;
+    const char *at = rest->ptr ? rest->ptr : "", *end = at + rest->len, *from;
 
     while (at < end && class_of(*at) != LETTER && class_of(*at) != DIGIT)
         at++;
