@@ -250,6 +250,8 @@ static bool start(struct console *c, struct err *err)
     c->has_thread = failed == 0;
     if (failed)
         err_set(err, "cannot make a thread: %s", strerror(failed));
+    else
+        pthread_setname_np(c->thread, "console");
     return c->has_thread;
 }
 
