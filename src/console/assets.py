@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """assets.py OUT [NAME=]FILE...: the console's files as C: each compressed, with its type and an ETag.
 
-A file is served by its own name, or by NAME."""
+A file is served by its own name, or by NAME.  The document is there once for each theme that can be chosen, so that
+the first paint is in its colours and waits for no script."""
 import gzip
 import hashlib
 import pathlib
@@ -17,15 +18,28 @@ TYPES = {
 }
 
 
+THEMES = [None, 'light', 'dark']
+
+
+def variants(name, plain):
+    """(path, bytes): the document's paths are none that a request can name."""
+    if name != 'index.html':
+        return [(f'/assets/{name}', plain)]
+    assert plain.count(b'<html lang="en">') == 1
+    chosen = {t: plain.replace(b'<html lang="en">', f'<html lang="en" data-theme="{t}">'.encode()) for t in THEMES[1:]}
+    return [('/index.html', plain)] + [(f'/index.html#{t}', text) for t, text in chosen.items()]
+
+
 def main():
     out, *arguments = sys.argv[1:]
     arrays, rows = [], []
-    for n, argument in enumerate(arguments):
+    files = []
+    for argument in arguments:
         given, _, path = argument.rpartition('=')
         name = given or pathlib.Path(path).name
-        plain = pathlib.Path(path).read_bytes()
+        files += [(name, *one) for one in variants(name, pathlib.Path(path).read_bytes())]
+    for n, (name, served, plain) in enumerate(files):
         packed = gzip.compress(plain, 9, mtime=0)
-        served = '/index.html' if name == 'index.html' else f'/assets/{name}'
         digest = hashlib.sha256(plain).hexdigest()[:16]
         digits = ','.join(str(b) for b in packed)
         kind = TYPES[pathlib.Path(name).suffix]

@@ -1,12 +1,9 @@
 /* One thread runs both daemons of libmicrohttpd (the TCP listener's and the control socket's) in a
- * loop of ours: their epoll descriptors, a wake-up, and what handlers watch.  A request is
- * collected first and handled whole.  Streams of events are looked at once a second; between two
- * looks their connections are suspended. */
+ * loop of ours: their epoll descriptors, a wake-up, and what handlers watch.  Streams of events are
+ * looked at once a second; between two looks their connections are suspended (exchange.c). */
 #include "console/console.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -22,366 +19,20 @@
 #include "base/util.h"
 #include "console/admins.h"
 #include "console/audit.h"
-#include "console/crowd.h"
 #include "console/guard.h"
 #include "console/health.h"
 #include "console/internal.h"
 #include "console/jobs.h"
 #include "console/listen.h"
-#include "console/routes.h"
 #include "console/sessions.h"
-#include "console/static.h"
 
 #define TICK_NS NS_PER_S
 #define CONNECTIONS_MAX 512
 #define ROOM 480      /* beyond, a connection that only waits is hung up on for each new one */
 #define PATIENCE_S 30 /* with a client that says nothing, or takes nothing */
-#define STREAMS_MAX 64
-#define STREAM_BYTES (4u << 20) /* of events that a client has not taken */
-#define WATCHES 64
 #define HEAD_BYTES (32 * 1024) /* of a request's head */
 
-struct stream {
-    struct console *console;
-    struct event_stream events;
-    struct MHD_Connection *connection;
-    struct buf out;
-    char csrf[SESSIONS_TOKEN_HEX + 1]; /* of the session with which it ends; "": of none */
-    bool suspended, over;
-    struct stream *next;
-};
-
-struct watch {
-    int fd; /* -1: free */
-    void (*ready)(void *owner);
-    void *owner;
-};
-
-struct console {
-    struct console_options options;
-    struct MHD_Daemon *web, *control; /* NULL: not there */
-    int control_fd;
-    char control_path[108];
-    struct guard guard;
-    struct crowd guests, local_guests; /* of both listeners */
-    struct admins *admins;
-    struct sessions *sessions;
-    struct audit *audit;
-    struct health *health;
-    struct jobs *jobs;
-    pthread_t thread;
-    bool has_thread;
-    _Atomic bool stopping;
-    int wake_fd;
-    uint64_t now_ns, tick_ns;
-    bool woken; /* streams are to be looked at now */
-    struct stream *streams;
-    unsigned streams_len;
-    struct watch watches[WATCHES];
-};
-
-/* --- requests --------------------------------------------------------------------------------- */
-
-static enum MHD_Result answer_bytes(struct MHD_Connection *connection, const struct reply *reply,
-                                    struct MHD_Response *response)
-{
-    enum MHD_Result result;
-
-    guard_add_fields(response, reply);
-    result = MHD_queue_response(connection, (unsigned)reply->status, response);
-    MHD_destroy_response(response);
-    return result;
-}
-
-static ssize_t read_stream(void *cls, uint64_t pos, char *buf, size_t max)
-{
-    struct stream *s = cls;
-    size_t n = s->out.len < max ? s->out.len : max;
-
-    (void)pos;
-    if (n == 0 && s->over)
-        return MHD_CONTENT_READER_END_OF_STREAM;
-    if (n == 0 && !s->suspended) {
-        s->suspended = true;
-        MHD_suspend_connection(s->connection);
-        return 0;
-    }
-    memcpy(buf, buf_span(&s->out).ptr, n);
-    buf_consume(&s->out, n);
-    return (ssize_t)n;
-}
-
-static void free_stream(void *cls)
-{
-    struct stream *s = cls, **at = &s->console->streams;
-
-    while (*at && *at != s)
-        at = &(*at)->next;
-    if (*at) {
-        *at = s->next;
-        s->console->streams_len--;
-    }
-    if (s->events.free)
-        s->events.free(s->events.owner);
-    buf_fini(&s->out);
-    free(s);
-}
-
-static enum MHD_Result answer_stream(struct request *r, struct reply *reply)
-{
-    struct console *c = r->console;
-    struct stream *s = calloc(1, sizeof *s);
-    struct MHD_Response *response;
-
-    if (!s || c->streams_len >= STREAMS_MAX) {
-        if (reply->stream->free)
-            reply->stream->free(reply->stream->owner);
-        free(s);
-        reply->stream = NULL;
-        reply_problem(reply, 503, "too-many-streams", NULL, "%d pages follow events already",
-                      STREAMS_MAX);
-        return console_send(r, reply);
-    }
-    s->console = c;
-    s->events = *reply->stream;
-    s->connection = r->connection;
-    if (r->session)
-        memcpy(s->csrf, r->session->csrf, sizeof s->csrf);
-    buf_init(&s->out, STREAM_BYTES);
-    s->over = !s->events.tick(s->events.owner, &s->out, c->now_ns);
-    s->next = c->streams;
-    c->streams = s;
-    c->streams_len++;
-    reply->type = "text/event-stream";
-    response =
-        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_stream, s, free_stream);
-    if (!response) {
-        free_stream(s);
-        return MHD_NO;
-    }
-    return answer_bytes(r->connection, reply, response);
-}
-
-enum MHD_Result console_send(struct request *r, struct reply *reply)
-{
-    struct span body = reply->fixed.ptr ? reply->fixed : buf_span(&reply->body);
-    struct MHD_Response *response;
-
-    if (reply->stream)
-        return answer_stream(r, reply);
-    response = MHD_create_response_from_buffer(body.len, (void *)(uintptr_t)body.ptr,
-                                               reply->fixed.ptr ? MHD_RESPMEM_PERSISTENT
-                                                                : MHD_RESPMEM_MUST_COPY);
-    if (!response)
-        return MHD_NO;
-    return answer_bytes(r->connection, reply, response);
-}
-
-static void free_reply(struct reply *reply)
-{
-    buf_wipe(&reply->body);
-    buf_fini(&reply->body);
-    free(reply->cookie);
-    free(reply->location);
-    free(reply->disposition);
-    free(reply->allow);
-}
-
-static void free_request(struct request *r)
-{
-    if (!r)
-        return;
-    buf_wipe(&r->body); /* it may have a password in it */
-    buf_fini(&r->body);
-    for (unsigned i = 0; i < REQUEST_PARTS; i++)
-        free(r->parts[i]);
-    if (r->upload_fd >= 0)
-        close(r->upload_fd);
-    free(r);
-}
-
-/* CONSOLE_METHODS: none of ours. */
-static enum console_method find_method(const char *name, bool *head_only)
-{
-    static const char *const names[] = {"GET", "POST", "PUT", "DELETE"};
-
-    *head_only = strcmp(name, "HEAD") == 0;
-    if (*head_only)
-        return CONSOLE_GET;
-    for (unsigned i = 0; i < ARRAY_LEN(names); i++)
-        if (strcmp(name, names[i]) == 0)
-            return (enum console_method)i;
-    return CONSOLE_METHODS;
-}
-
-/* Finds out what is asked, by whom, and whether he may; false: *reply says no. */
-static bool receive(struct request *r, const char *method, struct reply *reply)
-{
-    char allow[64];
-
-    r->method = find_method(method, &r->head_only);
-    if (!guard_admit(&r->console->guard, r, reply))
-        return false;
-    r->route = routes_find(r, allow, sizeof allow);
-    if (!r->route) {
-        if (r->method == CONSOLE_GET && static_find(r, reply))
-            return false; /* answered */
-        if (*allow || static_has(r->path)) {
-            reply->allow = strdup(*allow ? allow : "GET, HEAD");
-            reply_problem(reply, 405, "method-not-allowed", NULL, "%s is not for %s", method,
-                          r->path);
-        } else {
-            reply_problem(reply, 404, "not-found", NULL, "nothing is at %s", r->path);
-        }
-        return false;
-    }
-    if (!guard_allow(&r->console->guard, r, reply)) {
-        r->route = NULL; /* whatever still comes, nothing handles it */
-        return false;
-    }
-    if (r->route->upload)
-        crowd_set_uploading(r->guest);
-    buf_init(&r->body, r->route->body_max);
-    return true;
-}
-
-static struct crowd_guest *guest_of(struct MHD_Connection *connection)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-
-    return info ? info->socket_context : NULL;
-}
-
-static struct request *begin_request(struct console *c, struct MHD_Connection *connection,
-                                     const char *path, bool local)
-{
-    struct request *r = calloc(1, sizeof *r);
-
-    if (!r)
-        return NULL;
-    r->console = c;
-    r->connection = connection;
-    r->guest = guest_of(connection);
-    r->path = path;
-    r->local = local;
-    r->upload_fd = -1;
-    return r;
-}
-
-/* A refusal at the head: the body that follows is not read, so the connection ends. */
-static enum MHD_Result refuse(struct request *r, struct reply *reply)
-{
-    enum MHD_Result result = console_send(r, reply);
-
-    free_reply(reply);
-    return result;
-}
-
-static enum MHD_Result handle(struct console *c, struct MHD_Connection *connection, const char *url,
-                              const char *method, const char *upload, size_t *upload_len,
-                              void **state, bool local)
-{
-    struct request *r = *state;
-    struct reply reply = {.status = 200};
-    enum MHD_Result result;
-
-    if (!r) {
-        r = begin_request(c, connection, url, local);
-        if (!r)
-            return MHD_NO;
-        *state = r;
-        return receive(r, method, &reply) ? MHD_YES : refuse(r, &reply);
-    }
-    if (!r->route)
-        return MHD_YES; /* refused already */
-    if (*upload_len) {
-        struct span bytes = {upload, *upload_len};
-
-        *upload_len = 0;
-        return guard_take_body(r, bytes) ? MHD_YES : MHD_NO;
-    }
-    crowd_set_served(r->guest);
-    if (r->too_large)
-        reply_problem(&reply, 413, "too-large", NULL, "at most %u bytes are taken",
-                      r->route->body_max);
-    else if (r->is_broken)
-        reply_out_of_memory(&reply);
-    else
-        r->route->handle(r, &reply);
-    result = console_send(r, &reply);
-    free_reply(&reply);
-    return result;
-}
-
-static enum MHD_Result handle_web(void *cls, struct MHD_Connection *connection, const char *url,
-                                  const char *method, const char *version, const char *upload,
-                                  size_t *upload_len, void **state)
-{
-    (void)version;
-    return handle(cls, connection, url, method, upload, upload_len, state, false);
-}
-
-static enum MHD_Result handle_control(void *cls, struct MHD_Connection *connection, const char *url,
-                                      const char *method, const char *version, const char *upload,
-                                      size_t *upload_len, void **state)
-{
-    (void)version;
-    return handle(cls, connection, url, method, upload, upload_len, state, true);
-}
-
-static void complete(void *cls, struct MHD_Connection *connection, void **state,
-                     enum MHD_RequestTerminationCode code)
-{
-    const struct console *c = cls;
-
-    (void)code;
-    crowd_set_asking(guest_of(connection), c->now_ns);
-    free_request(*state);
-    *state = NULL;
-}
-
-/* A connection comes or goes; *context is ours. */
-static void note_connection(struct console *c, struct crowd *crowd,
-                            struct MHD_Connection *connection, void **context,
-                            enum MHD_ConnectionNotificationCode code)
-{
-    const union MHD_ConnectionInfo *info;
-
-    if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-        crowd_remove(crowd, *context);
-        *context = NULL;
-        return;
-    }
-    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    *context = info ? crowd_add(crowd, info->connect_fd, c->now_ns) : NULL;
-}
-
-static void note_web(void *cls, struct MHD_Connection *connection, void **context,
-                     enum MHD_ConnectionNotificationCode code)
-{
-    struct console *c = cls;
-
-    note_connection(c, &c->guests, connection, context, code);
-}
-
-static void note_control(void *cls, struct MHD_Connection *connection, void **context,
-                         enum MHD_ConnectionNotificationCode code)
-{
-    struct console *c = cls;
-
-    note_connection(c, &c->local_guests, connection, context, code);
-}
-
 /* --- the loop --------------------------------------------------------------------------------- */
-
-static void resume(struct stream *s)
-{
-    if (!s->suspended)
-        return;
-    s->suspended = false;
-    MHD_resume_connection(s->connection);
-}
 
 static void tick_streams(struct console *c)
 {
@@ -392,7 +43,7 @@ static void tick_streams(struct console *c)
                   !s->events.tick(s->events.owner, &s->out, c->now_ns);
         if (s->out.len == 0 && !s->over)
             buf_append(&s->out, ":\n\n", 3); /* so that one whose reader left is noticed */
-        resume(s);
+        exchange_resume(s);
     }
 }
 
@@ -418,7 +69,7 @@ static int epoll_of(struct MHD_Daemon *d)
 static void run_watches(struct console *c, const struct pollfd *fds, unsigned len)
 {
     for (unsigned i = 0; i < len; i++)
-        for (unsigned k = 0; fds[i].revents && k < WATCHES; k++)
+        for (unsigned k = 0; fds[i].revents && k < CONSOLE_WATCHES; k++)
             if (c->watches[k].fd == fds[i].fd) {
                 c->watches[k].ready(c->watches[k].owner);
                 break;
@@ -427,12 +78,12 @@ static void run_watches(struct console *c, const struct pollfd *fds, unsigned le
 
 static void turn(struct console *c)
 {
-    struct pollfd fds[3 + WATCHES] = {
+    struct pollfd fds[3 + CONSOLE_WATCHES] = {
         {c->wake_fd, POLLIN, 0}, {epoll_of(c->web), POLLIN, 0}, {epoll_of(c->control), POLLIN, 0}};
     unsigned len = 3;
     eventfd_t n;
 
-    for (unsigned i = 0; i < WATCHES; i++)
+    for (unsigned i = 0; i < CONSOLE_WATCHES; i++)
         if (c->watches[i].fd >= 0)
             fds[len++] = (struct pollfd){c->watches[i].fd, POLLIN, 0};
     poll(fds, len, wait_ms(c));
@@ -462,7 +113,7 @@ static void *run(void *arg)
         turn(c);
     for (struct stream *s = c->streams; s; s = s->next) {
         s->over = true;
-        resume(s);
+        exchange_resume(s);
     }
     return NULL;
 }
@@ -491,11 +142,12 @@ static struct MHD_Daemon *start_daemon(struct console *c, int fd, const struct l
     bool local = fd == c->control_fd;
 
     return MHD_start_daemon(
-        flags, 0, NULL, NULL, local ? handle_control : handle_web, c, MHD_OPTION_EXTERNAL_LOGGER,
-        log_mhd, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_CONNECTION,
-        local ? note_control : note_web, c, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)PATIENCE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)HEAD_BYTES, MHD_OPTION_NOTIFY_COMPLETED, complete, c, MHD_OPTION_ARRAY,
+        flags, 0, NULL, NULL, local ? exchange_serve_control : exchange_serve_web, c,
+        MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_NOTIFY_CONNECTION, local ? exchange_note_control : exchange_note_web, c,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)PATIENCE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_BYTES,
+        MHD_OPTION_NOTIFY_COMPLETED, exchange_complete, c, MHD_OPTION_ARRAY,
         tls ? with_tls : without, MHD_OPTION_END);
 }
 
@@ -569,7 +221,7 @@ static bool init(struct console *c, const struct config *config, struct err *err
 {
     char audit[4096];
 
-    for (unsigned i = 0; i < WATCHES; i++)
+    for (unsigned i = 0; i < CONSOLE_WATCHES; i++)
         c->watches[i].fd = -1;
     guard_learn_account(&c->guard);
     c->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -605,6 +257,8 @@ static bool start(struct console *c, struct err *err)
     c->has_thread = failed == 0;
     if (failed)
         err_set(err, "cannot make a thread: %s", strerror(failed));
+    else
+        pthread_setname_np(c->thread, "console");
     return c->has_thread;
 }
 
@@ -700,7 +354,7 @@ uint64_t console_now_ns(const struct console *c)
 
 bool console_watch(struct console *c, int fd, void (*ready)(void *owner), void *owner)
 {
-    for (unsigned i = 0; i < WATCHES; i++)
+    for (unsigned i = 0; i < CONSOLE_WATCHES; i++)
         if (c->watches[i].fd < 0) {
             c->watches[i] = (struct watch){fd, ready, owner};
             return true;
@@ -710,7 +364,7 @@ bool console_watch(struct console *c, int fd, void (*ready)(void *owner), void *
 
 void console_unwatch(struct console *c, int fd)
 {
-    for (unsigned i = 0; i < WATCHES; i++)
+    for (unsigned i = 0; i < CONSOLE_WATCHES; i++)
         if (c->watches[i].fd == fd)
             c->watches[i].fd = -1;
 }

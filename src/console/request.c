@@ -16,6 +16,11 @@ const char *request_get_argument(const struct request *r, const char *name)
     return MHD_lookup_connection_value(r->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
+const char *request_get_cookie(const struct request *r, const char *name)
+{
+    return MHD_lookup_connection_value(r->connection, MHD_COOKIE_KIND, name);
+}
+
 const char *request_get_field(const struct request *r, const char *name)
 {
     return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
@@ -55,7 +60,7 @@ static const char *language_of(const char *list)
 
 const char *request_get_language(const struct request *r)
 {
-    const char *chosen = MHD_lookup_connection_value(r->connection, MHD_COOKIE_KIND, "language");
+    const char *chosen = request_get_cookie(r, "language");
     const char *accepted = request_get_field(r, "Accept-Language");
 
     if (chosen && (strcmp(chosen, "ja") == 0 || strcmp(chosen, "en") == 0))

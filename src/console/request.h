@@ -76,7 +76,8 @@ const char *request_get_argument(const struct request *r, const char *name);
  * says so). */
 bool request_get_number(const struct request *r, const char *name, uint64_t most,
                         uint64_t otherwise, uint64_t *out, struct reply *reply);
-const char *request_get_field(const struct request *r, const char *name); /* header; NULL */
+const char *request_get_field(const struct request *r, const char *name);  /* header; NULL */
+const char *request_get_cookie(const struct request *r, const char *name); /* NULL */
 
 /* The language that the request wants: "ja" or "en" (the cookie `language`, then Accept-Language).
  */

@@ -20,20 +20,32 @@ struct asset {
 static const char *const pages[] = {"/",         "/connections", "/history",  "/diagnose",
                                     "/settings", "/access",      "/accounts", "/configuration"};
 
-static const struct asset *find(const char *path)
+/* The document in the theme that was chosen in this browser. */
+static const char *choose_document(const struct request *r)
 {
+    const char *theme = request_get_cookie(r, "theme");
+
+    if (theme && strcmp(theme, "light") == 0)
+        return "/index.html#light";
+    return theme && strcmp(theme, "dark") == 0 ? "/index.html#dark" : "/index.html";
+}
+
+static const struct asset *find(const struct request *r)
+{
+    const char *path = r->path;
+
     for (unsigned i = 0; i < ARRAY_LEN(pages); i++)
-        if (strcmp(path, pages[i]) == 0)
-            path = "/index.html";
+        if (strcmp(r->path, pages[i]) == 0)
+            path = choose_document(r);
     for (unsigned i = 0; i < ARRAY_LEN(assets); i++)
         if (strcmp(path, assets[i].path) == 0)
             return &assets[i];
     return NULL;
 }
 
-bool static_has(const char *path)
+bool static_has(const struct request *r)
 {
-    return find(path) != NULL;
+    return find(r) != NULL;
 }
 
 /* For the few clients that do not take it compressed. */
@@ -58,7 +70,7 @@ static bool unpack(const struct asset *a, struct buf *out)
 
 bool static_find(const struct request *r, struct reply *reply)
 {
-    const struct asset *a = find(r->path);
+    const struct asset *a = find(r);
     const char *accepted = request_get_field(r, "Accept-Encoding");
     const char *known = request_get_field(r, "If-None-Match");
 

@@ -8,4 +8,4 @@
 /* A page or a file of it: fills the reply (200, or 304 for who has it already).  False: there is
  * none at this path. */
 bool static_find(const struct request *r, struct reply *reply);
-bool static_has(const char *path);
+bool static_has(const struct request *r);

@@ -4,12 +4,14 @@
 #include <locale.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/util.h"
 
 #define DOMAIN "viaduct"
+#define KNOWN 64 /* a power of two */
 
 struct pair {
     const char *msgid, *text;
@@ -36,12 +38,15 @@ static int compare(const void *key, const void *pair)
     return strcmp(key, ((const struct pair *)pair)->msgid);
 }
 
+static bool is_settled; /* the environment is not going to change */
+
 void words_init(void)
 {
     setlocale(LC_MESSAGES, "");
     setlocale(LC_CTYPE, "");
     bindtextdomain(DOMAIN, VIADUCT_LOCALEDIR);
     bind_textdomain_codeset(DOMAIN, "UTF-8");
+    is_settled = true;
 }
 
 const char *words_in(const char *msgid, const char *language)
@@ -86,16 +91,29 @@ static const char *in_first_of(const char *msgid, const char *list)
     return msgid;
 }
 
-const char *words_local(const char *msgid)
+static const char *look_up(const char *msgid)
 {
     const char *list = getenv("LANGUAGE");
     const char *locale, *text;
 
-    if (!*msgid) /* gettext would answer with the catalogue's header */
-        return msgid;
     text = dgettext(DOMAIN, msgid);
     if (text != msgid)
         return text;
     locale = locale_name();
     return in_first_of(msgid, *locale && list && *list ? list : locale);
+}
+
+/* A proxy says the same few sentences of each flow: what was found last is kept. */
+const char *words_local(const char *msgid)
+{
+    static _Thread_local struct pair known[KNOWN];
+    struct pair *last = &known[((uintptr_t)msgid >> 3) % KNOWN];
+
+    if (!*msgid) /* gettext would answer with the catalogue's header */
+        return msgid;
+    if (!is_settled)
+        return look_up(msgid);
+    if (last->msgid != msgid)
+        *last = (struct pair){msgid, look_up(msgid)};
+    return last->text;
 }

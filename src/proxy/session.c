@@ -14,7 +14,7 @@
 #include "base/clock.h"
 #include "net/sock.h"
 #include "net/tls.h"
-#include "proxy/worker.h"
+#include "proxy/accept.h"
 
 #define LINGER_NS (2 * NS_PER_S)     /* reading on after an answer (RFC 9112 9.6) */
 #define REFUSED_NS NS_PER_S          /* for a connection that is over a limit to ask its request */
@@ -173,7 +173,7 @@ bool session_accept(struct worker *w, unsigned listener, int fd, const struct en
                     enum verdict refuse, bool spare)
 {
     bool short_of_memory;
-    struct session *s = worker_get_session(w, &short_of_memory);
+    struct session *s = accept_get_session(w, &short_of_memory);
     struct slab_slot slot;
     struct conn c;
 

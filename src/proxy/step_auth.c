@@ -2,18 +2,13 @@
  * with such as are not accepted, the client gets a 407 with what is offered; else the rules are
  * asked once more, with the user.
  *
- * Nearly every login is settled at once, and leaves nothing behind but a name.  Three wait in
- * STATE_LOGIN: one whose account has a slow hash, which another thread computes; one whose proof
- * covers the body (auth-int), which is read first; and a refused one with a small body, which is
- * read away so that the connection can be kept.
+ * Nearly every login is settled at once, and leaves nothing behind but a name; three kinds wait in
+ * STATE_LOGIN (step_login.c).
  *
  * Why a login failed stands in the record only.  What a client is told is the same for unknown
  * users and wrong passwords. */
-#include "proxy/session.h"
+#include "proxy/login.h"
 
-#include <assert.h>
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -22,9 +17,8 @@
 #include "proxy/worker.h"
 #include "wire/authn.h"
 
-#define BODY_MAX (64u * 1024) /* of a request that is read before its login is settled */
-#define CHALLENGES_MAX 4096u  /* bytes of all Proxy-Authenticate lines */
-#define NAME_SHOWN 128        /* bytes of a refused name in the evidence */
+#define CHALLENGES_MAX 4096u /* bytes of all Proxy-Authenticate lines */
+#define NAME_SHOWN 128       /* bytes of a refused name in the evidence */
 
 static const struct session_refusal not_accepted = {
     .verdict = VERDICT_AUTH_FAILED,
@@ -57,55 +51,19 @@ static const char *write_challenges(const struct session *s, bool stale, char *o
     return n ? out : NULL;
 }
 
-/* A reload took `authentication` away while a login waited: the client comes again, unasked. */
-static enum step end_reloaded(struct session *s)
+enum step login_end_reloaded(struct session *s)
 {
     return session_end(s, VERDICT_OVERLOADED, SIDE_PROXY, "the configuration changed");
 }
 
-/* Ends the flow with the refusal, whatever is still unread of the request. */
-static enum step answer_refusal(struct session *s, const struct session_refusal *r)
+enum step login_refuse(struct session *s, const struct session_refusal *r)
 {
     char text[CHALLENGES_MAX];
     bool asks = verdict_get_info(r->verdict)->status == 407;
 
     if (asks && !s->worker->accounts)
-        return end_reloaded(s);
+        return login_end_reloaded(s);
     return session_end_login(s, r, asks ? write_challenges(s, r->stale, text, sizeof text) : NULL);
-}
-
-struct session_login *session_login_get(struct session *s)
-{
-    if (!s->login)
-        s->login = slab_get(&s->worker->logins);
-    return s->login;
-}
-
-void session_login_drop(struct session *s)
-{
-    if (s->login->waits || s->login->info || s->login->held_until_ns)
-        return;
-    slab_put(&s->worker->logins, s->login);
-    s->login = NULL;
-}
-
-void session_login_end(struct session *s)
-{
-    struct session_login *l = s->login;
-
-    if (!l)
-        return;
-    if (l->head.ptr) /* it has the credentials */
-        explicit_bzero(l->head.ptr, l->head.cap);
-    buf_fini(&l->head);
-    l->waits = false;
-    flow_set_text(&l->info, NULL);
-    session_login_drop(s);
-}
-
-const char *session_login_info(const struct session *s)
-{
-    return s->login ? s->login->info : NULL;
 }
 
 static bool is_waiting(const struct session *s)
@@ -136,7 +94,7 @@ static bool make_login(struct session *s, const struct http1_head *h)
  * again on this connection.  Behind any other one the connection closes. */
 static bool is_discardable(const struct session_login *l)
 {
-    return !l->expects && (l->body.kind != BODY_LENGTH || l->body.total <= BODY_MAX);
+    return !l->expects && (l->body.kind != BODY_LENGTH || l->body.total <= LOGIN_BODY_MAX);
 }
 
 static enum step wait_for(struct session *s, enum session_login_wait what)
@@ -155,7 +113,7 @@ static enum step refuse(struct session *s, const struct http1_head *h,
     }
     if (!s->unread || s->closes || (!is_waiting(s) && !make_login(s, h)) ||
         !is_discardable(s->login))
-        return answer_refusal(s, r);
+        return login_refuse(s, r);
     s->login->refusal = *r;
     return wait_for(s, LOGIN_DISCARD);
 }
@@ -196,10 +154,8 @@ static void write_info(struct session *s, const struct accounts_result *r,
         flow_set_text(&s->login->info, line);
 }
 
-/* True: logged in.  False: refused (*next).  All failures count that depend on who it is or what
- * the password: else who watches what counts learns which names exist. */
-static bool take_result(struct session *s, const struct http1_head *h,
-                        const struct accounts_result *r, struct span user, enum step *next)
+bool login_take_result(struct session *s, const struct http1_head *h,
+                       const struct accounts_result *r, struct span user, enum step *next)
 {
     struct session_refusal refusal = not_accepted;
 
@@ -244,7 +200,7 @@ static bool check_slowly(struct session *s, const struct http1_head *h,
     verified_mark(&w->verified, r->hash, c->user, c->password, mark);
     if (!r->decoy && verified_find(&w->verified, mark, session_now(s))) {
         r->outcome = r->account->disabled ? ACCOUNTS_DISABLED : ACCOUNTS_OK;
-        return take_result(s, h, r, c->user, next);
+        return login_take_result(s, h, r, c->user, next);
     }
     if (w->shared->passwords && w->checks < PASSWORDS_OPEN_MAX && make_login(s, h))
         job = password_job_new(w->accounts, r, c->user, c->password);
@@ -271,14 +227,13 @@ static bool log_in_basic(struct session *s, const struct http1_head *h,
     if (!s->client.tls)
         flow_warn(&s->flow, WARNING_WEAK_AUTH, "Basic on a connection without TLS");
     accounts_check_basic(s->worker->accounts, c->user, c->password, &r);
-    return r.hash ? check_slowly(s, h, c, &r, next) : take_result(s, h, &r, c->user, next);
+    return r.hash ? check_slowly(s, h, c, &r, next) : login_take_result(s, h, &r, c->user, next);
 }
 
 /* ---- Digest */
 
-/* `body`: of auth-int, else empty. */
-static bool log_in_digest(struct session *s, const struct http1_head *h,
-                          const struct authn_credentials *c, struct span body, enum step *next)
+bool login_check_digest(struct session *s, const struct http1_head *h,
+                        const struct authn_credentials *c, struct span body, enum step *next)
 {
     const struct config_authentication *config = &s->worker->config->authentication;
     char hex[DIGEST_HEX_MAX];
@@ -296,7 +251,7 @@ static bool log_in_digest(struct session *s, const struct http1_head *h,
     if (c->qop == AUTHN_QOP_AUTH_INT)
         request.body = (struct span){hex, digest_hex_of(c->algorithm, &body, 1, hex)};
     accounts_check_digest(s->worker->accounts, s->worker->shared->nonces, c, &request, &r);
-    if (!take_result(s, h, &r, counted_name(s, c), next))
+    if (!login_take_result(s, h, &r, counted_name(s, c), next))
         return false;
     write_info(s, &r, c);
     return true;
@@ -309,9 +264,9 @@ static enum step begin_body(struct session *s, const struct http1_head *h)
 
     if (!is_waiting(s) && !make_login(s, h))
         return session_end(s, VERDICT_OVERLOADED, SIDE_PROXY, "out of memory");
-    if (s->login->body.kind == BODY_LENGTH && s->login->body.total > BODY_MAX)
+    if (s->login->body.kind == BODY_LENGTH && s->login->body.total > LOGIN_BODY_MAX)
         return session_end_as(s, VERDICT_BAD_REQUEST, SIDE_PROXY, 413, NULL,
-                              "auth-int takes bodies up to %u bytes", BODY_MAX);
+                              "auth-int takes bodies up to %u bytes", LOGIN_BODY_MAX);
     if (s->login->expects && s->in.len == 0 && conn_send(&s->client, go_on, sizeof go_on - 1) < 0) {
         s->client.ready |= CONN_ERR;
         return session_end_left(s);
@@ -412,207 +367,8 @@ bool session_log_in(struct session *s, const struct http1_head *h, const struct 
     } else if (c.qop == AUTHN_QOP_AUTH_INT && s->unread) {
         *next = begin_body(s, h);
     } else {
-        ok = log_in_digest(s, h, &c, (struct span){"", 0}, next);
+        ok = login_check_digest(s, h, &c, (struct span){"", 0}, next);
     }
     explicit_bzero(&c, sizeof c); /* Basic's password among it */
     return ok;
-}
-
-/* ---- the waiting */
-
-/* Bytes of the body that came; PARSE_OK: it is whole. */
-static enum parse take_body(struct session_login *l, struct span bytes, size_t *used)
-{
-    enum parse parsed = l->body.done ? PARSE_OK : PARSE_MORE;
-
-    *used = 0;
-    while (parsed == PARSE_MORE && *used < bytes.len) {
-        struct span data;
-        size_t n;
-
-        parsed =
-            body_read(&l->body, (struct span){bytes.ptr + *used, bytes.len - *used}, &n, &data);
-        *used += n;
-        if (n == 0)
-            break;
-    }
-    return parsed;
-}
-
-/* Reads more of the body behind what is in s->in; false when nothing came (*next). */
-static bool read_more(struct session *s, enum step *next)
-{
-    char *room;
-    ssize_t n;
-
-    *next = STEP_WAIT;
-    if (!(s->client.ready & CONN_IN))
-        return false;
-    room = buf_reserve(&s->in, BODY_MAX / 4);
-    if (!room) {
-        *next = session_end(s, VERDICT_OVERLOADED, SIDE_PROXY, "out of memory");
-        return false;
-    }
-    n = conn_read(&s->client, room, BODY_MAX / 4);
-    if (n > 0) {
-        buf_commit(&s->in, (size_t)n);
-        return true;
-    }
-    if (n == -EAGAIN)
-        return false;
-    flow_evidence(&s->flow, "client: %s inside the request body", n ? strerror((int)-n) : "FIN");
-    *next = session_end(s, VERDICT_CLIENT_GONE, SIDE_CLIENT, "left inside the request body");
-    return false;
-}
-
-/* Reads the body away, then refuses; one that gets too large is left where it is. */
-static enum step discard(struct session *s)
-{
-    struct session_refusal refusal = s->login->refusal;
-    enum parse parsed;
-    enum step next;
-    size_t used;
-
-    for (;;) {
-        parsed = take_body(s->login, buf_span(&s->in), &used);
-        buf_consume(&s->in, (uint32_t)used);
-        if (parsed != PARSE_MORE || s->login->body.payload > BODY_MAX)
-            break;
-        if (!read_more(s, &next))
-            return next;
-    }
-    s->unread = parsed != PARSE_OK;
-    return answer_refusal(s, &refusal);
-}
-
-/* The content of the body that stands whole at the front of s->in: where it is, or in `copy` where
- * it is in chunks.  False when memory is out. */
-static bool find_content(struct session *s, const struct http1_head *h, struct buf *copy,
-                         struct span *content)
-{
-    struct span all = {buf_span(&s->in).ptr, s->login->seen};
-    struct body body;
-
-    *content = all;
-    body_of_request(&body, h);
-    while (body.kind == BODY_CHUNKED && !body.done && all.len > 0) {
-        struct span data;
-        size_t n;
-
-        body_read(&body, all, &n, &data);
-        if (!buf_append(copy, data.ptr, data.len))
-            return false;
-        all = (struct span){all.ptr + n, all.len - n};
-    }
-    if (body.kind == BODY_CHUNKED)
-        *content = buf_span(copy);
-    return true;
-}
-
-/* The login of whoever has the head of its request again: on with the request. */
-static enum step go_on(struct session *s)
-{
-    struct buf head = s->login->head;
-
-    s->login->head = (struct buf){0};
-    s->login->waits = false;
-    session_login_drop(s);
-    return session_logged_in(s, &head);
-}
-
-/* The body is whole. */
-static enum step check_body(struct session *s)
-{
-    const struct http1_head *h;
-    struct authn_credentials c;
-    struct span content;
-    struct buf copy;
-    enum step next;
-    bool ok;
-
-    if (!s->worker->accounts)
-        return end_reloaded(s);
-    h = session_parse_again(s, &s->login->head);
-    buf_init(&copy, BODY_MAX);
-    authn_parse_credentials(http1_find_field(h, FIELD_PROXY_AUTHORIZATION)->value, &c);
-    loop_touch(&s->worker->loop);
-    s->step_ns = session_now(s);
-    if (!find_content(s, h, &copy, &content)) {
-        buf_fini(&copy);
-        return session_end(s, VERDICT_OVERLOADED, SIDE_PROXY, "out of memory");
-    }
-    ok = log_in_digest(s, h, &c, content, &next);
-    buf_fini(&copy);
-    return ok ? go_on(s) : next;
-}
-
-static enum step await_body(struct session *s)
-{
-    struct session_login *l = s->login;
-    enum parse parsed;
-    enum step next;
-    size_t used;
-
-    for (;;) {
-        struct span bytes = buf_span(&s->in);
-
-        parsed = take_body(l, (struct span){bytes.ptr + l->seen, bytes.len - l->seen}, &used);
-        l->seen += (uint32_t)used;
-        if (parsed == PARSE_BAD)
-            return session_end(s, VERDICT_BAD_REQUEST, SIDE_PROXY, "%s", l->body.bad_what);
-        if (l->body.payload > BODY_MAX || l->seen > 2 * BODY_MAX)
-            return session_end_as(s, VERDICT_BAD_REQUEST, SIDE_PROXY, 413, NULL,
-                                  "auth-int takes bodies up to %u bytes", BODY_MAX);
-        if (parsed == PARSE_OK)
-            return check_body(s);
-        if (!read_more(s, &next))
-            return next;
-    }
-}
-
-enum step step_login(struct session *s)
-{
-    switch ((enum session_login_wait)s->login->wait) {
-    case LOGIN_BODY:
-        return await_body(s);
-    case LOGIN_DISCARD:
-        return discard(s);
-    case LOGIN_PASSWORD: /* one that asked plain HTTP may have closed its half only */
-        if (s->client.ready & CONN_ERR || (!s->flow.url && s->client.ready & CONN_RDHUP))
-            return session_end_left(s);
-        break;
-    }
-    return STEP_WAIT;
-}
-
-enum step step_login_timeout(struct session *s)
-{
-    struct session_refusal refusal = s->login->refusal;
-
-    switch ((enum session_login_wait)s->login->wait) {
-    case LOGIN_BODY:
-        return session_end(s, VERDICT_REQUEST_TIMEOUT, SIDE_CLIENT,
-                           "the body that auth-int needs did not come");
-    case LOGIN_DISCARD:
-        return answer_refusal(s, &refusal);
-    case LOGIN_PASSWORD:
-        break;
-    }
-    return session_end(s, VERDICT_OVERLOADED, SIDE_PROXY, "too many passwords to be checked");
-}
-
-void session_password_checked(struct session *s, struct password_job *job)
-{
-    enum step next;
-
-    if (s->state != STATE_LOGIN || !s->has_flow || s->flow.id != job->flow)
-        return; /* it was not waited for */
-    if (job->result.outcome == ACCOUNTS_OK)
-        verified_add(&s->worker->verified, job->mark, session_now(s));
-    if (take_result(s, NULL, &job->result, (struct span){job->text, job->user_len}, &next))
-        next = go_on(s);
-    if (next == STEP_AGAIN)
-        session_drive(s);
-    else if (next == STEP_YIELD)
-        worker_queue(s->worker, s);
 }

@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "net/sock.h"
 #include "net/tls.h"
-#include "proxy/worker.h"
+#include "proxy/accept.h"
 
 static enum step dial_addresses(struct session *s, const struct addr *addrs, unsigned len);
 
@@ -97,7 +97,7 @@ static bool is_own_listener(const struct session *s, const struct addr *addrs, u
     uint16_t port = port_of(s);
 
     for (unsigned i = 0; i < len; i++)
-        if (worker_is_own(s->worker, &(struct endpoint){.addr = addrs[i], .port = port}))
+        if (accept_is_own(s->worker, &(struct endpoint){.addr = addrs[i], .port = port}))
             return true;
     return false;
 }

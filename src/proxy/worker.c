@@ -1,7 +1,6 @@
 #include "proxy/worker.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -11,215 +10,16 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/util.h"
-#include "net/sock.h"
 #include "net/tls.h"
 #include "policy/accounts.h"
-#include "policy/classes.h"
+#include "proxy/accept.h"
 #include "proxy/hop.h"
 #include "proxy/live.h"
 #include "proxy/passwords.h"
 #include "proxy/session.h"
 
-#define ACCEPTS 16 /* connections taken at one event: the others wait no longer */
-#define ACCEPT_PAUSE_NS (50 * NS_PER_MS) /* out of descriptors: when to look again */
-#define WARN_NS (60 * NS_PER_S)          /* the same warning at most that often */
-#define OVER_LIMIT 256                   /* connections above the limit that still get an answer */
 #define MAILS 256
 #define QUESTIONS 16 /* that wait for this worker's turn */
-
-/* ---- listeners */
-
-static void listen_on(struct worker *w, unsigned i)
-{
-    if (w->listeners[i].fd >= 0)
-        loop_add(&w->loop, w->listeners[i].fd, EPOLLIN, (struct loop_ref){REF_LISTENER, i, 0});
-}
-
-static void take_listeners(struct worker *w, struct worker_listener *fresh, unsigned len)
-{
-    for (unsigned i = 0; i < w->listeners_len; i++) {
-        bool kept = w->listeners[i].fd < 0;
-
-        if (!kept)
-            loop_remove(&w->loop, w->listeners[i].fd);
-        for (unsigned k = 0; k < len; k++)
-            kept |= fresh[k].fd == w->listeners[i].fd;
-        if (!kept)
-            close(w->listeners[i].fd);
-        tls_context_unref(w->listeners[i].tls);
-    }
-    free(w->listeners);
-    w->listeners = fresh;
-    w->listeners_len = len;
-    for (unsigned i = 0; i < len; i++)
-        listen_on(w, i);
-}
-
-static bool is_unspecified(const struct addr *a)
-{
-    return addr_is_equal(a, &(struct addr){.family = a->family});
-}
-
-/* Whether who dials `a` may reach what listens on `own`. */
-static bool leads_to(const struct addr *a, const struct addr *own)
-{
-    if (addr_is_equal(a, own))
-        return true;
-    if (is_unspecified(a)) /* the kernel dials loopback instead */
-        return is_unspecified(own) || access_classify(own) & CLASS_LOOPBACK;
-    return is_unspecified(own) && access_classify(a) & CLASS_LOOPBACK;
-}
-
-bool worker_is_own(const struct worker *w, const struct endpoint *at)
-{
-    struct classes_forms forms;
-
-    classes_forms_of(&at->addr, &forms);
-    for (unsigned i = 0; i < w->listeners_len; i++) {
-        const struct endpoint *own = &w->listeners[i].at;
-
-        for (unsigned k = 0; k < forms.same && own->port == at->port; k++)
-            if (leads_to(&forms.form[k], &own->addr))
-                return true;
-    }
-    return false;
-}
-
-/* ---- sessions in reserve */
-
-/* Those in reserve count as retired: nobody drives, drains or retires them. */
-static void fill_reserve(struct worker *w)
-{
-    struct session *s;
-
-    while (w->reserve_len < WORKER_RESERVE && (s = slab_get(&w->sessions))) {
-        s->retired = true;
-        w->reserve[w->reserve_len++] = s;
-    }
-}
-
-struct session *worker_get_session(struct worker *w, bool *short_of_memory)
-{
-    struct session *s = slab_get(&w->sessions);
-
-    *short_of_memory = !s;
-    if (!s && w->reserve_len > 0) {
-        s = w->reserve[--w->reserve_len];
-        s->retired = false;
-    }
-    return s;
-}
-
-/* ---- accepting */
-
-/* `err`: why no connection can be taken now (positive errno). */
-static void pause_listeners(struct worker *w, int err)
-{
-    if (w->accept_again_ns != UINT64_MAX)
-        return;
-    for (unsigned i = 0; i < w->listeners_len; i++)
-        if (w->listeners[i].fd >= 0)
-            loop_remove(&w->loop, w->listeners[i].fd);
-    w->accept_again_ns = w->loop.now_ns + ACCEPT_PAUSE_NS;
-    if (w->loop.now_ns - w->warned_ns > WARN_NS || !w->warned_ns) {
-        log_warning("%s: new connections wait", strerror(err));
-        w->warned_ns = w->loop.now_ns;
-    }
-}
-
-static void resume_listeners(struct worker *w)
-{
-    w->accept_again_ns = UINT64_MAX;
-    for (unsigned i = 0; i < w->listeners_len; i++)
-        listen_on(w, i);
-}
-
-static void admit(struct worker *w, unsigned listener, int fd, const struct endpoint *client,
-                  bool spare)
-{
-    uint32_t open = atomic_load_explicit(&w->shared->connections, memory_order_relaxed);
-    enum verdict refuse = VERDICT_OK;
-
-    if (open >= w->shared->connections_max + OVER_LIMIT) {
-        sock_reset(fd);
-        w->spare_lent &= !spare;
-        return;
-    }
-    if (spare || open >= w->shared->connections_max)
-        refuse = VERDICT_OVERLOADED;
-    if (session_accept(w, listener, fd, client, refuse, spare))
-        return;
-    w->spare_lent &= !spare;
-    pause_listeners(w, ENOMEM);
-}
-
-/* With one socket for all, each worker has its turn. */
-static void hand_round(struct worker *w, unsigned listener, int fd, const struct endpoint *client)
-{
-    struct worker *to = &w->shared->workers[w->next_worker++ % w->shared->workers_len];
-    struct mail *m;
-
-    if (to == w) {
-        admit(w, listener, fd, client, false);
-        return;
-    }
-    m = calloc(1, sizeof *m);
-    if (!m) {
-        sock_reset(fd);
-        return;
-    }
-    *m = (struct mail){.kind = MAIL_CLIENT, .fd = fd, .listener = listener, .client = *client};
-    if (!ring_push(&to->mail_handed, m)) { /* it is behind: serve it here */
-        free(m);
-        admit(w, listener, fd, client, false);
-        return;
-    }
-    eventfd_write(to->mail_fd, 1);
-}
-
-static void open_spare(struct worker *w)
-{
-    w->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-}
-
-static void accept_some(struct worker *w, unsigned listener)
-{
-    if (listener >= w->listeners_len)
-        return;
-    for (int i = 0; i < ACCEPTS; i++) {
-        struct endpoint client;
-        bool spare = false;
-        int fd;
-
-        if (w->reserve_len == 0)
-            fill_reserve(w);
-        if (w->reserve_len == 0) { /* not even a 503 could be said: they wait where they are */
-            pause_listeners(w, ENOMEM);
-            return;
-        }
-        fd = sock_accept(w->listeners[listener].fd, &client);
-
-        if ((fd == -EMFILE || fd == -ENFILE) && !sock_has_client(w->listeners[listener].fd))
-            return; /* accept looks for a descriptor before it looks for a client */
-        if ((fd == -EMFILE || fd == -ENFILE) && w->spare_fd >= 0) {
-            close(w->spare_fd); /* one descriptor, to tell the next client what is wrong */
-            w->spare_fd = -1;
-            fd = sock_accept(w->listeners[listener].fd, &client);
-            spare = w->spare_lent = fd >= 0;
-            if (!spare)
-                open_spare(w); /* before a session of this turn takes it for its own */
-        }
-        if (fd < 0) {
-            if (fd != -EAGAIN)
-                pause_listeners(w, -fd);
-            return;
-        }
-        if (w->shared->hand_round && !spare)
-            hand_round(w, listener, fd, &client);
-        else
-            admit(w, listener, fd, &client, spare);
-    }
-}
 
 /* ---- mail */
 
@@ -280,10 +80,10 @@ static void take_mail(struct worker *w, struct mail *m)
         take_accounts(w, m->accounts);
         break;
     case MAIL_LISTENERS:
-        take_listeners(w, m->listeners, m->listeners_len);
+        accept_take_listeners(w, m->listeners, m->listeners_len);
         break;
     case MAIL_CLIENT:
-        admit(w, m->listener < w->listeners_len ? m->listener : 0, m->fd, &m->client, false);
+        accept_admit(w, m->listener < w->listeners_len ? m->listener : 0, m->fd, &m->client, false);
         break;
     case MAIL_DRAIN:
         w->drain_end_ns = m->at_ns;
@@ -411,10 +211,10 @@ static void free_retired(struct worker *w)
         w->spare_lent &= !s->spare;
         slab_put(&w->sessions, s);
     }
-    fill_reserve(w);
+    accept_fill_reserve(w);
     if (w->spare_fd < 0 &&
         !w->spare_lent) /* another connection may have been quicker: then next time */
-        open_spare(w);
+        accept_open_spare(w);
 }
 
 static uint64_t next_ns(const struct worker *w, uint64_t until_ns)
@@ -444,7 +244,7 @@ void worker_turn(struct worker *w, uint64_t until_ns)
     resolver_tick(w->resolver, w->loop.now_ns);
     pool_tick(&w->pool, w->loop.now_ns);
     if (w->accept_again_ns <= w->loop.now_ns)
-        resume_listeners(w);
+        accept_resume(w);
     free_retired(w);
     atomic_fetch_add_explicit(&w->beats, 1, memory_order_relaxed);
 }
@@ -545,8 +345,8 @@ int worker_init(struct worker *w, struct proxy_shared *shared, unsigned number,
     w->out = aligned_alloc(64, PUMP_BUFFER);
     w->resolver = resolver_new(&r, watch_fd, w);
     w->mail_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    open_spare(w);
-    fill_reserve(w);
+    accept_open_spare(w);
+    accept_fill_reserve(w);
     if (w->reserve_len < WORKER_RESERVE || !w->out || !pump_init(&w->pump) || !w->resolver ||
         !take_parent(w, parent_tls) || !ring_init(&w->mail, MAILS) ||
         !ring_init(&w->mail_handed, 4096) || !ring_init(&w->mail_checked, PASSWORDS_OPEN_MAX) ||

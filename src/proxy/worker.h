@@ -143,10 +143,6 @@ bool worker_send(struct worker *w, struct mail *mail);
  * not answered those before. */
 bool worker_ask(struct worker *w, struct live_call *call);
 
-/* A zeroed session for a new connection; *short_of_memory: the last ones, to say 503 with.  NULL
- * when those are lent too. */
-struct session *worker_get_session(struct worker *w, bool *short_of_memory);
-
 /* For sessions: to be driven again in this turn; to be given back after it. */
 void worker_queue(struct worker *w, struct session *s);
 void worker_retire(struct worker *w, struct session *s);
@@ -157,9 +153,6 @@ void worker_take_spare(struct worker *w, struct conn *c);
 
 /* Brings week_minute up to the wall clock. */
 void worker_tell_time(struct worker *w);
-
-/* Whether `at` is a listener of ours: whoever dials it comes back to us. */
-bool worker_is_own(const struct worker *w, const struct endpoint *at);
 
 /* The next flow id: unique in this process, unlikely to be met again in another. */
 uint64_t worker_next_id(struct worker *w);

@@ -1,6 +1,7 @@
 #include "render/escape.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 static const char hex[] = "0123456789abcdef";
 static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
@@ -52,7 +53,8 @@ typedef void (*substitute_fn)(struct pen *p, struct span bytes, uint32_t code, b
 
 /* Copies runs of what passes and hands the rest, character by character, to `substitute`.
  * `special` are the printable ASCII characters that do not pass. */
-static void escape(struct pen *p, struct span s, const char special[5], substitute_fn substitute)
+__attribute__((always_inline)) static inline void
+escape(struct pen *p, struct span s, const char special[5], substitute_fn substitute)
 {
     size_t run = 0; /* where the bytes begin that pass and are not written yet */
 
@@ -100,9 +102,31 @@ static void substitute_json(struct pen *p, struct span bytes, uint32_t code, boo
     }
 }
 
+/* Whether one of eight bytes is a quote, a backslash, or none of printable ASCII: each test sets
+ * the high bit of its byte (of a lower one's carry, at worst too many are set). */
+static bool has_special(uint64_t eight)
+{
+    const uint64_t ones = 0x0101010101010101ull, high = 0x80 * ones;
+    uint64_t quote = eight ^ '"' * ones, backslash = eight ^ '\\' * ones, del = eight ^ 0x7f * ones;
+
+    return (((quote - ones) | (backslash - ones) | (del - ones) | (eight - 0x20 * ones) | eight) &
+            high) != 0;
+}
+
 void escape_json(struct pen *p, struct span text)
 {
-    escape(p, text, "\"\\\"\"", substitute_json);
+    size_t plain = 0;
+
+    while (text.len - plain >= sizeof(uint64_t)) {
+        uint64_t eight;
+
+        memcpy(&eight, text.ptr + plain, sizeof eight);
+        if (has_special(eight))
+            break;
+        plain += sizeof eight;
+    }
+    pen_bytes(p, text.ptr, plain);
+    escape(p, (struct span){text.ptr + plain, text.len - plain}, "\"\\\"\"", substitute_json);
 }
 
 static void substitute_text(struct pen *p, struct span bytes, uint32_t code, bool valid)

@@ -46,12 +46,6 @@ static void member_side(struct jsonw *w, const char *name, const struct flow *f,
         jsonw_null(w);
 }
 
-/* A name of our vocabulary; "" (nobody) becomes null. */
-static void member_name(struct jsonw *w, const char *key, const char *name)
-{
-    jsonw_member_text(w, key, *name ? name : NULL);
-}
-
 static void member_notes(struct jsonw *w, const char *name, const struct flow *f,
                          enum note_kind kind)
 {
@@ -96,7 +90,7 @@ static void member_steps(struct jsonw *w, const struct flow *f)
             any = true;
         }
         jsonw_open(w, '{');
-        jsonw_member_text(w, "step", phase_step_name(i));
+        jsonw_member_name(w, "step", phase_step_name(i));
         jsonw_member_u64(w, "duration_us", f->step_us[i] - 1u);
         jsonw_member_text(w, "detail", flow_find_note(f, NOTE_STEP, i));
         jsonw_close(w, '}');
@@ -113,10 +107,10 @@ static void member_phases(struct jsonw *w, const struct flow *f)
         if (f->outcomes[i] == OUTCOME_NONE)
             continue;
         jsonw_open(w, '{');
-        jsonw_member_text(w, "phase", phase_name(i));
+        jsonw_member_name(w, "phase", phase_name(i));
         jsonw_member_u64(w, "start_us", f->phases[i].start_ns / NS_PER_US);
         jsonw_member_u64(w, "duration_us", f->phases[i].duration_ns / NS_PER_US);
-        jsonw_member_text(w, "outcome", phase_outcome_name(f->outcomes[i]));
+        jsonw_member_name(w, "outcome", phase_outcome_name(f->outcomes[i]));
         jsonw_member_text(w, "detail", flow_find_note(f, NOTE_PHASE, i));
         if (i == PHASE_ANSWER)
             member_steps(w, f);
@@ -243,16 +237,18 @@ static void member_warnings(struct jsonw *w, const struct flow *f)
     jsonw_open(w, '[');
     for (unsigned i = 0; i < WARNING_COUNT; i++)
         if (f->warnings & 1u << i)
-            jsonw_text(w, flow_warning_name(i));
+            jsonw_name(w, flow_warning_name(i));
     jsonw_close(w, ']');
 }
 
 static void member_ending(struct jsonw *w, const struct flow *f)
 {
-    jsonw_member_text(w, "verdict", verdict_get_info(f->verdict)->name);
-    jsonw_member_text(w, "ended_in", f->ended ? phase_name(f->ended_in) : NULL);
-    member_name(w, "ended_by", verdict_side_name(f->ended_by));
-    jsonw_member_text(w, "certainty", verdict_certainty_name(f->certainty));
+    const char *by = verdict_side_name(f->ended_by);
+
+    jsonw_member_name(w, "verdict", verdict_get_info(f->verdict)->name);
+    jsonw_member_name(w, "ended_in", f->ended ? phase_name(f->ended_in) : NULL);
+    jsonw_member_text(w, "ended_by", *by ? by : NULL);
+    jsonw_member_name(w, "certainty", verdict_certainty_name(f->certainty));
     jsonw_member_text(w, "cause", flow_cause(f));
     jsonw_member_text(w, "advice", flow_advice(f));
     member_evidence(w, f);
@@ -263,7 +259,7 @@ static void write_flow(struct jsonw *w, const struct flow *f)
 {
     jsonw_open(w, '{');
     member_id(w, "id", f->id);
-    jsonw_member_text(w, "source", flow_source_name(f->source));
+    jsonw_member_name(w, "source", flow_source_name(f->source));
     member_start(w, f->start_ns);
     jsonw_member_u64(w, "duration_us", f->duration_ns / NS_PER_US);
     member_who(w, f);

@@ -36,13 +36,23 @@ static inline void jsonw_close(struct jsonw *w, char bracket)
     w->comma = true;
 }
 
-/* The name of a member, of our own: written as it is. */
+/* The name of a member, of our own: written as it is, with one look at the room for all of it. */
 __attribute__((always_inline)) static inline void jsonw_key(struct jsonw *w, const char *name)
 {
-    jsonw_next(w);
-    pen_char(w->pen, '"');
-    pen_text(w->pen, name);
-    pen_bytes(w->pen, "\":", 2);
+    struct pen *p = w->pen;
+    size_t len = strlen(name);
+    char *at;
+
+    if (pen_left(p) < len + 4 && !pen_grow(p, len + 4))
+        return;
+    at = p->at;
+    *at = ',';
+    at += w->comma;
+    *at++ = '"';
+    memcpy(at, name, len);
+    at[len] = '"';
+    at[len + 1] = ':';
+    p->at = at + len + 2;
     w->comma = false;
 }
 
@@ -68,7 +78,17 @@ static inline void jsonw_span(struct jsonw *w, struct span text)
 {
     jsonw_next(w);
     pen_char(w->pen, '"');
-    escape_json(w->pen, text);
+    if (text.len > 0)
+        escape_json(w->pen, text);
+    pen_char(w->pen, '"');
+}
+
+/* A name of our own vocabulary, written as it is. */
+static inline void jsonw_name(struct jsonw *w, const char *name)
+{
+    jsonw_next(w);
+    pen_char(w->pen, '"');
+    pen_text(w->pen, name);
     pen_char(w->pen, '"');
 }
 
@@ -86,6 +106,12 @@ static inline void jsonw_member_text(struct jsonw *w, const char *name, const ch
 {
     jsonw_key(w, name);
     jsonw_text(w, text);
+}
+
+static inline void jsonw_member_name(struct jsonw *w, const char *key, const char *name)
+{
+    jsonw_key(w, key);
+    jsonw_name(w, name);
 }
 
 static inline void jsonw_member_u64(struct jsonw *w, const char *name, uint64_t n)

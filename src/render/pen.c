@@ -77,7 +77,9 @@ static char *format_u64(char *end, uint64_t n)
 
 void pen_u64(struct pen *p, uint64_t n)
 {
-    pen_digits(p, n, 0, ' ');
+    char digits[DIGITS_MAX], *end = digits + sizeof digits, *first = format_u64(end, n);
+
+    pen_bytes(p, first, (size_t)(end - first));
 }
 
 void pen_digits(struct pen *p, uint64_t n, unsigned width, char fill)

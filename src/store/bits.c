@@ -69,13 +69,12 @@ size_t bits_write(const struct bits *b, unsigned char out[BITS_LEN])
             out[i] = (unsigned char)(b->words[i / 8] >> 8 * (i % 8));
         return BITS_LEN;
     }
-    for (unsigned n = 0; n < BLOCK_FLOWS; n++) {
-        if (b->words[n / 64] == 0) {
-            n |= 63;
-        } else if (bits_has(b, n)) {
+    for (unsigned i = 0; i < ARRAY_LEN(b->words); i++)
+        for (uint64_t word = b->words[i]; word; word &= word - 1) {
+            unsigned n = i * 64 + (unsigned)__builtin_ctzll(word);
+
             out[len++] = (unsigned char)n;
             out[len++] = (unsigned char)(n >> 8);
         }
-    }
     return len;
 }

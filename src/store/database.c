@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -98,12 +99,22 @@ static enum fault make_file(const char *path, struct err *err)
     return FAULT_NONE;
 }
 
+/* Nobody reads SQLite's counts of memory, and keeping them takes a lock at each allocation.  What
+ * is configured too late stays as it was. */
+static void configure(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 static enum fault open_with(const char *name, int flags, const char *first, sqlite3 **out,
                             struct err *err)
 {
+    static pthread_once_t configured = PTHREAD_ONCE_INIT;
     enum fault fault;
-    int code =
-        sqlite3_open_v2(name, out, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, NULL);
+    int code;
+
+    pthread_once(&configured, configure);
+    code = sqlite3_open_v2(name, out, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, NULL);
 
     if (!*out) {
         err_set(err, "out of memory");

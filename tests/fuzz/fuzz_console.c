@@ -148,6 +148,16 @@ static void get_state(void *owner, struct console_state *out)
     out->at.port = 3128;
 }
 
+static void settle(void *owner)
+{
+}
+
+static void look_at_accounts(void *owner, const char *path, bool *taken, bool *refused)
+{
+    *taken = true;
+    *refused = false;
+}
+
 /* --- the start -------------------------------------------------------------------------------- */
 
 static void fill_history(void)
@@ -191,10 +201,10 @@ static void remove_folder(void)
 static void start(void)
 {
     static char path[128];
-    struct console_options o = {
-        .door = {NULL, ask, end, read_totals, get_config, reload, get_state},
-        .config_path = path,
-        .program = "/bin/true"};
+    struct console_options o = {.door = {NULL, ask, end, read_totals, get_config, reload, get_state,
+                                         settle, look_at_accounts},
+                                .config_path = path,
+                                .program = "/bin/true"};
     struct err err;
 
     snprintf(folder, sizeof folder, "%s/fuzz-console-XXXXXX",

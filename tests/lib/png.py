@@ -41,13 +41,25 @@ def unfilter(raw, width, height, depth):
     return lines
 
 
+def distance(one, other):
+    return sum((a - b) ** 2 for a, b in zip(one, other))
+
+
 def palette_of(counts):
-    """colour -> its place among at most COLOURS colours: the most frequent ones, and for others the nearest of them."""
+    """colour -> its place among at most COLOURS colours: half are the most frequent ones, half those that were most wrong
+    without; for others the nearest of them.  So a small green dot stays green among many greys."""
     ranked = sorted(counts, key=counts.get, reverse=True)
-    kept = ranked[:COLOURS]
+    kept, rest = ranked[: COLOURS // 2], ranked[COLOURS // 2 :]
+    near = {colour: min((distance(one, colour), i) for i, one in enumerate(kept)) for colour in rest}
+    while near and len(kept) < COLOURS:
+        worst = max(near, key=lambda colour: near[colour][0] * counts[colour])
+        del near[worst]
+        kept.append(worst)
+        for colour, (far, _) in near.items():
+            if distance(worst, colour) < far:
+                near[colour] = (distance(worst, colour), len(kept) - 1)
     places = {colour: i for i, colour in enumerate(kept)}
-    for colour in ranked[COLOURS:]:
-        places[colour] = min(range(len(kept)), key=lambda i: sum((a - b) ** 2 for a, b in zip(kept[i], colour)))
+    places.update({colour: i for colour, (_, i) in near.items()})
     return kept, places
 
 

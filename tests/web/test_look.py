@@ -35,7 +35,9 @@ class World:
     """A proxy that has seen something, its administrator, and connections that are open."""
 
     def __enter__(self):
-        self.web, self.echo = HttpTarget(lambda r: reply(b"x" * random.randint(100, 90000))), Target(echo)
+        sizes = {"/large": 1 << 20}
+        self.web = HttpTarget(lambda r: reply(b"x" * sizes.get(r.path, random.randint(100, 90000))))
+        self.echo = Target(echo)
         self.site = Site(
             access=ACCESS,
             hosts=HOSTS,
@@ -131,7 +133,7 @@ def test_each_page_fits_and_can_be_read_by_everybody(browser, axe, world, look):
     tab.open(f"{world.site.site}/connections")
     settle(tab, "/connections")
     tab.click("tbody .link")
-    tab.wait("document.querySelector('dialog svg')")
+    tab.wait("document.querySelector('dialog svg.v-ladder')")
     fits(tab, f"{look}: a flow")
     axe.check(tab, f"{look}: a flow")
     tab.click("dialog .danger")
@@ -216,13 +218,17 @@ def test_screenshots(browser):
         settle(tab, "/")
         chart = "globalThis.Chart?.getChart(document.querySelector('.throughput canvas'))"
         seen = f"{chart}?.data.labels.at(-1) || ''"
-        for i in range(40):  # something for the chart of what passes
+        large = f"http://files.example:{world.web.authority.split(':')[1]}/large"
+        for i in range(40):  # something for the charts
+            downloads = [world.site.curl("-o", "/dev/null", large) for _ in range(i // 3 % 3)]
             for client in world.clients[: 1 + i % 4]:
                 client.send("y" * random.randint(20000, 900000 // (1 + i % 7)))
                 while client.sock.recv(1 << 20, socket.MSG_DONTWAIT) if select.select([client.sock], [], [], 0)[0] else b"":
                     pass
             n = tab.run(seen)
             tab.wait(f"({seen}) !== n", n=n)
+            for one in downloads:
+                one.wait(30)
         draw(tab, folder, "overview")
         world.open_some(12)
         tab.open(f"{world.site.site}/connections?sort=up&order=desc")
@@ -232,7 +238,7 @@ def test_screenshots(browser):
         tab.open(f"{world.site.site}/history?failed=1")
         settle(tab, "/history")
         tab.click("tbody .link", "files.example:1")
-        tab.wait("document.querySelector('dialog svg')")
+        tab.wait("document.querySelector('dialog svg.v-ladder')")
         draw(tab, folder, "history")
         tab.open(f"{world.site.site}/diagnose")
         tab.fill("URL", "http://social.example/")

@@ -191,6 +191,26 @@ def test_the_language_and_the_theme_are_switched(tab, say, language):
         tab.open(site.site)
         tab.wait("document.querySelector('main h1')")
         assert tab.run(colour) == dark
+        tab.choose(WORDS[other]["theme"], "auto")
+        assert tab.run(colour) == light
+        tab.open(site.site)
+        tab.wait("document.querySelector('main h1')")
+        assert tab.run(colour) == light
+
+
+@pytest.mark.parametrize(
+    "cookie,theme",
+    [("", None), ("theme=dark", "dark"), ("language=ja; theme=light", "light"), ("theme=", None), ('theme="><b>', None)],
+)
+def test_the_document_comes_in_the_theme_that_was_chosen(cookie, theme):
+    """So the first paint is in its colours, and waits for no script."""
+    with Site() as site:
+        answer = Console(site).get("/access", fields={"Cookie": cookie})
+        assert re.findall(r'<html lang="en"(?: data-theme="(\w+)")?>', answer.text) == [theme or ""]
+        assert not re.search(r"<script(?! type=.module)", answer.text), "a script that the first paint waits for"
+        again = Console(site).get("/access", fields={"Cookie": cookie, "If-None-Match": answer.fields["etag"]})
+        other = Console(site).get("/access", fields={"Cookie": "theme=dark" if theme != "dark" else "", "If-None-Match": answer.fields["etag"]})
+        assert (again.status, other.status) == (304, 200)
 
 
 def test_a_session_that_ends_leads_to_the_entrance(tab, say):

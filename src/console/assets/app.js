@@ -8,7 +8,7 @@ import {count} from './format.js';
 import {icon, logo} from './icons.js';
 import {live, start as startLive, stop as stopLive, watch} from './live.js';
 import {showEntrance} from './login.js';
-import {choose, language, learn, say} from './words.js';
+import {choose, keepChoice, language, learn, say} from './words.js';
 
 const GROUPS = [
   ['watch', ['overview', 'connections', 'history', 'diagnose']],
@@ -52,18 +52,15 @@ function nameOf(path) {
 
 const THEMES = ['auto', 'light', 'dark'];
 
+// The document comes in the theme that was chosen.
 function theme() {
-  return localStorage.getItem('theme') || 'auto';
+  return document.documentElement.dataset.theme || 'auto';
 }
 
 function setTheme(name) {
-  if (name === 'auto') {
-    localStorage.removeItem('theme');
-    delete document.documentElement.dataset.theme;
-  } else {
-    localStorage.setItem('theme', name);
-    document.documentElement.dataset.theme = name;
-  }
+  if (name === 'auto') delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = name;
+  keepChoice('theme', name === 'auto' ? null : name);
   document.dispatchEvent(new Event('theme'));
 }
 

@@ -19,6 +19,13 @@ function fromCookie() {
   return match && match[1];
 }
 
+// Keeps a choice in this browser for a year; null: there is none any more.
+export function keepChoice(name, value) {
+  const secure = location.protocol === 'https:' ? '; Secure' : '';
+  const age = value === null ? 0 : 31536000;
+  document.cookie = `${name}=${value ?? ''}; Path=/; Max-Age=${age}; SameSite=Strict${secure}`;
+}
+
 function fromBrowser() {
   for (const tag of navigator.languages || [navigator.language]) {
     if (/^ja\b/i.test(tag)) return 'ja';
@@ -43,8 +50,7 @@ export async function learn() {
 }
 
 export async function choose(name) {
-  const secure = location.protocol === 'https:' ? '; Secure' : '';
-  document.cookie = `language=${name}; Path=/; Max-Age=31536000; SameSite=Strict${secure}`;
+  keepChoice('language', name);
   await learn();
 }
 

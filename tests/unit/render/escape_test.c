@@ -97,11 +97,34 @@ static void no_utf8_trick_passes(void **state)
     }
 }
 
+/* JSON is looked at eight bytes at a time: the same comes out as byte by byte. */
+static void a_byte_is_escaped_wherever_it_stands(void **state)
+{
+    (void)state;
+    for (unsigned c = 0; c < 256; c++) {
+        for (unsigned at = 0; at < 24; at++) {
+            char text[24], one[16], want[64];
+            char byte = (char)c;
+            struct pen p;
+
+            pen_init_fixed(&p, one, sizeof one - 1);
+            escape_json(&p, (struct span){&byte, 1});
+            *p.at = '\0';
+            memset(text, '~', sizeof text);
+            text[at] = byte;
+            snprintf(want, sizeof want, "%.*s%s%.*s", (int)at, "~~~~~~~~~~~~~~~~~~~~~~~~", one,
+                     (int)(23 - at), "~~~~~~~~~~~~~~~~~~~~~~~~");
+            check(escape_json, (struct span){text, sizeof text}, want);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_place_has_its_escapes),
         cmocka_unit_test(no_utf8_trick_passes),
+        cmocka_unit_test(a_byte_is_escaped_wherever_it_stands),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
