@@ -246,7 +246,7 @@ static void member_ending(struct jsonw *w, const struct flow *f)
     const char *by = verdict_side_name(f->ended_by);
 
     jsonw_member_name(w, "verdict", verdict_get_info(f->verdict)->name);
-    jsonw_member_name(w, "ended_in", f->ended ? phase_name(f->ended_in) : NULL);
+    jsonw_member_text(w, "ended_in", f->ended ? phase_name(f->ended_in) : NULL);
     jsonw_member_text(w, "ended_by", *by ? by : NULL);
     jsonw_member_name(w, "certainty", verdict_certainty_name(f->certainty));
     jsonw_member_text(w, "cause", flow_cause(f));
