@@ -158,6 +158,18 @@ def test_the_first_administrator_is_made_by_the_link(tab, say):
 
 
 @ENGLISH
+def test_a_link_opened_where_the_console_is_open_already(tab, say):
+    """Only the fragment changes then: nothing is loaded."""
+    with Site() as site:
+        tab.port = site.console_port
+        tab.open(site.site)
+        tab.see(say("setup.none_title"))
+        tab.open(f"{site.site}/#setup={site.setup_token}")
+        tab.see(say("setup.title"))
+        assert tab.run("location.href") == site.site + "/"
+
+
+@ENGLISH
 def test_a_link_that_was_used(tab, say):
     with Site() as site:
         tab.port = site.console_port
@@ -761,6 +773,8 @@ def test_the_configuration_is_edited_and_put_in_force(tab, say):
         assert site.config.read_text() == before
         tab.click("[role=tab]", say("tab.changes"))
         tab.see(f"{NAME} from 127.0.0.1", ".audit")
+        times = tab.run("[...document.querySelectorAll('.audit time')].map((t) => t.dateTime)")
+        assert len(times) > 2 and times == sorted(times, reverse=True)
         client.close()
 
 

@@ -259,6 +259,15 @@ document.addEventListener('click', (event) => {
 });
 
 window.addEventListener('popstate', () => session.name && show());
+
+// A link that is opened where the console is open already loads nothing: only the fragment changes.
+window.addEventListener('hashchange', () => {
+  const found = takeToken();
+  if (!found) return;
+  token = found;
+  enter();
+});
+
 window.addEventListener('beforeunload', (event) => {
   if (page?.isDirty?.()) event.preventDefault();
 });

@@ -320,7 +320,7 @@ function changes() {
   const load = async () => {
     try {
       const {entries} = await get('/api/v1/audit?limit=200');
-      const rows = entries.map((one) =>
+      const rows = entries.reverse().map((one) =>
         h(
           'li',
           h('time', {datetime: one.time}, format.moment(one.time)),
