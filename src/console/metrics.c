@@ -27,7 +27,7 @@ static void flows(struct buf *out, const struct totals *t)
 {
     head(out, "flows_total", "counter", "Flows that ended, by verdict.");
     for (unsigned v = 0; v < VERDICT_COUNT; v++)
-        if (verdict_get_info((enum verdict)v)->sources & SOURCE_BIT_SERVE)
+        if ((verdict_get_info((enum verdict)v)->sources & SOURCE_BIT_SERVE) || t->flows[v] > 0)
             buf_printf(out, "viaduct_flows_total{verdict=\"%s\"} %" PRIu64 "\n",
                        verdict_get_info((enum verdict)v)->name, t->flows[v]);
     one(out, "flows_superseded_total", "counter",

@@ -195,7 +195,7 @@ def test_live_flows_are_shown_sorted_and_ended_with_a_reason(proxy):
         assert answer.status == 200, answer.text
         with pytest.raises(ConnectionResetError):
             clients[2].read(1)
-        flow = proxy.flow().expect("reset-by-proxy", "transfer", "proxy")
+        flow = proxy.flow().expect("reset-by-proxy", ended_by="proxy")
         assert flow["id"] == one
         flow.says("ended by root from 127.0.0.1: too much")
         assert console.ask("DELETE", f"/api/v1/connections/{one}").status == 404
@@ -253,6 +253,17 @@ def test_metrics_count_what_ended(proxy):
     assert int(values["process_resident_memory_bytes"]) > 1 << 20
     assert float(values["process_cpu_seconds_total"]) > 0
     assert values["viaduct_history_lost_flows_total"] == "0"
+
+
+def test_a_flow_that_was_ended_by_hand_is_counted(proxy):
+    console = Console(proxy).enter(proxy)
+    with Target(echo) as target:
+        client = Client(proxy).connect(target.authority)
+        flow = wait_until(lambda: console.get("/api/v1/connections").json["rows"])[0]["flow"]
+        assert console.ask("DELETE", f"/api/v1/connections/{flow['id']}?reason=now").status == 200
+        proxy.flow().expect("reset-by-proxy", ended_by="proxy")
+        client.close()
+    assert 'viaduct_flows_total{verdict="reset-by-proxy"} 1\n' in console.get("/metrics").text
 
 
 def test_a_console_by_tls_answers_to_its_names(certs):
