@@ -155,7 +155,7 @@ static void write_diff(struct jsonw *w, const char *path, struct span before, st
     FILE *out = open_memstream(&text, &len);
 
     if (out) {
-        client_diff_print(path, before, true, after, true, out);
+        client_diff_print(path, before, true, after, true, false, out);
         fclose(out);
     }
     jsonw_key(w, "diff");

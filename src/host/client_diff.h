@@ -5,8 +5,9 @@
 
 #include "base/span.h"
 
-/* Prints the difference between two texts of the file `name`, as one hunk with three lines around
- * it; nothing when they are equal.  `existed` and `exists`: whether the file is there before and
- * after. Passwords and the like are shown as dots.  False when memory is out. */
+/* Prints the difference between two texts of the file `name`, with three lines around each change;
+ * nothing when they are equal.  `existed` and `exists`: whether the file is there before and after.
+ * `masked`: passwords and the like are shown as dots, and rather too much than too little.  False
+ * when memory is out. */
 bool client_diff_print(const char *name, struct span before, bool existed, struct span after,
-                       bool exists, FILE *out);
+                       bool exists, bool masked, FILE *out);

@@ -261,7 +261,8 @@ static bool show_change(const struct job *j, struct span text, bool exists, unsi
     if (j->file.exists && exists && mode != (j->file.st.st_mode & 07777))
         fprintf(out, "# %s: mode %04o becomes %04o\n", j->file.name, j->file.st.st_mode & 07777,
                 mode);
-    if (client_diff_print(j->file.name, buf_span(&j->file.text), j->file.exists, text, exists, out))
+    if (client_diff_print(j->file.name, buf_span(&j->file.text), j->file.exists, text, exists, true,
+                          out))
         return true;
     err_set(err, "out of memory");
     return false;

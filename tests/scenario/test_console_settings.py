@@ -230,6 +230,8 @@ def test_the_configuration_is_judged_and_put_in_force():
         judged = check(closed)
         assert judged["denied_count"] == 1 and judged["denied"][0]["target"] == target.authority
         assert "+access" in judged["diff"] and "-access" in judged["diff"]
+        other = check(now["text"].replace("allow all { }", "allow all { user alice; }"))
+        assert "user alice; }" in other["diff"], "what is changed is not hidden from who changes it"
         for body, status, error in [
             ({"text": now["text"] + "x", "base": now["base"]}, 422, "problems"),
             ({"text": closed, "base": "0" * 64}, 409, "changed"),

@@ -186,8 +186,17 @@ static void the_difference_is_unified(void **state)
 {
     static const struct {
         const char *before, *after, *want;
+        bool masked;
     } cases[] = {
         {"a\n", "a\n", ""},
+        {"1\na\n2\n", "3\na\n4\n", "--- f\n+++ f\n@@ -1,3 +1,3 @@\n-1\n+3\n a\n-2\n+4\n"},
+        {"1\na\nb\nc\nd\ne\nf\n2\n", "a\nb\nc\nd\ne\nf\n3\n2\n",
+         "--- f\n+++ f\n@@ -1,8 +1,8 @@\n-1\n a\n b\n c\n d\n e\n f\n+3\n 2\n"},
+        {"1\na\nb\nc\nd\ne\nf\ng\n2\n", "a\nb\nc\nd\ne\nf\ng\n3\n4\n",
+         "--- f\n+++ f\n@@ -1,4 +1,3 @@\n-1\n a\n b\n c\n@@ -6,4 +5,5 @@\n e\n f\n "
+         "g\n-2\n+3\n+4\n"},
+        {"user a;\n", "user b;\n", "--- f\n+++ f\n@@ -1,1 +1,1 @@\n-user a;\n+user b;\n"},
+        {"user a;\n", "user b;\n", "--- f\n+++ f\n@@ -1,1 +1,1 @@\n-user ••••\n+user ••••\n", true},
         {"1\n2\n3\n4\n5\n6\n7\n8\n", "1\n2\n3\n4\nX\n6\n7\n8\n",
          "--- f\n+++ f\n@@ -2,7 +2,7 @@\n 2\n 3\n 4\n-5\n+X\n 6\n 7\n 8\n"},
         {"a", "a\nb\n",
@@ -203,7 +212,7 @@ static void the_difference_is_unified(void **state)
         FILE *out = open_memstream(&text, &len);
 
         assert_true(client_diff_print("f", span_of(cases[i].before), true, span_of(cases[i].after),
-                                      true, out));
+                                      true, cases[i].masked, out));
         fclose(out);
         assert_string_equal(text, cases[i].want);
         free(text);
