@@ -299,17 +299,18 @@ static const char *choose_file(const struct config *c)
 static int show(const struct flows_args *a, const char *path)
 {
     const char *no_color = getenv("NO_COLOR");
-    struct view v = {.args = a, .path = path};
+    struct view v = {.args = a};
     enum fault fault;
     struct err err;
     int status;
 
-    if (!flows_source_open(&v.source, path, &fault, &err)) {
+    if (!flows_source_open(&v.source, path, !a->config, &fault, &err)) {
         if (fault == FAULT_MISSING)
             err_set(&err, "there is no history yet: viaduct serve writes it");
         flows_source_close(&v.source);
         return fail(path, &err);
     }
+    v.path = v.source.path;
     v.screen = isatty(STDOUT_FILENO);
     v.colour = v.screen && !(no_color && *no_color);
     buf_init(&v.out, LINE_MAX_LEN);
@@ -350,9 +351,11 @@ const struct command cmd_flows = {
                 "[--follow] [ID]",
     .summary = "show the history of finished flows, or one flow's ladder",
     .help =
-        "-c FILE       instead of /etc/viaduct/viaduct.conf, which names the history; the proxy "
-        "that\n"
-        "              writes it is asked while it runs, else the file is read\n"
+        "-c FILE       names the history; the proxy that writes it is asked while it runs, else "
+        "the file\n"
+        "              is read. Without it: any proxy that runs here, else what "
+        "/etc/viaduct/viaduct.conf\n"
+        "              names\n"
         "--failed      failures only\n"
         "--since T     that ended since: 10m, 2h, 2026-11-26, 2026-11-26T05:00:00Z; all of them\n"
         "--client C    of the client with this address\n"

@@ -21,8 +21,8 @@ static bool open_file(struct flows_source *s, enum fault *fault, struct err *err
     return s->browse != NULL;
 }
 
-/* Whether a proxy runs that writes this very history, and answers. */
-static bool find_proxy(struct flows_source *s)
+/* Whether a proxy runs that writes this very history, or any one, and answers. */
+static bool find_proxy(struct flows_source *s, bool any)
 {
     struct control_instance instance;
     struct err err = {""};
@@ -30,7 +30,10 @@ static bool find_proxy(struct flows_source *s)
     control_find(s->socket);
     switch (control_learn(s->socket, &instance, &err)) {
     case CONTROL_OK:
-        return control_is_same_file(s->path, instance.history);
+        if (!any || !*instance.history)
+            return control_is_same_file(s->path, instance.history);
+        snprintf(s->path, sizeof s->path, "%s", instance.history);
+        return true;
     case CONTROL_NOBODY:
         break;
     case CONTROL_DENIED:
@@ -43,11 +46,13 @@ static bool find_proxy(struct flows_source *s)
     return false;
 }
 
-bool flows_source_open(struct flows_source *s, const char *path, enum fault *fault, struct err *err)
+bool flows_source_open(struct flows_source *s, const char *path, bool any, enum fault *fault,
+                       struct err *err)
 {
-    *s = (struct flows_source){.path = path};
+    *s = (struct flows_source){0};
+    snprintf(s->path, sizeof s->path, "%s", path);
     buf_init(&s->answer, ANSWER_MAX);
-    s->asks = find_proxy(s);
+    s->asks = find_proxy(s, any);
     if (s->asks || open_file(s, fault, err))
         return true;
     if (*s->denied.text && *fault == FAULT_DENIED) {

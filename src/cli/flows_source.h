@@ -1,9 +1,9 @@
 /* cli/flows_source.h - where `viaduct flows` has its flows from: the running proxy, by its control
  * socket, or the history file; the same flows in the same order.
  *
- * The proxy is asked where the history that it writes is the file that is meant: it has flows in
- * its answer that are not committed yet.  Where none runs, where it may not be asked or is of no
- * use, the file is read.  The command line's one thread. */
+ * The proxy is asked where the history that it writes is the file that is meant, or where none is
+ * named: it has flows in its answer that are not committed yet.  Where none runs, where it may not
+ * be asked or is of no use, the file is read.  The command line's one thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,8 +14,8 @@
 #include "store/browse.h"
 
 struct flows_source {
-    const char *path; /* of the history file */
-    bool asks;        /* the proxy; else the file is read */
+    char path[4096]; /* of the history file */
+    bool asks;       /* the proxy; else the file is read */
     char socket[CONTROL_PATH_MAX];
     struct buf answer;
     struct err denied;     /* why the proxy may not be asked; "": it may, or is none */
@@ -27,8 +27,9 @@ struct flows_source {
     int64_t version;
 };
 
-/* False with *err and *fault: neither is to be had. */
-bool flows_source_open(struct flows_source *s, const char *path, enum fault *fault,
+/* `any`: a proxy that runs here is asked whatever file its history is; s->path is that one then.
+ * False with *err and *fault: neither is to be had. */
+bool flows_source_open(struct flows_source *s, const char *path, bool any, enum fault *fault,
                        struct err *err);
 void flows_source_close(struct flows_source *s);
 

@@ -134,13 +134,18 @@ def test_what_has_ended_is_there_at_once(web):
             assert set(found[0]) == KEYS and len(found) == n + 1
 
 
-def test_the_proxy_is_asked_only_for_the_history_that_it_writes(web):
+def test_a_file_s_proxy_is_asked_only_for_the_history_that_it_writes(web):
     with Proxy(log=HISTORY) as one, Proxy(log=HISTORY) as other:
         get(one, web.url("/one"))
         get(other, web.url("/other"))
         wait_until(lambda: run_command("flows", "-c", one.config).stdout)
         done = run_command("flows", "-c", one.config, "--json", env=asking(other))
         assert [flow["url"] for flow in rows(done)] == [web.url("/one")]
+        # without a file, the one that runs here is meant
+        done = run_command("flows", "--json", env=asking(other))
+        assert [flow["url"] for flow in rows(done)] == [web.url("/other")]
+        done = run_command("flows", "0123456789abcdef", env=asking(other))
+        assert done.returncode == 2 and f"{other.folder}/history.db" in done.stderr
 
 
 @contextlib.contextmanager
