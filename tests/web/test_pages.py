@@ -547,6 +547,10 @@ def test_a_capture_is_explained(tab, say, tmp_path):
         assert tab.run("[...document.querySelectorAll('details.folded')].map((d) => d.open)") == [True, True, False]
         tab.see("mtu-blackhole", ".run-flows")
         assert tab.run("document.querySelectorAll('.run-flows svg.v-ladder').length") == 2
+        # what a capture cannot know is not told as nothing; what explain advises is no trouble
+        tab.see(say("flow.leg_near"), ".run-flows .facts")
+        assert "PMTU" not in tab.text(".run-flows") and say("flow.leg_client") not in tab.text(".run-flows")
+        assert not tab.run("document.querySelector('.run .trouble:not(.calm)')")
         tab.click(".folded summary", "updates.example.net")
         tab.wait("document.querySelectorAll('.run-flows svg.v-ladder').length === 3")
         # dropped

@@ -101,7 +101,7 @@ class Run {
       this.body.before(
         h(
           'div.trouble',
-          {class: result.status === 0 ? 'trouble calm' : 'trouble'},
+          {class: result.status <= 1 ? 'trouble calm' : 'trouble'},
           h('pre.words', foreignLines(message)),
         ),
       );

@@ -75,7 +75,7 @@ export default {
   'job.broken': 'The connection to the proxy broke before the end.',
 
   'tile.open': 'Open flows',
-  'tile.tunnels': '{n} tunnels',
+  'tile.tunnels': 'tunnels: {n}',
   'tile.rate': 'New flows',
   'tile.rate_note': 'a second',
   'tile.down': 'Received',
@@ -210,6 +210,7 @@ export default {
   'flow.tls': 'TLS',
   'flow.issuer': 'issued by',
   'flow.leg_client': 'TCP to the client',
+  'flow.leg_near': 'TCP to the proxy',
   'flow.leg_upstream': 'TCP to the upstream',
   'flow.reported': 'Report-only rules',
   'flow.redirects': 'Redirects',

@@ -58,11 +58,17 @@ function leg(one) {
   const parts = [
     `RTT ${format.milliseconds(one.rtt_us)} ms`,
     say('flow.retransmitted', {n: one.retransmissions}),
-    `MSS ${one.mss}`,
-    `PMTU ${one.pmtu}`,
-  ];
+    one.mss && `MSS ${one.mss}`,
+    one.pmtu && `PMTU ${one.pmtu}`,
+  ].filter(Boolean);
   if (one.unacked) parts.push(say('flow.unacked', {n: format.bytes(one.unacked)}));
   return parts.join(' · ');
+}
+
+// The leg at the client: seen from the proxy, or from outside.
+function nearLeg(flow) {
+  if (flow.source === 'serve') return 'leg_client';
+  return flow.proxy ? 'leg_near' : 'leg_upstream';
 }
 
 function tls(one) {
@@ -90,7 +96,7 @@ function facts(flow) {
     fact('status', flow.status && String(flow.status)),
     fact('bytes', `↑ ${format.bytes(flow.bytes_up)}  ↓ ${format.bytes(flow.bytes_down)}`),
     fact('tls', tls(flow.tls)),
-    fact('leg_client', leg(flow.tcp.client)),
+    fact(nearLeg(flow), leg(flow.tcp.client)),
     fact('leg_upstream', leg(flow.tcp.upstream)),
     fact('reported', flow.reported.length > 0 && flow.reported.map((r) => h('div', foreign(r)))),
     fact(

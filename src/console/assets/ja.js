@@ -211,6 +211,7 @@ export default {
   'flow.tls': 'TLS',
   'flow.issuer': '発行者',
   'flow.leg_client': 'クライアント側の TCP',
+  'flow.leg_near': 'プロキシ側の TCP',
   'flow.leg_upstream': '上流側の TCP',
   'flow.reported': '報告のみのルール',
   'flow.redirects': 'リダイレクト',
