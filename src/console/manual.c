@@ -19,8 +19,42 @@ static const char *const rights[] = {
                      "control socket",
 };
 
-/* "name: what it means\n…", one after the other; false: there is none left. */
-static bool next_item(const char **text, struct span *name, struct span *what)
+enum kind { TEXT, NUMBER, FLAG, LIST };
+static const struct {
+    const char *mark, *words, *schema;
+} kinds[] = {
+    [TEXT] = {"", "", "{\"type\":\"string\"}"},
+    [NUMBER] = {"(number)", ", a number", "{\"type\":\"integer\"}"},
+    [FLAG] = {"(flag)", ", true or false", "{\"type\":\"boolean\"}"},
+    [LIST] = {"(list)", ", a list of texts",
+              "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}"},
+};
+
+struct item {
+    struct span name, what;
+    enum kind kind;
+    bool wanted;
+};
+
+/* Takes the marks behind a name: "name* (kind)". */
+static void read_marks(struct item *item)
+{
+    item->kind = TEXT;
+    for (unsigned i = NUMBER; i < ARRAY_LEN(kinds); i++) {
+        size_t len = strlen(kinds[i].mark);
+
+        if (item->name.len > len &&
+            memcmp(item->name.ptr + item->name.len - len, kinds[i].mark, len) == 0) {
+            item->kind = (enum kind)i;
+            item->name = span_trim((struct span){item->name.ptr, item->name.len - len});
+        }
+    }
+    item->wanted = item->name.len > 0 && item->name.ptr[item->name.len - 1] == '*';
+    item->name.len -= item->wanted;
+}
+
+/* The items of routes.h, one after the other; false: there is none left. */
+static bool next_item(const char **text, struct item *item)
 {
     const char *end, *colon;
 
@@ -28,22 +62,25 @@ static bool next_item(const char **text, struct span *name, struct span *what)
         return false;
     end = strchrnul(*text, '\n');
     colon = memchr(*text, ':', (size_t)(end - *text));
-    *name = (struct span){*text, (size_t)((colon ? colon : end) - *text)};
-    *what = colon ? span_trim((struct span){colon + 1, (size_t)(end - colon - 1)}) : SPAN_LIT("");
+    item->name = (struct span){*text, (size_t)((colon ? colon : end) - *text)};
+    item->what =
+        colon ? span_trim((struct span){colon + 1, (size_t)(end - colon - 1)}) : SPAN_LIT("");
+    read_marks(item);
     *text = *end ? end + 1 : end;
     return true;
 }
 
 static void print_items(FILE *out, const char *title, const char *text)
 {
-    struct span name, what;
+    struct item item;
 
     if (!text)
         return;
     fprintf(out, "\n%s:\n\n", title);
-    while (next_item(&text, &name, &what))
-        fprintf(out, "- `%.*s`%s%.*s\n", (int)name.len, name.ptr, what.len ? ": " : "",
-                (int)what.len, what.ptr);
+    while (next_item(&text, &item))
+        fprintf(out, "- `%.*s`%s%s%s%.*s\n", (int)item.name.len, item.name.ptr,
+                kinds[item.kind].words, item.wanted ? ", wanted" : "", item.what.len ? ": " : "",
+                (int)item.what.len, item.what.ptr);
 }
 
 void console_print_manual(FILE *out)
@@ -92,7 +129,7 @@ static void print_path(FILE *out, const char *path)
 static void print_parameters(FILE *out, const struct route *r)
 {
     const char *text = r->arguments;
-    struct span name, what;
+    struct item item;
     bool first = true;
 
     fputs("\"parameters\":[", out);
@@ -103,39 +140,58 @@ static void print_parameters(FILE *out, const struct route *r)
                 part_name(r->path));
         first = false;
     }
-    while (next_item(&text, &name, &what)) {
+    while (next_item(&text, &item)) {
         fputs(first ? "{\"name\":" : ",{\"name\":", out);
-        print_string(out, name);
+        print_string(out, item.name);
         fputs(",\"in\":\"query\",\"description\":", out);
-        print_string(out, what);
-        fputs(",\"schema\":{\"type\":\"string\"}}", out);
+        print_string(out, item.what);
+        fprintf(out, ",\"schema\":%s}", kinds[item.kind].schema);
         first = false;
     }
     fputs("],", out);
 }
 
-static void print_body(FILE *out, const struct route *r)
+static void print_properties(FILE *out, const char *text)
 {
-    const char *text = r->body;
-    struct span name, what;
+    struct item item;
+
+    for (bool first = true; next_item(&text, &item); first = false) {
+        fputs(first ? "" : ",", out);
+        print_string(out, item.name);
+        fprintf(out, ":{%.*s,\"description\":", (int)strlen(kinds[item.kind].schema) - 2,
+                kinds[item.kind].schema + 1);
+        print_string(out, item.what);
+        fputs("}", out);
+    }
+}
+
+static void print_wanted(FILE *out, const char *text)
+{
+    struct item item;
     bool first = true;
 
+    while (next_item(&text, &item))
+        if (item.wanted) {
+            fputs(first ? ",\"required\":[" : ",", out);
+            print_string(out, item.name);
+            first = false;
+        }
+    fputs(first ? "" : "]", out);
+}
+
+static void print_body(FILE *out, const struct route *r)
+{
     if (r->upload)
         fputs("\"requestBody\":{\"content\":{\"application/octet-stream\":{}}},", out);
-    if (!text)
+    if (!r->body)
         return;
     fputs("\"requestBody\":{\"content\":{\"application/json\":{\"schema\":{\"type\":\"object\","
           "\"properties\":{",
           out);
-    while (next_item(&text, &name, &what)) {
-        fputs(first ? "" : ",", out);
-        print_string(out, name);
-        fputs(":{\"description\":", out);
-        print_string(out, what);
-        fputs("}", out);
-        first = false;
-    }
-    fputs("}}}}},", out);
+    print_properties(out, r->body);
+    fputs("}", out);
+    print_wanted(out, r->body);
+    fputs("}}}},", out);
 }
 
 static void print_operation(FILE *out, const struct route *r)

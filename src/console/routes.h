@@ -21,10 +21,12 @@ struct route {
     uint32_t body_max; /* bytes; 0: none is taken */
     bool upload;       /* the body goes to upload_fd */
     void (*handle)(struct request *r, struct reply *reply);
-    const char *summary;   /* one clause, for the manual */
-    const char *arguments; /* "name: what it means\n…" of the query; NULL: none */
-    const char *body;      /* of the body's JSON members, in the same form; NULL */
-    const char *answer;    /* what comes back, one clause */
+    const char *summary; /* one clause, for the manual */
+    /* "name* (kind): what it means\n…" of the query; NULL: none.  "*": it may not be missing; kind:
+     * number, flag (true or false) or list (of texts), else it is a text. */
+    const char *arguments;
+    const char *body;   /* of the body's JSON members, in the same form; NULL */
+    const char *answer; /* what comes back, one clause */
 };
 
 extern const struct route routes[];

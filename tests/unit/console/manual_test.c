@@ -59,6 +59,49 @@ static void the_manual_has_each_route(void **state)
     free(text);
 }
 
+static json_t *schema_of(json_t *root, const char *path)
+{
+    return json_object_get(
+        json_object_get(
+            json_object_get(
+                json_object_get(
+                    json_object_get(json_object_get(json_object_get(root, path), "post"),
+                                    "requestBody"),
+                    "content"),
+                "application/json"),
+            "schema"),
+        "properties");
+}
+
+/* Who asks by the description alone has to know of each member what it is. */
+static void the_kinds_of_members_are_told(void **state)
+{
+    static const struct {
+        const char *path, *name, *type, *words;
+    } cases[] = {
+        {"/api/v1/upstream/validate", "port", "integer", "- `port`, a number\n"},
+        {"/api/v1/upstream/validate", "enabled", "boolean", "- `enabled`, true or false\n"},
+        {"/api/v1/upstream/validate", "no_proxy", "array", "- `no_proxy`, a list of texts: "},
+        {"/api/v1/check", "url", "string", "- `url`, wanted\n"},
+        {"/api/v1/accounts", "name", "string", "- `name`, wanted\n"},
+    };
+    char *text = print(console_print_openapi, "{", "}"),
+         *words = print(console_print_manual, "", "");
+    json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        json_t *member = json_object_get(schema_of(root, cases[i].path), cases[i].name);
+
+        assert_string_equal(json_string_value(json_object_get(member, "type")), cases[i].type);
+        assert_non_null(strstr(words, cases[i].words));
+    }
+    assert_non_null(strstr(text, "\"required\":[\"token\",\"name\",\"password\"]"));
+    json_decref(root);
+    free(text);
+    free(words);
+}
+
 static void paths_lead_to_their_routes(void **state)
 {
     static const struct {
@@ -103,6 +146,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(openapi_has_each_operation_once),
         cmocka_unit_test(the_manual_has_each_route),
+        cmocka_unit_test(the_kinds_of_members_are_told),
         cmocka_unit_test(paths_lead_to_their_routes),
     };
 
