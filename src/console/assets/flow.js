@@ -86,7 +86,7 @@ function facts(flow) {
   return h(
     'dl.facts',
     fact('start', format.moment(flow.start)),
-    fact('duration', format.duration(flow.duration_us)),
+    fact('duration', (flow.duration_us > 0 || flow.verdict !== 'open') && format.duration(flow.duration_us)),
     fact('client', name(flow.client)),
     fact('user', name(flow.user)),
     fact('proxy', name(flow.proxy)),

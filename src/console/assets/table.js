@@ -149,11 +149,12 @@ export class Table {
     if (loser) this.#giveFocus(position);
   }
 
-  // The focus was in a row that is gone: the one that took its place gets it.
+  // The focus was in a row that is gone: the one that took its place gets it, or, where there is
+  // none any more and the table goes, too, the page's heading.
   #giveFocus(position) {
     const row = this.body.children[Math.min(position, this.body.children.length - 1)];
     const button = row && row.querySelector('button, a[href]');
-    (button || this.element).focus();
+    (button || document.querySelector('main h1') || this.element).focus();
   }
 
   get size() {
