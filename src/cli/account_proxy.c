@@ -62,6 +62,18 @@ static json_t *ask_accounts(const struct proxy *p, enum control_result *result, 
     return ask(p, &r, result, err);
 }
 
+/* A text, with nothing in it that a terminal would obey. */
+static const char *harmless(const json_t *text, char out[WORD_MAX])
+{
+    const char *in = json_string_value(text);
+
+    snprintf(out, WORD_MAX, "%s", in ? in : "-");
+    for (char *at = out; *at; at++)
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            *at = '?';
+    return out;
+}
+
 /* ---- after a change */
 
 static enum control_result notice(const struct proxy *p, const char *change, const char *name,
@@ -91,8 +103,32 @@ static enum control_result notice(const struct proxy *p, const char *change, con
     return result;
 }
 
-/* Until the proxy has read the file as it is now, or refused it. */
-static void wait_until_taken(const struct proxy *p)
+/* Digests hold for their realm: where that is not the proxy's, only Basic can log in. */
+static void compare_realms(const json_t *root, const char *name)
+{
+    const json_t *accounts = json_object_get(root, "accounts");
+    const char *ours = json_string_value(json_object_get(root, "realm"));
+
+    for (size_t i = 0; ours && i < json_array_size(accounts); i++) {
+        const json_t *a = json_array_get(accounts, i);
+        const char *realm = json_string_value(json_object_get(a, "realm"));
+        const char *its = json_string_value(json_object_get(a, "name"));
+        char shown[2][WORD_MAX];
+
+        if (!its || strcmp(its, name) != 0 || !realm || !*realm || strcmp(realm, ours) == 0)
+            continue;
+        fprintf(
+            stderr,
+            "viaduct account: its realm is \"%s\", the running proxy's is \"%s\": only Basic can "
+            "log in; with -c, the proxy's configuration names the realm\n",
+            harmless(json_object_get(a, "realm"), shown[0]),
+            harmless(json_object_get(root, "realm"), shown[1]));
+    }
+}
+
+/* Until the proxy has read the file as it is now, or refused it.  `name`: of the account that was
+ * changed. */
+static void wait_until_taken(const struct proxy *p, const char *name)
 {
     uint64_t until_ns = clock_mono_ns() + WAIT_NS;
     enum control_result result;
@@ -104,6 +140,8 @@ static void wait_until_taken(const struct proxy *p)
         root = ask_accounts(p, &result, &err);
         taken = json_is_true(json_object_get(root, "in_force"));
         refused = json_is_true(json_object_get(root, "refused"));
+        if (taken)
+            compare_realms(root, name);
         json_decref(root);
         if (!taken && !refused)
             poll(NULL, 0, LOOK_MS);
@@ -140,7 +178,7 @@ void account_proxy_tell(const char *file, const char *change, const char *name)
     if (result != CONTROL_OK)
         fprintf(stderr, "viaduct account: who did it is not in the proxy's audit log: %s\n",
                 err.text);
-    wait_until_taken(&p);
+    wait_until_taken(&p, name);
 }
 
 void account_proxy_warn(const char *file)
@@ -161,18 +199,6 @@ void account_proxy_warn(const char *file)
 }
 
 /* ---- the list */
-
-/* A text, with nothing in it that a terminal would obey. */
-static const char *harmless(const json_t *text, char out[WORD_MAX])
-{
-    const char *in = json_string_value(text);
-
-    snprintf(out, WORD_MAX, "%s", in ? in : "-");
-    for (char *at = out; *at; at++)
-        if ((unsigned char)*at < ' ' || *at == 0x7f)
-            *at = '?';
-    return out;
-}
 
 static bool has_word(const json_t *list, const char *word)
 {

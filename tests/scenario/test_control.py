@@ -358,6 +358,13 @@ def test_account_changes_are_taken_up_and_noted():
             assert listed.stdout.split()[0] == "alice" and not listed.stderr
             (proxy.folder / "more").write_text("bob:here:" + "0" * 32 + "\n")
             assert "has taken it up" in account("import", proxy.folder / "more").stderr
+            # the file alone does not say which realm the proxy tells its clients
+            proxy.configure(extra=LOGIN.replace("realm viaduct", "realm office"))
+            proxy.signal(signal.SIGHUP)
+            wait_until(lambda: "is not \"office\"" in proxy.stderr())
+            done = run(proxy, "account", "passwd", "alice", "--accounts", proxy.folder / "acc.conf", input="two\n")
+            assert 'its realm is "viaduct", the running proxy\'s is "office": only Basic' in done.stderr, done.stderr
+            assert account("passwd", "alice", password="two\n").stderr == "the running proxy has taken it up\n"
             assert account("remove", "alice").returncode == 0
             assert status("two") == 407
             assert account("remove", "alice").returncode == 2
@@ -366,6 +373,8 @@ def test_account_changes_are_taken_up_and_noted():
             "added the account alice, by the command",
             "gave a new password to the account alice, by the command",
             f"imported accounts of {proxy.folder / 'more'}, by the command",
+            "gave a new password to the account alice, by the command",
+            "gave a new password to the account alice, by the command",
             "removed the account alice, by the command",
         ]
         assert all(note["who"].startswith(who) for note in notes)
