@@ -251,6 +251,21 @@ static void put_scheme(struct out *o, struct span scheme)
     put_text(o, "://");
 }
 
+/* A path for a parent.  Quotes and backslashes are no part of a URI (RFC 3986), and proxies do not
+ * agree what they are in the quoted uri of Digest: as they stand, a client's odd path looks like a
+ * wrong password. */
+static void put_escaped(struct out *o, struct span path)
+{
+    for (size_t i = 0; i < path.len; i++) {
+        const char c = path.ptr[i];
+
+        if (c == '"' || c == '\\')
+            put_text(o, c == '"' ? "%22" : "%5C");
+        else
+            put(o, &c, 1);
+    }
+}
+
 static void put_request_line(struct out *o, const struct http1_head *h, const struct authority *a,
                              bool absolute)
 {
@@ -267,8 +282,10 @@ static void put_request_line(struct out *o, const struct http1_head *h, const st
         }
         if (a->path.len == 0 || a->path.ptr[0] == '?')
             put_text(o, "/");
-        if (!(absolute && star)) /* RFC 9112 3.2.4: to a proxy, "*" is an empty path */
+        if (!absolute)
             put_span(o, a->path);
+        else if (!star) /* RFC 9112 3.2.4: to a proxy, "*" is an empty path */
+            put_escaped(o, a->path);
     }
     put_text(o, " HTTP/1.1\r\n");
 }

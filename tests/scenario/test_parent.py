@@ -770,6 +770,17 @@ def test_squid_is_told_a_wrong_password_once(scheme):
             assert len(squid.lines()) == 4
 
 
+@pytest.mark.parametrize("scheme", ["basic", "digest"])
+def test_an_odd_path_is_no_wrong_password(scheme):
+    """Which would hold up everybody else for a minute."""
+    with HttpTarget() as target, Squid(scheme) as squid, through(squid.port, USER) as proxy:
+        for path in (b"/plain", b'/a"b', b"/a\\b?\"", b"/<b>'", "/\u202e".encode(), b"/%", b"/" + b"x" * 3000, b"/plain"):
+            client = Client(proxy)
+            client.send(b"GET http://" + target.authority.encode() + path + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert client.response("GET").status == 200, path
+            client.close()
+
+
 def test_squid_cannot_reach_the_target():
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
