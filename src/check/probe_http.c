@@ -27,19 +27,28 @@ static struct span path_of(const struct url *u)
 
 /* ---- requests */
 
-/* The target of the request to the proxy. */
+/* The target of the request to the proxy.  Quotes and backslashes are encoded, as `serve` does for
+ * a parent: proxies do not agree what they are in the quoted uri of Digest. */
 static size_t write_uri(const struct probe *p, char *out, size_t cap)
 {
     char host[AUTHORITY_TEXT_MAX];
     struct span path = path_of(p->url);
-    int n;
+    size_t len;
 
     if (p->url->tls)
         return url_write_target(p->url, out);
     url_write_host(p->url, host);
-    n = snprintf(out, cap, "http://%s%s%.*s", host, path.ptr[0] == '/' ? "" : "/", (int)path.len,
-                 path.ptr);
-    return n > 0 && (size_t)n < cap ? (size_t)n : 0;
+    len = (size_t)snprintf(out, cap, "http://%s%s", host, path.ptr[0] == '/' ? "" : "/");
+    for (size_t i = 0; i < path.len && len + 3 < cap; i++) {
+        const char c = path.ptr[i];
+
+        if (c == '"' || c == '\\')
+            len += (size_t)snprintf(out + len, cap - len, "%s", c == '"' ? "%22" : "%5C");
+        else
+            out[len++] = c;
+    }
+    out[len] = '\0';
+    return len + 3 < cap ? len : 0;
 }
 
 /* The fields of a download that goes on where a file ends. */

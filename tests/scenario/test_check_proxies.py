@@ -141,6 +141,12 @@ def test_squid_asks(basic_squid, digest_squid, certs, target, tls_target, kind, 
     assert [step["step"] for step in flow.phase("answer")["steps"]] == ["authenticate"]
 
 
+@pytest.mark.parametrize("path", ['/a"b', "/a\\b?\"", "/<b>'"])
+def test_an_odd_path_is_no_wrong_password(digest_squid, target, path):
+    flow = check("-x", url_at(digest_squid), "-U", "user:pass", target.url(path))
+    flow.expect("ok", "close", status=200, user="user")
+
+
 def test_basic_where_only_digest_is_taken(digest_squid, target):
     flow = check("-x", url_at(digest_squid), "--basic", "-U", "user:pass", target.url())
     flow.expect("auth-failed", "answer", "proxy", status=407).says("Digest", "--basic")
