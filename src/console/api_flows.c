@@ -62,7 +62,7 @@ static bool add_row(void *arg, const struct browse_row *row)
     struct span json = cut_line_end(row->json);
 
     if (l->len == l->limit) {
-        l->more = true;
+        l->more = l->len > 0; /* behind none, there is no next page */
         return false;
     }
     l->failed = (l->len && !buf_append(l->out, ",", 1)) || !buf_append(l->out, json.ptr, json.len);
@@ -131,7 +131,7 @@ static bool add_line(void *arg, const struct browse_row *row)
     struct jsonw w = {.pen = &pen};
 
     if (l->len == l->limit) {
-        l->more = true;
+        l->more = l->len > 0; /* behind none, there is no next page */
         return false;
     }
     snprintf(id, sizeof id, "%016" PRIx64, row->id);

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 
@@ -132,6 +133,30 @@ def test_what_has_ended_is_there_at_once(web):
             found = rows(run(proxy, "flows", "-c", proxy.config, "--json"))
             assert [flow["url"] for flow in found][:1] == [web.url(f"/{n}")]
             assert set(found[0]) == KEYS and len(found) == n + 1
+
+
+def test_what_was_lost_is_told_as_from_the_file(web):
+    with Proxy(log=HISTORY) as proxy:
+        get(proxy, web.url("/x"))
+        assert len(rows(run(proxy, "flows", "-c", proxy.config, "--json"))) == 1
+        with contextlib.closing(sqlite3.connect(proxy.folder / "history.db", timeout=20)) as db, db:
+            db.execute("INSERT INTO gap VALUES (?, 7, 'they came too fast')", (time.time_ns() // 1000,))
+        for more in [], ["--since", "1h"]:
+            asked = run(proxy, "flows", "-c", proxy.config, *more)
+            read = run_command("flows", "-c", proxy.config, *more)
+            assert "that are missing: 7 (they came too fast)" in read.stderr
+            assert asked.stderr == read.stderr and asked.stdout == read.stdout
+
+
+def test_no_flow_is_a_page_of_its_own(web):
+    """A question for nothing but what is of all."""
+    with Proxy(log=HISTORY) as proxy:
+        get(proxy, web.url("/x"))
+        local = Console(proxy, proxy.folder / "control.sock")
+        wait_until(lambda: local.get("/api/v1/flows").status == 200)  # the file is there
+        end = local.get("/api/v1/flows?lines=1&limit=0").json
+        assert (end["next"], end["last"]) == (None, 1)
+        assert local.get("/api/v1/flows?limit=0").json == {"flows": [], "next": None}
 
 
 def test_the_proxy_is_asked_only_for_the_history_that_it_writes(web):
