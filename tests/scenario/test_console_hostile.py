@@ -268,6 +268,22 @@ def test_a_stream_ends_with_its_session(site):
     assert Console(proxy).get("/api/v1/state", fields={"Cookie": cookie}).status == 401
 
 
+def test_a_stream_ends_with_its_administrator(site):
+    proxy, _, _ = site
+    path = proxy.folder / "admins.conf"
+    text = path.read_text()
+    path.write_text(text + administrators("fourth").replace("# made for a test\n", ""))
+    fourth = Console(proxy)
+    assert patiently(lambda: fourth.log_in("fourth")).status == 200
+    connection = http.client.HTTPConnection("127.0.0.1", fourth.port, timeout=20)
+    connection.request("GET", "/api/v1/events", headers={"Cookie": fourth.cookie})
+    response = connection.getresponse()
+    assert response.readline() == b"event: state\n"
+    path.write_text(text)
+    wait_until(lambda: response.readline() == b"")  # it ends, though nobody asks for anything else
+    connection.close()
+
+
 # --- every field
 
 HOSTILE = [

@@ -186,10 +186,10 @@ static void sessions_end_by_time_and_by_order(void **state)
     assert_null(sessions_find(&s, span_of(cookie), 210)); /* idle */
     one = sessions_begin(&s, SPAN_LIT("root"), 220, cookie);
     snprintf(other, sizeof other, "%s", one->csrf);
-    assert_true(sessions_touch(&s, other, 229)); /* events that are followed are use */
-    assert_true(sessions_touch(&s, other, 238));
-    assert_false(sessions_touch(&s, other, 245));
-    assert_false(sessions_touch(&s, "", 229));
+    assert_non_null(sessions_touch(&s, other, 229)); /* events that are followed are use */
+    assert_non_null(sessions_touch(&s, other, 238));
+    assert_null(sessions_touch(&s, other, 245));
+    assert_null(sessions_touch(&s, "", 229));
     sessions_begin(&s, SPAN_LIT("root"), 300, cookie);
     sessions_begin(&s, SPAN_LIT("other"), 300, other);
     sessions_end_of(&s, SPAN_LIT("root"));
