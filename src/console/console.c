@@ -28,8 +28,8 @@
 
 #define TICK_NS NS_PER_S
 #define CONNECTIONS_MAX 512
-#define ROOM 480      /* beyond, a connection that only waits is hung up on for each new one */
-#define PATIENCE_S 30 /* with a client that says nothing, or takes nothing */
+#define ROOM 480               /* beyond, a connection is hung up on for each new one (crowd.h) */
+#define PATIENCE_S 30          /* with a client that says nothing, or takes nothing */
 #define HEAD_BYTES (32 * 1024) /* of a request's head */
 
 /* --- the loop --------------------------------------------------------------------------------- */

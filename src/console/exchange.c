@@ -84,6 +84,7 @@ static enum MHD_Result answer_stream(struct request *r, struct reply *reply)
     s->next = c->streams;
     c->streams = s;
     c->streams_len++;
+    crowd_set_following(r->guest);
     reply->type = "text/event-stream";
     response =
         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_stream, s, free_stream);
@@ -243,7 +244,7 @@ static enum MHD_Result handle(struct console *c, struct MHD_Connection *connecti
         *upload_len = 0;
         return guard_take_body(r, bytes) ? MHD_YES : MHD_NO;
     }
-    crowd_set_served(r->guest);
+    crowd_set_served(r->guest, c->now_ns);
     if (r->too_large)
         reply_problem(&reply, 413, "too-large", NULL, "at most %u bytes are taken",
                       r->route->body_max);
