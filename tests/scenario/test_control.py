@@ -593,6 +593,41 @@ def test_lies_at_the_socket_are_found_out(conf, name):
         assert "the proxy's flows are not shown" in done.stderr and not done.stdout
 
 
+ODD = "\x1b[2J\x9b2J\u202e\ufeff\x7f\r"
+ESCAPED = r"\x1b[2J\xc2\x9b2J\xe2\x80\xae\xef\xbb\xbf\x7f\x0d"
+
+
+def test_what_a_terminal_would_obey_is_shown_harmless(conf):
+    yes = {
+        "decision": "allowed",
+        "rule": None,
+        "text": f"first {ODD}\n{'é' * 3000}\n",
+        "url": ODD,
+    }
+    with Mockery(lie(conf, say(http(json.dumps(yes))))) as mockery:
+        done = run_command("access", "test", "a.test", "-c", conf, env=mockery.env)
+        assert done.returncode == 0 and done.stdout == f"first {ESCAPED}\n{'é' * 3000}\n", done
+        assert run_command("account", "admin-link", "-c", conf, env=mockery.env).stdout == ESCAPED + "\n"
+    with Mockery(lie(conf, say(http(json.dumps({"error": "x", "message": ODD}), "500 Oops")))) as mockery:
+        done = run_command("account", "admin-link", "-c", conf, env=mockery.env)
+        assert done.returncode == 3 and f"the proxy says: {ESCAPED}\n" in done.stderr, done
+
+
+@root_only
+def test_accounts_of_somebody_else_are_shown_harmless(conf):
+    account = {"name": ODD, "realm": ODD, "algorithms": ["md5"], "disabled": False}
+    with Mockery(None) as mockery:
+        own = mockery.folder / "viaduct.conf"  # where a stranger may look
+        mockery.say = lie(own, say(http(json.dumps({"in_force": True, "accounts": [account]}))))
+        for path, mode in (own, 0o644), (mockery.folder / "acc.conf", 0o600):
+            path.write_text(conf.read_text() if path == own else "")
+            path.chmod(mode)
+        mockery.folder.chmod(0o755)
+        (mockery.folder / "control.sock").chmod(0o777)
+        done = run_command("account", "list", "-c", own, env=mockery.env, **STRANGER)
+        assert done.stdout == f"{ESCAPED} realm {ESCAPED}: md5\n", done
+
+
 def test_follow_ends_where_only_nonsense_comes(conf):
     with Mockery(lie(conf, LIES["an end that never ends"])) as mockery:
         done = run_command("flows", "-c", conf, "--follow", env=mockery.env)
