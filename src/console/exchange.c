@@ -12,6 +12,8 @@
 #define STREAMS_MAX 64
 #define STREAM_BYTES (4u << 20) /* of events that a client has not taken */
 
+static enum MHD_Result send_reply(struct request *r, struct reply *reply);
+
 /* --- answers ---------------------------------------------------------------------------------- */
 
 static enum MHD_Result answer_bytes(struct MHD_Connection *connection, const struct reply *reply,
@@ -72,7 +74,7 @@ static enum MHD_Result answer_stream(struct request *r, struct reply *reply)
         reply->stream = NULL;
         reply_problem(reply, 503, "too-many-streams", NULL, "%d pages follow events already",
                       STREAMS_MAX);
-        return console_send(r, reply);
+        return send_reply(r, reply);
     }
     s->console = c;
     s->events = *reply->stream;
@@ -95,7 +97,8 @@ static enum MHD_Result answer_stream(struct request *r, struct reply *reply)
     return answer_bytes(r->connection, reply, response);
 }
 
-enum MHD_Result console_send(struct request *r, struct reply *reply)
+/* Its body is copied or static. */
+static enum MHD_Result send_reply(struct request *r, struct reply *reply)
 {
     struct span body = reply->fixed.ptr ? reply->fixed : buf_span(&reply->body);
     struct MHD_Response *response;
@@ -215,7 +218,7 @@ static struct request *begin_request(struct console *c, struct MHD_Connection *c
 /* A refusal at the head: the body that follows is not read, so the connection ends. */
 static enum MHD_Result refuse(struct request *r, struct reply *reply)
 {
-    enum MHD_Result result = console_send(r, reply);
+    enum MHD_Result result = send_reply(r, reply);
 
     free_reply(reply);
     return result;
@@ -252,7 +255,7 @@ static enum MHD_Result handle(struct console *c, struct MHD_Connection *connecti
         reply_out_of_memory(&reply);
     else
         r->route->handle(r, &reply);
-    result = console_send(r, &reply);
+    result = send_reply(r, &reply);
     free_reply(&reply);
     return result;
 }
