@@ -682,3 +682,6 @@ def test_problems_of_settings_are_told_in_the_reader_s_language(site):
         assert [p["field"] for p in problems] == ["host", "port", "user", "password", "no_proxy"]
         for problem in problems:
             assert any(ord(c) > 0x3000 for c in problem["message"]) is japanese, problem
+        answer = console.ask("PUT", "/api/v1/upstream", form(host="a" * 5000), fields)
+        is_refusal(answer, 400, "unfit")
+        assert any(ord(c) > 0x3000 for c in answer.json["message"]) is japanese, answer.text
