@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/util.h"
 #include "cli/control.h"
+#include "cli/harmless.h"
 #include "render/jsonw.h"
 
 #define NOTICE_MAX (16u << 10)
@@ -67,11 +68,7 @@ static const char *harmless(const json_t *text, char out[WORD_MAX])
 {
     const char *in = json_string_value(text);
 
-    snprintf(out, WORD_MAX, "%s", in ? in : "-");
-    for (char *at = out; *at; at++)
-        if ((unsigned char)*at < ' ' || *at == 0x7f)
-            *at = '?';
-    return out;
+    return harmless_write(in ? in : "-", out, WORD_MAX);
 }
 
 /* ---- after a change */

@@ -9,6 +9,7 @@
 #include "base/util.h"
 #include "cli/command.h"
 #include "cli/control.h"
+#include "cli/harmless.h"
 #include "config/access_test.h"
 #include "config/config.h"
 #include "render/jsonw.h"
@@ -133,13 +134,6 @@ static enum control_result ask_proxy(const char *socket, const struct access_tes
     buf_fini(&question);
     buf_fini(&answer);
     return result;
-}
-
-/* Lines, and nothing in them that a terminal would obey. */
-static void print_text(FILE *out, const char *text)
-{
-    for (; *text; text++)
-        fputc(((unsigned char)*text < ' ' && *text != '\n') || *text == 0x7f ? '?' : *text, out);
 }
 
 /* ---- whether the file is what is in force */
@@ -288,7 +282,7 @@ static int test(const char *file, const struct access_test *t)
             fprintf(stderr, "viaduct access: %s; this is what the file says\n", err.text);
         return ask_file(file, t);
     }
-    print_text(stdout, in_force.text);
+    harmless_print_lines(stdout, in_force.text);
     fflush(stdout);
     compare(instance.config, socket, t, &in_force);
     status = status_of(in_force.decision);

@@ -11,6 +11,7 @@
 #include "cli/account_proxy.h"
 #include "cli/command.h"
 #include "cli/control.h"
+#include "cli/harmless.h"
 #include "cli/secret.h"
 #include "config/accounts_file.h"
 #include "config/config.h"
@@ -351,8 +352,10 @@ static int print_link(const char *config)
     root = json_loadb(buf_span(&answer).ptr, answer.len, 0, NULL);
     url = json_string_value(json_object_get(root, "url"));
     status = url ? EXIT_OK : fail(EXIT_SYSTEM, "the proxy's answer has no link");
-    if (url)
-        printf("%s\n", url);
+    if (url) {
+        harmless_print_lines(stdout, url);
+        putchar('\n');
+    }
     fprintf(stderr, "%s",
             url ? "once, within 15 minutes; whoever opens it becomes an administrator\n" : "");
 out:

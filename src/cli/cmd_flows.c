@@ -13,9 +13,9 @@
 #include "cli/command.h"
 #include "cli/flows_args.h"
 #include "cli/flows_source.h"
+#include "cli/harmless.h"
 #include "cli/problems.h"
 #include "config/config.h"
-#include "render/escape.h"
 #include "render/json_read.h"
 #include "render/render.h"
 
@@ -49,17 +49,6 @@ static void flush_out(struct view *v)
     buf_consume(&v->out, bytes.len);
 }
 
-/* What comes from the file is shown harmless, too. */
-static const char *harmless(const char *text, char out[HARMLESS_LEN])
-{
-    struct pen p;
-
-    pen_init_fixed(&p, out, HARMLESS_LEN - 1);
-    escape_text(&p, span_of(text));
-    out[pen_len(&p)] = '\0';
-    return out;
-}
-
 /* ---- one flow */
 
 /* The id in front of a line, red where the flow failed. */
@@ -91,7 +80,7 @@ static void write_line(struct view *v, const struct browse_row *row)
     } else {
         char text[HARMLESS_LEN];
 
-        buf_printf(&v->out, "(cannot be read: %s)\n", harmless(err.text, text));
+        buf_printf(&v->out, "(cannot be read: %s)\n", harmless_write(err.text, text, sizeof text));
     }
 }
 
@@ -129,7 +118,7 @@ static int fail(const char *path, const struct err *err)
 {
     char text[HARMLESS_LEN];
 
-    fprintf(stderr, "viaduct flows: %s: %s\n", path, harmless(err->text, text));
+    fprintf(stderr, "viaduct flows: %s: %s\n", path, harmless_write(err->text, text, sizeof text));
     return EXIT_SYSTEM;
 }
 
@@ -142,7 +131,7 @@ static void tell_gaps(struct view *v)
 
     if (lost > 0)
         fprintf(stderr, "viaduct flows: flows of this time that are missing: %llu (%s)\n",
-                (unsigned long long)lost, harmless(why, text));
+                (unsigned long long)lost, harmless_write(why, text, sizeof text));
 }
 
 static int list(struct view *v)

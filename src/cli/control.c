@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "cli/answer.h"
+#include "cli/harmless.h"
 #include "config/config.h"
 
 #define WAIT_NS (5 * NS_PER_S)
@@ -202,13 +203,9 @@ static void take_message(const struct answer *a, struct err *err)
     json_t *root = json_loadb(body.ptr, body.len, 0, NULL);
     const char *message = json_string_value(json_object_get(root, "message"));
     char text[512];
-    size_t len = 0;
 
-    for (; message && *message && len < sizeof text - 1; message++)
-        text[len++] = (unsigned char)*message < ' ' || *message == 0x7f ? '?' : *message;
-    text[len] = '\0';
-    if (len)
-        err_set(err, "the proxy says: %s", text);
+    if (message && *message)
+        err_set(err, "the proxy says: %s", harmless_write(message, text, sizeof text));
     else
         err_set(err, "the proxy says no (status %u)", a->status);
     json_decref(root);

@@ -379,28 +379,6 @@ bool admins_set(struct admins *a, struct span name, struct span password, struct
     return ok;
 }
 
-bool admins_remove(struct admins *a, struct span name, struct err *err)
-{
-    struct save file = {.lock_fd = -1};
-    struct entry *e;
-    bool ok = false;
-
-    if (!save_begin(&file, a->path, FILE_MAX, err) || !refresh(a, err))
-        goto out;
-    e = find(a, name, false);
-    if (!e) {
-        err_set(err, "there is no such administrator");
-        goto out;
-    }
-    memmove(e, e + 1, (size_t)(&a->entries[a->len] - (e + 1)) * sizeof *e);
-    a->len--;
-    ok = write_all(a, &file, err);
-out:
-    save_end(&file);
-    a->was_read = false;
-    return ok;
-}
-
 const char *admins_get_name(const struct admins *a, unsigned i)
 {
     for (unsigned k = 0; k < a->len; k++)

@@ -41,7 +41,6 @@ bool admins_has(struct admins *a, struct span name);
 
 /* Adds an administrator, or gives one another password.  False with *err. */
 bool admins_set(struct admins *a, struct span name, struct span password, struct err *err);
-bool admins_remove(struct admins *a, struct span name, struct err *err);
 
 /* The name of administrator `i`, in the file's order, or NULL. */
 const char *admins_get_name(const struct admins *a, unsigned i);

@@ -62,7 +62,7 @@ static bool add_row(void *arg, const struct browse_row *row)
     struct span json = cut_line_end(row->json);
 
     if (l->len == l->limit) {
-        l->more = true;
+        l->more = l->len > 0; /* behind none, there is no next page */
         return false;
     }
     l->failed = (l->len && !buf_append(l->out, ",", 1)) || !buf_append(l->out, json.ptr, json.len);
@@ -88,11 +88,14 @@ static const char *given(const struct request *r, const char *name)
     return text && *text ? text : NULL;
 }
 
-static bool is_set(const struct request *r, const char *name)
+/* 1 or 0, which is as good as missing. */
+static bool get_flag(const struct request *r, const char *name, bool *out, struct reply *reply)
 {
-    const char *text = given(r, name);
+    uint64_t n;
+    bool ok = request_get_number(r, name, 1, 0, &n, reply);
 
-    return text && strcmp(text, "0") != 0;
+    *out = n == 1;
+    return ok;
 }
 
 static bool read_query(const struct request *r, struct browse_query *q, struct listing *l,
@@ -104,12 +107,12 @@ static bool read_query(const struct request *r, struct browse_query *q, struct l
         !request_get_number(r, "until", INT64_MAX, 0, &q->until_us, reply) ||
         !request_get_number(r, "before", INT64_MAX, 0, &before, reply) ||
         !request_get_number(r, "after", INT64_MAX, 0, &after, reply) ||
-        !request_get_number(r, "limit", PAGE_MAX, 50, &limit, reply))
+        !request_get_number(r, "limit", PAGE_MAX, 50, &limit, reply) ||
+        !get_flag(r, "failed", &q->failed, reply))
         return false;
     q->before = (int64_t)before;
     q->after = (int64_t)after;
     l->limit = (unsigned)limit;
-    q->failed = is_set(r, "failed");
     q->client = given(r, "client");
     q->target = given(r, "target");
     q->user = given(r, "user");
@@ -131,7 +134,7 @@ static bool add_line(void *arg, const struct browse_row *row)
     struct jsonw w = {.pen = &pen};
 
     if (l->len == l->limit) {
-        l->more = true;
+        l->more = l->len > 0; /* behind none, there is no next page */
         return false;
     }
     snprintf(id, sizeof id, "%016" PRIx64, row->id);
@@ -235,11 +238,12 @@ static void list_flows(struct request *r, struct browse *b, struct reply *reply)
     char *names = given(r, "verdict") ? strdup(given(r, "verdict")) : NULL;
     struct browse_query q = {0};
     struct listing l = {.out = &reply->body};
+    bool lines;
 
-    if (read_query(r, &q, &l, reply)) {
+    if (get_flag(r, "lines", &lines, reply) && read_query(r, &q, &l, reply)) {
         q.verdicts_len = names ? split_verdicts(names, verdicts) : 0;
         q.verdicts = q.verdicts_len ? verdicts : NULL;
-        if (is_set(r, "lines"))
+        if (lines)
             write_lines(r, b, &q, &l, reply);
         else
             write_page(b, &q, &l, reply);
@@ -319,10 +323,13 @@ void flow_get(struct request *r, struct reply *reply)
     struct browse *b = open_history(r, reply);
     struct one o = {r, reply, 0};
     struct err err;
+    bool lines;
 
     if (!b)
         return;
-    if (is_set(r, "lines"))
+    if (!get_flag(r, "lines", &lines, reply))
+        /* said */;
+    else if (lines)
         write_candidates(r, b, reply);
     else if (strlen(r->parts[0]) != 16 || strspn(r->parts[0], "0123456789abcdef") != 16)
         reply_problem(reply, 404, "not-found", NULL, "an id has 16 hex digits");
@@ -456,8 +463,8 @@ static bool add_name(void *arg, const struct tally_row *row)
 
 void top_get(struct request *r, struct reply *reply)
 {
-    const char *by = given(r, "by"), *failed = given(r, "failed");
-    struct browse_sums q = {.failures = failed && strcmp(failed, "0") != 0};
+    const char *by = given(r, "by");
+    struct browse_sums q = {0};
     struct browse *b;
     struct reply_json j;
     uint64_t limit;
@@ -471,7 +478,8 @@ void top_get(struct request *r, struct reply *reply)
         reply_problem(reply, 400, "bad-argument", "by", "verdict, target, client, user or rule");
         return;
     }
-    if (!request_get_number(r, "limit", 100, 10, &limit, reply) ||
+    if (!get_flag(r, "failed", &q.failures, reply) ||
+        !request_get_number(r, "limit", 100, 10, &limit, reply) ||
         !read_span(r, &q.from, &q.to, &step, reply) || !(b = open_history(r, reply)))
         return;
     q.limit = (unsigned)limit;

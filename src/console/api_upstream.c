@@ -336,7 +336,7 @@ static void start_saving(struct request *r, const struct members *m, const char 
     }
     if (!ok) {
         free_saving(s);
-        reply_problem(reply, 400, "unfit", NULL, TOO_LONG);
+        reply_problem(reply, 400, "unfit", NULL, "%s", words_in(TOO_LONG, request_get_language(r)));
         return;
     }
     if (has_password) {

@@ -45,11 +45,23 @@ void audit_free(struct audit *a)
     free(a);
 }
 
-/* One write: lines of two processes do not mix. */
+/* What stands at the end is the front of a line only, whose rest did not come to the disk. */
+static bool ends_torn(int fd)
+{
+    struct stat st;
+    char last = '\n';
+
+    return fstat(fd, &st) == 0 && st.st_size > 0 && pread(fd, &last, 1, st.st_size - 1) == 1 &&
+           last != '\n';
+}
+
+/* One write: lines of two processes do not mix.  `line` begins with a line's end, which is left
+ * out where none is wanted. */
 static void append(struct audit *a, const char *line, size_t len)
 {
-    int fd = open(a->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
-    bool ok = fd >= 0 && write(fd, line, len) == (ssize_t)len;
+    int fd = open(a->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+    size_t skip = fd >= 0 && ends_torn(fd) ? 0 : 1;
+    bool ok = fd >= 0 && write(fd, line + skip, len - skip) == (ssize_t)(len - skip);
 
     if (!ok && !a->failed)
         log_warning("audit: cannot write %s: %s", a->path, strerror(errno));
@@ -66,6 +78,7 @@ void audit_say(struct audit *a, const char *who, const char *what)
 
     log_info("audit: %s: %s", who, what);
     pen_init_fixed(&pen, line, sizeof line);
+    pen_char(&pen, '\n');
     jsonw_open(&w, '{');
     jsonw_key(&w, "time");
     pen_char(&pen, '"');

@@ -28,8 +28,8 @@
 
 #define TICK_NS NS_PER_S
 #define CONNECTIONS_MAX 512
-#define ROOM 480      /* beyond, a connection that only waits is hung up on for each new one */
-#define PATIENCE_S 30 /* with a client that says nothing, or takes nothing */
+#define ROOM 480               /* beyond, a connection is hung up on for each new one (crowd.h) */
+#define PATIENCE_S 30          /* with a client that says nothing, or takes nothing */
 #define HEAD_BYTES (32 * 1024) /* of a request's head */
 
 /* --- the loop --------------------------------------------------------------------------------- */
@@ -39,7 +39,7 @@ static void tick_streams(struct console *c)
     for (struct stream *s = c->streams; s; s = s->next) {
         if (s->over)
             continue;
-        s->over = (*s->csrf && !sessions_touch(c->sessions, s->csrf, c->now_ns)) ||
+        s->over = (*s->csrf && !guard_goes_on(c, s->csrf)) ||
                   !s->events.tick(s->events.owner, &s->out, c->now_ns);
         if (s->out.len == 0 && !s->over)
             buf_append(&s->out, ":\n\n", 3); /* so that one whose reader left is noticed */

@@ -12,13 +12,14 @@ static void hang_up(struct crowd_guest *g)
     g->state = CROWD_GONE;
 }
 
-/* The one that has been asking longest. */
+/* The one that has been asking, or taking its answer, for longest. */
 static void make_room(struct crowd *c)
 {
     struct crowd_guest *oldest = NULL;
 
     for (struct crowd_guest *g = c->first; g; g = g->next)
-        if (g->state == CROWD_ASKING && (!oldest || g->since_ns <= oldest->since_ns))
+        if ((g->state == CROWD_ASKING || g->state == CROWD_SERVED) &&
+            (!oldest || g->since_ns <= oldest->since_ns))
             oldest = g;
     if (oldest)
         hang_up(oldest);
@@ -58,26 +59,36 @@ void crowd_set_uploading(struct crowd_guest *g)
         g->state = CROWD_UPLOADING;
 }
 
-void crowd_set_served(struct crowd_guest *g)
+static void begin(struct crowd_guest *g, int state, uint64_t now_ns)
 {
-    if (g && g->state != CROWD_GONE)
-        g->state = CROWD_SERVED;
+    if (!g || g->state == CROWD_GONE)
+        return;
+    g->state = state;
+    g->since_ns = now_ns;
+}
+
+void crowd_set_served(struct crowd_guest *g, uint64_t now_ns)
+{
+    begin(g, CROWD_SERVED, now_ns);
 }
 
 void crowd_set_asking(struct crowd_guest *g, uint64_t now_ns)
 {
-    if (!g || g->state == CROWD_GONE)
-        return;
-    g->state = CROWD_ASKING;
-    g->since_ns = now_ns;
+    begin(g, CROWD_ASKING, now_ns);
+}
+
+void crowd_set_following(struct crowd_guest *g)
+{
+    if (g && g->state == CROWD_SERVED)
+        g->state = CROWD_FOLLOWING;
 }
 
 void crowd_tick(struct crowd *c, uint64_t now_ns)
 {
     for (struct crowd_guest *g = c->first; g; g = g->next) {
-        uint64_t patience_s = g->state == CROWD_UPLOADING ? CROWD_UPLOAD_S : CROWD_PATIENCE_S;
+        uint64_t patience_s = g->state == CROWD_ASKING ? CROWD_PATIENCE_S : CROWD_LONG_S;
 
-        if ((g->state == CROWD_ASKING || g->state == CROWD_UPLOADING) &&
+        if (g->state != CROWD_FOLLOWING && g->state != CROWD_GONE &&
             now_ns - g->since_ns >= patience_s * NS_PER_S)
             hang_up(g);
     }

@@ -12,6 +12,8 @@
 #define STREAMS_MAX 64
 #define STREAM_BYTES (4u << 20) /* of events that a client has not taken */
 
+static enum MHD_Result send_reply(struct request *r, struct reply *reply);
+
 /* --- answers ---------------------------------------------------------------------------------- */
 
 static enum MHD_Result answer_bytes(struct MHD_Connection *connection, const struct reply *reply,
@@ -72,7 +74,7 @@ static enum MHD_Result answer_stream(struct request *r, struct reply *reply)
         reply->stream = NULL;
         reply_problem(reply, 503, "too-many-streams", NULL, "%d pages follow events already",
                       STREAMS_MAX);
-        return console_send(r, reply);
+        return send_reply(r, reply);
     }
     s->console = c;
     s->events = *reply->stream;
@@ -84,6 +86,7 @@ static enum MHD_Result answer_stream(struct request *r, struct reply *reply)
     s->next = c->streams;
     c->streams = s;
     c->streams_len++;
+    crowd_set_following(r->guest);
     reply->type = "text/event-stream";
     response =
         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_stream, s, free_stream);
@@ -94,7 +97,8 @@ static enum MHD_Result answer_stream(struct request *r, struct reply *reply)
     return answer_bytes(r->connection, reply, response);
 }
 
-enum MHD_Result console_send(struct request *r, struct reply *reply)
+/* Its body is copied or static. */
+static enum MHD_Result send_reply(struct request *r, struct reply *reply)
 {
     struct span body = reply->fixed.ptr ? reply->fixed : buf_span(&reply->body);
     struct MHD_Response *response;
@@ -214,7 +218,7 @@ static struct request *begin_request(struct console *c, struct MHD_Connection *c
 /* A refusal at the head: the body that follows is not read, so the connection ends. */
 static enum MHD_Result refuse(struct request *r, struct reply *reply)
 {
-    enum MHD_Result result = console_send(r, reply);
+    enum MHD_Result result = send_reply(r, reply);
 
     free_reply(reply);
     return result;
@@ -243,7 +247,7 @@ static enum MHD_Result handle(struct console *c, struct MHD_Connection *connecti
         *upload_len = 0;
         return guard_take_body(r, bytes) ? MHD_YES : MHD_NO;
     }
-    crowd_set_served(r->guest);
+    crowd_set_served(r->guest, c->now_ns);
     if (r->too_large)
         reply_problem(&reply, 413, "too-large", NULL, "at most %u bytes are taken",
                       r->route->body_max);
@@ -251,7 +255,7 @@ static enum MHD_Result handle(struct console *c, struct MHD_Connection *connecti
         reply_out_of_memory(&reply);
     else
         r->route->handle(r, &reply);
-    result = console_send(r, &reply);
+    result = send_reply(r, &reply);
     free_reply(&reply);
     return result;
 }

@@ -175,15 +175,23 @@ static void identify_local(const struct guard *g, struct request *r)
 }
 
 /* A session ends with its administrator. */
-static struct console_session *find_session(struct request *r, const char *cookie)
+static struct console_session *end_orphan(struct console *c, struct console_session *s)
 {
-    struct console_session *s = sessions_find(console_get_sessions(r->console), span_of(cookie),
-                                              console_now_ns(r->console));
-
-    if (!s || admins_has(console_get_admins(r->console), span_of(s->name)))
+    if (!s || admins_has(console_get_admins(c), span_of(s->name)))
         return s;
     sessions_end(s);
     return NULL;
+}
+
+static struct console_session *find_session(struct request *r, const char *cookie)
+{
+    return end_orphan(r->console, sessions_find(console_get_sessions(r->console), span_of(cookie),
+                                                console_now_ns(r->console)));
+}
+
+bool guard_goes_on(struct console *c, const char *csrf)
+{
+    return end_orphan(c, sessions_touch(console_get_sessions(c), csrf, console_now_ns(c))) != NULL;
 }
 
 static void identify(struct guard *g, struct request *r)
@@ -357,7 +365,6 @@ bool guard_may_try(struct guard *g, const struct request *r, struct span name, s
         g->locked_ns = now_ns + 100 * NS_PER_MS; /* a check is slow, and holds this thread up */
         return true;
     }
-    reply->retry_after_s = wait_s;
     reply_problem(reply, 429, "slow-down", NULL, "too many attempts: again in %u s", wait_s);
     reply->retry_after_s = wait_s;
     return false;

@@ -39,6 +39,9 @@ bool guard_admit(struct guard *g, struct request *r, struct reply *reply);
 /* Whether it may do what its route does. */
 bool guard_allow(struct guard *g, struct request *r, struct reply *reply);
 
+/* Whether the session with that token goes on, whose stream of events is its use. */
+bool guard_goes_on(struct console *c, const char *csrf);
+
 /* Takes the next bytes of the body.  False: it has no end, and no answer would reach its sender. */
 bool guard_take_body(struct request *r, struct span bytes);
 

@@ -76,9 +76,6 @@ void exchange_note_control(void *cls, struct MHD_Connection *connection, void **
 /* Has what was written to a stream go out. */
 void exchange_resume(struct stream *s);
 
-/* Sends a reply; its body is copied or static. */
-enum MHD_Result console_send(struct request *r, struct reply *reply);
-
 /* The cookie's name: under TLS one that only this host can set (RFC 6265bis 4.1.3). */
 #define CONSOLE_COOKIE(secure) ((secure) ? "__Host-viaduct" : "viaduct-console")
 

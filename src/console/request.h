@@ -43,7 +43,7 @@ struct request {
     uid_t uid;                       /* of a local one */
     struct endpoint peer;            /* of another */
     struct console_session *session; /* who is logged in; NULL */
-    char who[160]; /* for the audit: "alice from 127.0.0.1", "uid 0 by control.sock" */
+    char who[160]; /* for the audit: "alice from ::1", "uid 0 (root) by the control socket" */
 };
 
 /* A source of server-sent events. */

@@ -58,7 +58,7 @@ struct console_session *sessions_find(struct sessions *s, struct span cookie, ui
     return NULL;
 }
 
-bool sessions_touch(struct sessions *s, const char *csrf, uint64_t now_ns)
+struct console_session *sessions_touch(struct sessions *s, const char *csrf, uint64_t now_ns)
 {
     for (unsigned i = 0; i < SESSIONS_MAX; i++) {
         struct console_session *one = &s->all[i];
@@ -66,9 +66,9 @@ bool sessions_touch(struct sessions *s, const char *csrf, uint64_t now_ns)
         if (is_over(s, one, now_ns) || strcmp(one->csrf, csrf) != 0)
             continue;
         one->used_ns = now_ns;
-        return true;
+        return one;
     }
-    return false;
+    return NULL;
 }
 
 void sessions_end(struct console_session *session)

@@ -33,9 +33,9 @@ struct console_session *sessions_begin(struct sessions *s, struct span name, uin
 /* The session of this cookie, which is used thereby, or NULL. */
 struct console_session *sessions_find(struct sessions *s, struct span cookie, uint64_t now_ns);
 
-/* Whether the session that was given such a token against forged requests goes on; a stream of
- * events is use, too. */
-bool sessions_touch(struct sessions *s, const char *csrf, uint64_t now_ns);
+/* The session that was given such a token against forged requests, or NULL; a stream of events is
+ * use, too. */
+struct console_session *sessions_touch(struct sessions *s, const char *csrf, uint64_t now_ns);
 
 void sessions_end(struct console_session *session);
 /* All of one name: its password changed, or it was removed. */

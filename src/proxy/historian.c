@@ -429,7 +429,7 @@ static void *run(void *arg)
         order = flush_order(&h->flush);
         take_orders(h);
         write_history(h, stopping, order > 0);
-        flush_done(&h->flush, order, h->history && !h->commit_ns && !h->is_behind);
+        flush_done(&h->flush, order, h->history && !h->commit_ns && !h->is_behind && !h->is_locked);
         if (!stopping)
             wait_for_flows(h);
         else if (keep_waiting(h))

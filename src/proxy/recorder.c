@@ -243,7 +243,8 @@ static void *run(void *arg)
             &r->stopping); /* before the look: all that was handed over by then is written */
         take_orders(r);
         any = drain(r);
-        flush_done(&r->flush, order, true);
+        if (!atomic_load(&r->next)) /* for which drain may have stopped early */
+            flush_done(&r->flush, order, true);
         report_full(r);
         if (any && !stopping)
             wait_for_call(r, GATHER_MS);

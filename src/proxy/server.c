@@ -260,9 +260,10 @@ static bool open_listeners(struct server *s, const struct config *c, struct list
     return listeners_open(out, &given, 1, workers, old, err);
 }
 
-/* By which address and port this proxy itself is reached. */
+/* Which accounts it has read, and by which address and port it is reached itself. */
 static void tell_door(struct server *s)
 {
+    door_set_accounts(&s->door, &s->watch.seen, false);
     if (s->listeners.len)
         door_set_listener(&s->door, &s->listeners.all[0].at, s->listeners.all[0].tls != NULL);
 }
@@ -370,7 +371,6 @@ static bool reload(struct server *s, struct err *err)
     config_unref(s->config);
     s->config = c;
     door_set_config(&s->door, c);
-    door_set_accounts(&s->door, &s->watch.seen, false);
     tell_door(s);
     c = NULL;
     accounts = NULL;
@@ -560,7 +560,6 @@ static bool start(struct server *s, struct err *err)
     if (!s->shared.recorder || !start_workers(s, err) ||
         !door_init(&s->door, &s->shared, s->config, err))
         return false;
-    door_set_accounts(&s->door, &s->watch.seen, false);
     tell_door(s);
     return true;
 }

@@ -104,6 +104,9 @@ def agrees(flow, other, also=()):
     same = {other["verdict"], *also} | FINER.get(key, set()) | INSIDE.get(key, set())
     if flow["verdict"] in same:
         return True
+    if key == ("serve", "ok") and flow["verdict"] == "reset-by-client":
+        # the proxy had handed all of it to its kernel, and was done, when the client left
+        return any("not delivered to it" in line for line in flow["evidence"])
     return flow["verdict"] in HIDDEN.get(key, ()) and flow["certainty"] == "inferred"
 
 

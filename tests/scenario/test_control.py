@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 
@@ -132,6 +133,30 @@ def test_what_has_ended_is_there_at_once(web):
             found = rows(run(proxy, "flows", "-c", proxy.config, "--json"))
             assert [flow["url"] for flow in found][:1] == [web.url(f"/{n}")]
             assert set(found[0]) == KEYS and len(found) == n + 1
+
+
+def test_what_was_lost_is_told_as_from_the_file(web):
+    with Proxy(log=HISTORY) as proxy:
+        get(proxy, web.url("/x"))
+        assert len(rows(run(proxy, "flows", "-c", proxy.config, "--json"))) == 1
+        with contextlib.closing(sqlite3.connect(proxy.folder / "history.db", timeout=20)) as db, db:
+            db.execute("INSERT INTO gap VALUES (?, 7, 'they came too fast')", (time.time_ns() // 1000,))
+        for more in [], ["--since", "1h"]:
+            asked = run(proxy, "flows", "-c", proxy.config, *more)
+            read = run_command("flows", "-c", proxy.config, *more)
+            assert "that are missing: 7 (they came too fast)" in read.stderr
+            assert asked.stderr == read.stderr and asked.stdout == read.stdout
+
+
+def test_no_flow_is_a_page_of_its_own(web):
+    """A question for nothing but what is of all."""
+    with Proxy(log=HISTORY) as proxy:
+        get(proxy, web.url("/x"))
+        local = Console(proxy, proxy.folder / "control.sock")
+        wait_until(lambda: local.get("/api/v1/flows").status == 200)  # the file is there
+        end = local.get("/api/v1/flows?lines=1&limit=0").json
+        assert (end["next"], end["last"]) == (None, 1)
+        assert local.get("/api/v1/flows?limit=0").json == {"flows": [], "next": None}
 
 
 def test_a_file_s_proxy_is_asked_only_for_the_history_that_it_writes(web):
@@ -580,6 +605,41 @@ def test_lies_at_the_socket_are_found_out(conf, name):
         assert done.returncode == 0 and "whether the running proxy takes it up is not known" in done.stderr
         done = run("connections", "--json")
         assert "the proxy's flows are not shown" in done.stderr and not done.stdout
+
+
+ODD = "\x1b[2J\x9b2J\u202e\ufeff\x7f\r"
+ESCAPED = r"\x1b[2J\xc2\x9b2J\xe2\x80\xae\xef\xbb\xbf\x7f\x0d"
+
+
+def test_what_a_terminal_would_obey_is_shown_harmless(conf):
+    yes = {
+        "decision": "allowed",
+        "rule": None,
+        "text": f"first {ODD}\n{'é' * 3000}\n",
+        "url": ODD,
+    }
+    with Mockery(lie(conf, say(http(json.dumps(yes))))) as mockery:
+        done = run_command("access", "test", "a.test", "-c", conf, env=mockery.env)
+        assert done.returncode == 0 and done.stdout == f"first {ESCAPED}\n{'é' * 3000}\n", done
+        assert run_command("account", "admin-link", "-c", conf, env=mockery.env).stdout == ESCAPED + "\n"
+    with Mockery(lie(conf, say(http(json.dumps({"error": "x", "message": ODD}), "500 Oops")))) as mockery:
+        done = run_command("account", "admin-link", "-c", conf, env=mockery.env)
+        assert done.returncode == 3 and f"the proxy says: {ESCAPED}\n" in done.stderr, done
+
+
+@root_only
+def test_accounts_of_somebody_else_are_shown_harmless(conf):
+    account = {"name": ODD, "realm": ODD, "algorithms": ["md5"], "disabled": False}
+    with Mockery(None) as mockery:
+        own = mockery.folder / "viaduct.conf"  # where a stranger may look
+        mockery.say = lie(own, say(http(json.dumps({"in_force": True, "accounts": [account]}))))
+        for path, mode in (own, 0o644), (mockery.folder / "acc.conf", 0o600):
+            path.write_text(conf.read_text() if path == own else "")
+            path.chmod(mode)
+        mockery.folder.chmod(0o755)
+        (mockery.folder / "control.sock").chmod(0o777)
+        done = run_command("account", "list", "-c", own, env=mockery.env, **STRANGER)
+        assert done.stdout == f"{ESCAPED} realm {ESCAPED}: md5\n", done
 
 
 def test_follow_ends_where_only_nonsense_comes(conf):

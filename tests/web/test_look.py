@@ -11,6 +11,7 @@ import pytest
 
 from admin import NAME, PASSWORD, UPSTREAM, Site
 from client import Client
+from dns import DnsServer
 from png import shrink
 from target import HttpTarget, Target, echo, reply
 from viaduct import wait_until
@@ -38,9 +39,11 @@ class World:
         sizes = {"/large": 1 << 20}
         self.web = HttpTarget(lambda r: reply(b"x" * sizes.get(r.path, random.randint(100, 90000))))
         self.echo = Target(echo)
+        self.dns = DnsServer()
         self.site = Site(
             access=ACCESS,
             hosts=HOSTS,
+            resolver=f"hosts hosts; servers {self.dns.address};",
             extra="upstream upstream.conf; authentication { accounts accounts.conf; }",
             files={"upstream.conf": UPSTREAM},
         )
@@ -86,6 +89,7 @@ class World:
         for client in self.clients:
             client.close()
         self.site.__exit__(*_)
+        self.dns.__exit__(*_)
         self.web.close()
         self.echo.close()
 

@@ -93,6 +93,28 @@ static void lines_that_are_none_are_left_out(void **state)
     audit_free(a);
 }
 
+/* A disk that was full, or a process that was killed, left the front of a line. */
+static void an_entry_behind_a_torn_one_is_told(void **state)
+{
+    struct audit *a = audit_new(path);
+    json_t *root;
+    FILE *f;
+
+    (void)state;
+    audit_say(a, "root", "first");
+    f = fopen(path, "a");
+    assert_true(fputs("{\"what\":\"torn", f) >= 0);
+    fclose(f);
+    audit_say(a, "root", "second");
+    audit_say(a, "root", "third");
+    root = read_entries(a, 2);
+    assert_int_equal(json_array_size(root), 2);
+    assert_string_equal(what_of(root, 0), "second");
+    assert_string_equal(what_of(root, 1), "third");
+    json_decref(root);
+    audit_free(a);
+}
+
 static void without_a_file_there_is_none(void **state)
 {
     struct audit *a = audit_new(path);
@@ -111,6 +133,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(an_entry_of_any_text_is_kept),
         TEST(lines_that_are_none_are_left_out),
+        TEST(an_entry_behind_a_torn_one_is_told),
         TEST(without_a_file_there_is_none),
     };
 

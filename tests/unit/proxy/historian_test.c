@@ -325,6 +325,26 @@ static void a_locked_file_keeps_flows_waiting(void **state)
     assert_int_equal(count(path), 1001);
 }
 
+/* Who asks is told that not all of it is there, and is not kept waiting for it. */
+static void a_flush_of_a_locked_file_comes_to_no_good_end(void **state)
+{
+    struct config c;
+    struct historian *h = start(&c, path);
+    sqlite3 *db;
+
+    (void)state;
+    take(h, 1);
+    assert_true(historian_flush(h, clock_mono_ns() + 60 * NS_PER_S));
+    db = lock(path, "BEGIN IMMEDIATE");
+    take(h, 2);
+    assert_false(historian_flush(h, clock_mono_ns() + 60 * NS_PER_S));
+    assert_false(historian_flush(h, clock_mono_ns() + 60 * NS_PER_S));
+    sqlite3_close(db);
+    wait_for(path, 2);
+    assert_true(historian_flush(h, clock_mono_ns() + 60 * NS_PER_S));
+    historian_free(h);
+}
+
 /* The queue has its limit; what it could not take is counted, told, and noted in the file. */
 static void a_full_queue_counts(void **state)
 {
@@ -449,6 +469,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(another_limit_holds_at_once, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(an_unwritable_place_is_told, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_second_proxy_keeps_none, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_flush_of_a_locked_file_comes_to_no_good_end, make_folder,
+                                        remove_folder),
         cmocka_unit_test_setup_teardown(a_locked_file_keeps_flows_waiting, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(a_full_queue_counts, make_folder, remove_folder),
