@@ -51,6 +51,8 @@ static void log_in(struct request *r, struct reply *reply, struct span name)
 
     r->session =
         sessions_begin(console_get_sessions(r->console), name, console_now_ns(r->console), cookie);
+    if (!r->local)
+        guard_write_who(r);
     set_cookie(r, reply, cookie);
     explicit_bzero(cookie, sizeof cookie);
     write_session(r, reply);

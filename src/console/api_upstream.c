@@ -345,7 +345,7 @@ static void start_saving(struct request *r, const struct members *m, const char 
             (size_t)snprintf(line, sizeof line, "%.*s\n", (int)password.len, password.ptr);
     }
     words_give(s->words, o.args);
-    request_audit(r, "saves upstream settings%s",
+    request_audit(r, "tests upstream settings, to save them%s",
                   members_get_bool(m, "force", false) ? ", whatever their test says" : "");
     jobs_answer(r, &o, reply);
     explicit_bzero(line, sizeof line);

@@ -174,6 +174,15 @@ static void identify_local(const struct guard *g, struct request *r)
              *name ? " (" : "", name, *name ? ")" : "");
 }
 
+void guard_write_who(struct request *r)
+{
+    char text[ENDPOINT_TEXT_MAX];
+
+    addr_write(&r->peer.addr, text);
+    snprintf(r->who, sizeof r->who, "%.64s from %.71s",
+             r->session ? r->session->name : "a stranger", text);
+}
+
 /* A session ends with its administrator. */
 static struct console_session *end_orphan(struct console *c, struct console_session *s)
 {
@@ -200,16 +209,13 @@ static void identify(struct guard *g, struct request *r)
         MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     const char *cookie =
         MHD_lookup_connection_value(r->connection, MHD_COOKIE_KIND, CONSOLE_COOKIE(g->secure));
-    char text[ENDPOINT_TEXT_MAX];
 
     r->secure = g->secure;
     if (info)
         endpoint_from_sockaddr(&r->peer, info->client_addr);
     if (cookie)
         r->session = find_session(r, cookie);
-    addr_write(&r->peer.addr, text);
-    snprintf(r->who, sizeof r->who, "%.64s from %.71s", r->session ? r->session->name : "nobody",
-             text);
+    guard_write_who(r);
 }
 
 bool guard_admit(struct guard *g, struct request *r, struct reply *reply)

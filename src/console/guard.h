@@ -34,6 +34,9 @@ void guard_learn_account(struct guard *g);
 /* "http://127.0.0.1:3180/"; "": the console is off. */
 void guard_write_url(const struct guard *g, char *out, size_t cap);
 
+/* Writes who asks, for the audit log: anew once he has logged in. */
+void guard_write_who(struct request *r);
+
 /* Whether this request may be looked at at all; says who it is.  False: *reply says why. */
 bool guard_admit(struct guard *g, struct request *r, struct reply *reply);
 /* Whether it may do what its route does. */
