@@ -109,7 +109,7 @@ void copies_write(const struct look *l)
     copy_ends(l);
     flow_set_text(&f->target, x->target);
     flow_set_text(&f->method, exchange_get_method(x));
-    flow_set_text(&f->url, l->rare->url);
+    exchange_copy_url(x, &f->url);
     flow_set_text(&f->user, l->rare->user);
     f->status = x->status;
     f->bytes_up = x->sides[UP].bytes;

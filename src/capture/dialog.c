@@ -254,12 +254,13 @@ static void on_fin(void *owner, struct conn *c, enum dir dir, uint64_t at_ns, ui
     struct dialogs *d = owner;
     struct dialog *g = c->dialog;
     struct round *t = g ? round_find_answering(g) : NULL;
+    struct body *b = t ? round_get_body(t, DOWN) : NULL;
 
     dialogs_tick(d, at_ns);
     if (!g)
         return;
     mark_close(g, at_ns, number, c->streams[dir == UP ? DOWN : UP].fin);
-    if (dir == DOWN && t && g->mode[DOWN] == MODE_BODY && body_finish(round_get_body(g, DOWN))) {
+    if (dir == DOWN && b && g->mode[DOWN] == MODE_BODY && body_finish(b)) {
         t->answered_all = true;
         t->x.complete = t->asked_all;
     }

@@ -69,7 +69,6 @@ static void open_tunnel(struct said *s, struct round *t, struct span head)
         g->mode[UP] = MODE_OPAQUE;
     else if (g->mode[UP] <= MODE_BEHIND)
         g->mode[UP] = MODE_TUNNEL;
-    round_free_bodies(s->d, g); /* of a refusal before, on the same connection */
 }
 
 /* A refused CONNECT: what its client sent too early is no request. */
@@ -83,7 +82,7 @@ static void refuse_tunnel(struct dialog *g)
 
 static void begin_body(struct said *s, struct round *t, struct span head, bool whole)
 {
-    struct body *b = round_make_body(s->d, s->g, DOWN);
+    struct body *b = round_make_body(s->d, t, DOWN);
     struct http1_head *h = &s->d->head;
     bool wanted = h->status >= 400 || (h->status >= 300 && t->x.proxied);
 
@@ -100,8 +99,6 @@ static void begin_body(struct said *s, struct round *t, struct span head, bool w
     body_of_response(b, h, (enum http1_method)t->x.method);
     if (b->kind == BODY_CLOSE)
         t->keeps = false;
-    if (b->kind == BODY_LENGTH && exchange_make_rare(&t->x))
-        t->x.rare->promised = b->total;
     s->g->mode[DOWN] = MODE_BODY;
 }
 
@@ -144,7 +141,7 @@ static void take_known(struct said *s, struct round *t, struct span text, bool w
     if (t->x.method == METHOD_CONNECT)
         refuse_tunnel(s->g);
     begin_body(s, t, text, whole);
-    if (s->g->mode[DOWN] == MODE_BODY && round_get_body(s->g, DOWN)->done)
+    if (s->g->mode[DOWN] == MODE_BODY && round_get_body(t, DOWN)->done)
         end_body(s, t);
 }
 
@@ -310,16 +307,17 @@ static void keep_page(struct said *s, const struct round *t, struct span data)
 static size_t take_body(struct said *s)
 {
     struct round *t = round_find_answering(s->g);
-    struct body *b = round_get_body(s->g, DOWN);
+    struct body *b = t ? round_get_body(t, DOWN) : NULL;
     struct span data = {0};
     size_t used = 0;
-    uint64_t before = b->payload;
+    uint64_t before;
 
-    if (!t || b->done)
+    if (!b || b->done)
         return s->p.len;
     if (is_bodyless(s, t, b))
         return begin_next_unseen(s, t);
     exchange_mark(&t->x, MARK_BODY, s->p.at_ns, s->p.number);
+    before = b->payload;
     if (s->p.bytes.len == 0) {
         used = skip_body(s, b);
     } else if (body_read(b, s->p.bytes, &used, &data) == PARSE_BAD) {
@@ -327,8 +325,6 @@ static size_t take_body(struct said *s)
         used = s->p.len;
     }
     keep_page(s, t, data);
-    if (exchange_make_rare(&t->x))
-        t->x.rare->received = b->payload;
     t->x.sides[DOWN].bytes += b->payload - before;
     if (b->done)
         end_body(s, t);
@@ -349,8 +345,10 @@ static size_t seek_head(struct said *s)
         return 0;
     }
     if (t && !t->answer_unseen) {
-        if (exchange_make_rare(&t->x))
-            t->x.rare->received += s->p.len;
+        struct body *b = round_make_body(s->d, t, DOWN);
+
+        if (b)
+            b->payload += s->p.len;
         t->x.sides[DOWN].bytes += s->p.len;
         exchange_mark(&t->x, MARK_BODY, s->p.at_ns, s->p.number);
         keep_page(s, t, s->p.bytes);
@@ -401,14 +399,13 @@ static void end_in_head(struct dialogs *d, struct dialog *g, struct round *t)
 
 void dialog_answer_end(struct dialogs *d, struct dialog *g, struct round *t)
 {
-    const struct body *b = round_get_body(g, DOWN);
+    const struct body *b = round_get_body(t, DOWN);
     const struct outside_verdict *judged;
     bool is_next = round_find_answering(g) == t;
 
     if (is_next && g->mode[DOWN] == MODE_BODY && b) {
         t->x.body_unfinished = !b->done && (b->kind == BODY_LENGTH || b->kind == BODY_CHUNKED);
-        if (t->x.conn->is_text &&
-            exchange_get_rare(&t->x)->received == 0) { /* its lines show no bodies */
+        if (t->x.conn->is_text && b->payload == 0) { /* its lines show no bodies */
             t->x.content_unseen |= t->x.body_unfinished;
             t->x.body_unfinished = false;
         }

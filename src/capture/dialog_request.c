@@ -50,6 +50,7 @@ static void set_authority(struct exchange *x, struct span text, uint16_t port)
     struct authority a;
 
     text = head_skip_user(text);
+    x->url_behind = false;
     if (!authority_parse_default(text, port, &a)) { /* odd, but that is what was asked for */
         flow_set_span(&x->target, (struct span){text.ptr, text.len < 255 ? text.len : 255});
         x->by_name = true;
@@ -67,10 +68,10 @@ static void set_url(struct exchange *x, struct span scheme, struct span authorit
                      (int)(authority.len < 300 ? authority.len : 300), authority.ptr,
                      (int)(path.len < URL_MAX ? path.len : URL_MAX), path.ptr);
 
-    if (n < 0 || !exchange_make_rare(x))
+    if (n < 0)
         return;
     head_hide_user(url);
-    flow_set_text(&x->rare->url, url);
+    exchange_set_url(x, url);
 }
 
 /* Absolute and origin form of one request give one number. */
@@ -156,11 +157,9 @@ static enum mode mode_behind(struct said *s, struct round *t, bool whole)
     if (!whole)
         return MODE_SEEK;
     body_of_request(&body, &s->d->head);
-    if (body.kind == BODY_LENGTH && exchange_make_rare(&t->x))
-        t->x.rare->request_promised = body.total;
     if (body.done)
         return MODE_HEAD;
-    kept = round_make_body(s->d, s->g, UP);
+    kept = round_make_body(s->d, t, UP);
     if (!kept)
         return MODE_SEEK;
     *kept = body;
@@ -332,11 +331,14 @@ static size_t skip_body(struct said *s, struct body *b)
 static size_t take_body(struct said *s)
 {
     struct round *t = s->g->last;
-    struct body *b = round_get_body(s->g, UP);
+    struct body *b = t ? round_get_body(t, UP) : NULL;
     struct span data = {0};
     size_t used = 0;
-    uint64_t before = b->payload;
+    uint64_t before;
 
+    if (!b)
+        return s->p.len;
+    before = b->payload;
     if (s->p.bytes.len == 0) {
         used = skip_body(s, b);
     } else if (body_read(b, s->p.bytes, &used, &data) == PARSE_BAD) {
@@ -344,8 +346,6 @@ static size_t take_body(struct said *s)
         t->asked_all = true;
         used = s->p.len;
     }
-    if (exchange_make_rare(&t->x))
-        t->x.rare->request_received = b->payload;
     t->x.sides[UP].bytes += b->payload - before;
     if (b->done) {
         s->g->mode[UP] = MODE_HEAD;

@@ -1,6 +1,7 @@
 #include "capture/exchange.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,6 +66,72 @@ struct span exchange_get_sni(const struct exchange *x)
 struct span exchange_get_alpn(const struct exchange *x)
 {
     return x->names ? span_of(x->names + strlen(x->names) + 1) : SPAN_LIT("");
+}
+
+/* ---- URL */
+
+#define SCHEME "http://"
+
+/* How much of a target is the beginning of that text; 0: it begins with something else. */
+static size_t find_authority(const struct exchange *x, const char *text, bool *has_port)
+{
+    size_t whole = x->target ? strlen(x->target) : 0, host = get_host(x).len;
+
+    *has_port = whole > 0 && strncmp(text, x->target, whole) == 0;
+    if (*has_port)
+        return whole;
+    return host > 0 && strncmp(text, x->target, host) == 0 ? host : 0;
+}
+
+/* Most URLs say the target once more: of those only the rest is kept, in one piece with it. */
+static bool set_url_behind(struct exchange *x, const char *url)
+{
+    size_t target, rest, same;
+    bool has_port;
+    char *grown;
+
+    if (strncmp(url, SCHEME, strlen(SCHEME)) != 0)
+        return false;
+    url += strlen(SCHEME);
+    same = find_authority(x, url, &has_port);
+    if (same == 0)
+        return false;
+    target = strlen(x->target) + 1;
+    rest = strlen(url + same) + 1;
+    grown = realloc(x->target, target + rest);
+    if (!grown)
+        return false;
+    memcpy(grown + target, url + same, rest);
+    x->target = grown;
+    x->url_has_port = has_port;
+    return true;
+}
+
+void exchange_set_url(struct exchange *x, const char *url)
+{
+    x->url_behind = set_url_behind(x, url);
+    if (x->rare)
+        flow_set_text(&x->rare->url, NULL);
+    if (!x->url_behind && exchange_make_rare(x))
+        flow_set_text(&x->rare->url, url);
+}
+
+void exchange_copy_url(const struct exchange *x, char **url)
+{
+    const char *rest;
+    size_t same, len;
+
+    flow_set_text(url, exchange_get_rare(x)->url);
+    if (!x->url_behind)
+        return;
+    same = strlen(x->target);
+    rest = x->target + same + 1;
+    if (!x->url_has_port)
+        same = get_host(x).len;
+    len = strlen(SCHEME) + same + strlen(rest) + 1;
+    *url = malloc(len);
+    if (*url)
+        snprintf(*url, len, SCHEME "%.*s%s", (int)same, x->target, rest);
 }
 
 /* ---- moments */

@@ -68,7 +68,7 @@ struct exchange_rare {
     struct notes notes;             /* evidence that was written on the way (flow/flow.h) */
     struct inside *inside;          /* what keys opened (capture/inside.h); NULL */
     char *method;                   /* one that http1_method does not know; NULL */
-    char *url;                      /* of absolute and origin form */
+    char *url;                      /* private: one that does not begin with the target */
     char *user;                     /* from Basic or Digest, never a password; NULL */
 };
 
@@ -78,8 +78,8 @@ struct exchange {
     struct exchange *upstream;  /* the proxy's own leg, when it is in the capture: joined, owned */
     struct pair *pair;          /* private: of capture/pair */
     struct exchange_rare *rare; /* heap; NULL: nothing of it (exchange_get_rare) */
-    char *target;               /* "host:port", heap; NULL */
-    char *names; /* private, heap: SNI, then ALPN, each terminated; NULL (exchange_get_sni) */
+    char *target; /* "host:port", heap; NULL.  Private: the rest of the URL, url_behind */
+    char *names;  /* private, heap: SNI, then ALPN, each terminated; NULL (exchange_get_sni) */
     const char *issuer;  /* of the certificate, "" where it could not be read: the dialogs' cache
                           * has it; NULL */
     uint64_t begin_ns;   /* what its marks count from: of its first packet */
@@ -113,6 +113,8 @@ struct exchange {
     bool is_tls : 1, is_tls13 : 1; /* of TLS with the target */
     bool silence_is_asked : 1;     /* the bytes before the silence were the client's */
     bool sni_is_host : 1;        /* private: the target's host is the SNI, which names leaves out */
+    bool url_behind : 1;         /* private: what follows the target in the URL stands behind it */
+    bool url_has_port : 1;       /* private:   and the target's port is a part of the URL */
     bool body_unfinished : 1;    /* a body with a promise that was not kept */
     bool request_unfinished : 1; /* its head was never complete */
 };
@@ -131,6 +133,12 @@ void exchange_set_names(struct exchange *x, struct span sni, struct span alpn);
 /* Empty: none.  Borrow, until the names or the target are set anew. */
 struct span exchange_get_sni(const struct exchange *x);
 struct span exchange_get_alpn(const struct exchange *x);
+
+/* The URL of absolute and origin form; `target` is set before, and a new one takes it away.  Out of
+ * memory, none is kept. */
+void exchange_set_url(struct exchange *x, const char *url);
+/* Sets *url, freeing what it was: heap, or NULL where there is none. */
+void exchange_copy_url(const struct exchange *x, char **url);
 
 /* Notes a moment; the first time counts, of MARK_LAST and MARK_CLOSED the last. */
 void exchange_mark(struct exchange *x, enum mark m, uint64_t at_ns, uint32_t number);

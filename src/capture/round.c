@@ -75,43 +75,63 @@ void round_forget(struct dialogs *d, struct dialog *g, enum dir dir)
     d->memory -= sizeof *g->words;
 }
 
-struct body *round_make_body(struct dialogs *d, struct dialog *g, enum dir dir)
-{
-    unsigned len = dir == UP ? 2 : 1, have = g->bodies_len;
-    struct body *grown;
-
-    if (len > have) {
-        grown = realloc(g->bodies, len * sizeof *grown);
-        if (!grown)
-            return NULL;
-        memset(grown + have, 0, (len - have) * sizeof *grown);
-        d->memory += (len - have) * sizeof *grown;
-        g->bodies = grown;
-        g->bodies_len = (uint8_t)(len & 3);
-    }
-    return round_get_body(g, dir);
-}
-
-struct body *round_get_body(const struct dialog *g, enum dir dir)
-{
-    unsigned at = dir == UP ? 1 : 0;
-
-    return at < g->bodies_len ? &g->bodies[at] : NULL;
-}
-
-void round_free_bodies(struct dialogs *d, struct dialog *g)
-{
-    d->memory -= g->bodies_len * sizeof *g->bodies;
-    free(g->bodies);
-    g->bodies = NULL;
-    g->bodies_len = 0;
-}
-
 void round_free_kept(struct dialogs *d, struct dialog *g)
 {
     round_forget(d, g, UP);
     round_forget(d, g, DOWN);
-    round_free_bodies(d, g);
+}
+
+/* ---- bodies */
+
+struct body *round_make_body(struct dialogs *d, struct round *t, enum dir dir)
+{
+    struct body *have = round_get_body(t, dir), *grown;
+
+    if (have)
+        return have;
+    grown = realloc(t->bodies, (t->bodies_len + 1u) * sizeof *grown);
+    if (!grown)
+        return NULL;
+    if (t->bodies_len == 0)
+        t->bodies_dir = dir & 1;
+    grown[t->bodies_len] = (struct body){0};
+    d->memory += sizeof *grown;
+    t->bodies = grown;
+    t->bodies_len++;
+    return round_get_body(t, dir);
+}
+
+struct body *round_get_body(const struct round *t, enum dir dir)
+{
+    unsigned at = dir == t->bodies_dir ? 0 : 1;
+
+    return at < t->bodies_len ? &t->bodies[at] : NULL;
+}
+
+/* What came of them, of what was promised, is a part of the exchange from now on. */
+static void settle_bodies(struct round *t)
+{
+    const struct body *up = round_get_body(t, UP), *down = round_get_body(t, DOWN);
+    struct exchange_rare sums = {
+        .promised = down && down->kind == BODY_LENGTH ? down->total : 0,
+        .received = down ? down->payload : 0,
+        .request_promised = up && up->kind == BODY_LENGTH ? up->total : 0,
+        .request_received = up ? up->payload : 0,
+    };
+    bool any = sums.promised || sums.received || sums.request_promised || sums.request_received;
+
+    if (!any || !exchange_make_rare(&t->x))
+        return;
+    t->x.rare->promised = sums.promised;
+    t->x.rare->received = sums.received;
+    t->x.rare->request_promised = sums.request_promised;
+    t->x.rare->request_received = sums.request_received;
+}
+
+static void free_bodies(struct dialogs *d, struct round *t)
+{
+    d->memory -= t->bodies_len * sizeof *t->bodies;
+    free(t->bodies);
 }
 
 /* ---- proxies */
@@ -272,6 +292,7 @@ static void sum_up(struct dialogs *d, struct dialog *g, struct round *t, uint64_
 
     dialog_request_read_part(d, g, t);
     dialog_answer_end(d, g, t);
+    settle_bodies(t);
     x->request_unfinished = x->packets[MARK_REQUEST] > 0 && !t->asked_head;
     if (g->first == t)
         note_last_silence(g, t, now_ns);
@@ -301,6 +322,7 @@ void round_end(struct dialogs *d, struct dialog *g, enum conn_end how, uint64_t 
     if (!g->first)
         g->last = NULL;
     exchange_fini(&t->x);
+    free_bodies(d, t);
     objects_put(&d->rounds, t);
 }
 

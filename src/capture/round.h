@@ -27,6 +27,7 @@ enum mode {
 struct round {
     struct exchange x;     /* the first member: who has the one has the other */
     struct round *next;    /* asked behind it */
+    struct body *bodies;   /* heap, bodies_len: one, or both directions'; NULL: none */
     uint16_t ticket_len;   /* of what may be the first of two session tickets */
     uint16_t ticket_asked; /* bytes up before it */
     bool asked_head : 1;   /* the request's head is through, or will never be seen */
@@ -40,6 +41,8 @@ struct round {
     bool changed_up : 1;  /* UP sent its change_cipher_spec */
     bool had_tickets : 1; /* two session tickets came */
     bool retried : 1;     /* a HelloRetryRequest came: a second hello follows */
+    uint8_t bodies_len : 2;
+    uint8_t bodies_dir : 1; /* enum dir of the first of them */
 };
 
 /* Kept bytes, heap: while heads and hellos are not whole, and answers not judged. */
@@ -52,14 +55,12 @@ struct dialog {
     struct list linger; /* answered, acknowledgement to come: dialogs.lingering */
     struct round *first, *last;
     struct words *words; /* NULL: nothing is kept */
-    struct body *bodies; /* heap: the answer's, then (bodies_len) the request's; NULL: none */
     uint64_t last_ns;    /* of the last bytes, either way */
     uint32_t last_number, established_number;
     uint32_t established_us; /* since the connection began, + 1; 0: not seen */
     uint8_t mode[2];         /* enum mode */
     uint8_t collects; /* 1 << enum dir, in MODE_TLS: a hello (or certificate) is being collected */
     uint8_t last_dir : 1;
-    uint8_t bodies_len : 2;
     bool had_round : 1;    /* there was a round before */
     bool only_alert : 1;   /* what is said here is no more than good-bye */
     bool only_tickets : 1; /* what the target says here answers nothing: session tickets */
@@ -112,12 +113,11 @@ void round_end(struct dialogs *d, struct dialog *g, enum conn_end how, uint64_t 
 /* Both sides have said all of it: it is over as soon as that is acknowledged. */
 void round_finish(struct said *s, struct round *t);
 
-/* The body that is read in that direction, made if need be; NULL: out of memory. */
-struct body *round_make_body(struct dialogs *d, struct dialog *g, enum dir dir);
+/* Its body in that direction, made (zeroed) if need be; NULL: out of memory.  Others that were got
+ * before may have moved. */
+struct body *round_make_body(struct dialogs *d, struct round *t, enum dir dir);
 /* The same; NULL: there is none. */
-struct body *round_get_body(const struct dialog *g, enum dir dir);
-/* No direction is in MODE_BODY any more. */
-void round_free_bodies(struct dialogs *d, struct dialog *g);
+struct body *round_get_body(const struct round *t, enum dir dir);
 
 /* Kept bytes of one direction.  round_keep: false where limits or memory do not allow it; nothing
  * was added then. */
@@ -127,7 +127,7 @@ struct span round_kept(const struct dialog *g, enum dir dir);
  * new ones are enough.  False: as round_keep says. */
 bool round_gather(struct said *s, struct span *text, size_t *before);
 void round_forget(struct dialogs *d, struct dialog *g, enum dir dir);
-/* Kept bytes of both directions, and the bodies. */
+/* Kept bytes of both directions. */
 void round_free_kept(struct dialogs *d, struct dialog *g);
 
 /* All that can be said of a connection that never had a byte: one exchange, if it is worth one. */

@@ -9,6 +9,8 @@
 
 #include <assert.h>
 
+#include "base/util.h"
+
 enum state {
     STATE_SIZE,  /* hex digits */
     STATE_SPACE, /* between the size and a ';' */
@@ -105,29 +107,49 @@ static bool take_size(struct body *b, char c)
     return true;
 }
 
-/* Whether the field would frame or route the message a second time (RFC 9110 6.5.1). */
-static bool is_forbidden_trailer(struct span name)
-{
-    static const uint64_t forbidden =
-        1ull << FIELD_CONTENT_LENGTH | 1ull << FIELD_TRANSFER_ENCODING | 1ull << FIELD_HOST |
-        1ull << FIELD_CONNECTION | 1ull << FIELD_UPGRADE | 1ull << FIELD_TE |
-        1ull << FIELD_TRAILER | 1ull << FIELD_EXPECT | 1ull << FIELD_MAX_FORWARDS;
+/* Fields that would frame or route the message a second time (RFC 9110 6.5.1). */
+static const uint8_t forbidden[] = {
+    FIELD_CONTENT_LENGTH, FIELD_TRANSFER_ENCODING,
+    FIELD_HOST,           FIELD_CONNECTION,
+    FIELD_UPGRADE,        FIELD_TE,
+    FIELD_TRAILER,        FIELD_EXPECT,
+    FIELD_MAX_FORWARDS,
+};
+static_assert(ARRAY_LEN(forbidden) <= 16, "body.names has one bit for each");
 
-    return forbidden >> field_find(name) & 1;
+/* The names that go on with `c` where b->line says: no name has to be kept. */
+static void narrow_names(struct body *b, char c)
+{
+    if (b->line == 0)
+        b->names = (1u << ARRAY_LEN(forbidden)) - 1;
+    for (unsigned i = 0; b->names >> i; i++) {
+        struct span name = field_get_name(forbidden[i]);
+
+        if (b->line >= name.len || name.ptr[b->line] != span_lower(c))
+            b->names &= (uint16_t) ~(1u << i);
+    }
+}
+
+/* Whether the name that ends here is one of them. */
+static bool is_forbidden_trailer(const struct body *b)
+{
+    for (unsigned i = 0; b->names >> i; i++)
+        if (b->names >> i & 1 && field_get_name(forbidden[i]).len == b->line)
+            return true;
+    return false;
 }
 
 static bool take_name(struct body *b, char c)
 {
     if (c == ':') {
-        if (b->line <= sizeof b->name && is_forbidden_trailer((struct span){b->name, b->line}))
+        if (is_forbidden_trailer(b))
             return bad(b, "framing field in a trailer");
         b->state = STATE_VALUE;
         return true;
     }
     if (field_token_len((struct span){&c, 1}) == 0)
         return bad(b, b->line == 0 ? "bad trailer line" : "bad character in a trailer's name");
-    if (b->line < sizeof b->name)
-        b->name[b->line] = c;
+    narrow_names(b, c);
     b->state = STATE_NAME;
     return true;
 }
@@ -191,7 +213,7 @@ static bool count_framing(struct body *b, enum state before)
 {
     bool ended = before == STATE_SIZE_LF || before == STATE_DATA_LF || before == STATE_VALUE_LF;
 
-    b->line = ended ? 0 : b->line + 1;
+    b->line = ended ? 0 : (uint16_t)(b->line + 1);
     if (b->line > BODY_LINE_MAX)
         return bad(b, "framing line too long");
     if (before >= STATE_TRAILER && ++b->trailer > BODY_TRAILER_MAX)

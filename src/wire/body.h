@@ -18,17 +18,18 @@ enum body_kind { BODY_NONE, BODY_LENGTH, BODY_CHUNKED, BODY_CLOSE };
 #define BODY_LINE_MAX 8192     /* bytes of one framing line */
 #define BODY_TRAILER_MAX 32768 /* bytes of all trailer fields */
 
+/* Small, as many are alive at once. */
 struct body {
-    enum body_kind kind;
-    uint64_t left;    /* LENGTH: bytes to come; CHUNKED: of this chunk */
-    uint64_t payload; /* bytes of content so far, without framing */
-    uint64_t total;   /* LENGTH: Content-Length */
-    uint32_t line;    /* private: bytes of the framing line so far */
-    uint32_t trailer; /* private */
-    uint8_t state;    /* private */
-    char name[18];    /* private: front of a trailer field's name, enough to know the bad ones */
-    bool done;        /* the body is complete */
+    uint64_t left;        /* LENGTH: bytes to come; CHUNKED: of this chunk */
+    uint64_t payload;     /* bytes of content so far, without framing */
+    uint64_t total;       /* LENGTH: Content-Length */
     const char *bad_what; /* PARSE_BAD: a few words */
+    uint16_t line;        /* private: bytes of the framing line so far */
+    uint16_t trailer;     /* private */
+    uint16_t names;       /* private: bad ones that a trailer field's name may still become */
+    enum body_kind kind : 3;
+    bool done : 1; /* the body is complete */
+    uint8_t state; /* private */
 };
 
 /* The framing that a head announces.  A response needs the request's method (HEAD, and 2xx to

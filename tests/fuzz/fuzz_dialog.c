@@ -37,13 +37,16 @@ static void check_exchange(const struct exchange *x)
 {
     const struct exchange_rare *r = exchange_get_rare(x);
     uint64_t answer = exchange_get_ns(x, MARK_ANSWER), end = exchange_get_ns(x, MARK_ANSWER_END);
+    char *url = NULL;
 
     assert(x->conn && x->asked <= ASKED_OTHER && x->status < 1000);
     check_text(x->target);
-    check_text(r->url);
+    exchange_copy_url(x, &url);
+    check_text(url);
     check_text(r->user);
     assert(!r->user || !strstr(r->user, "secret"));
-    assert(!r->url || !strstr(r->url, "//me:secret@"));
+    assert(!url || !strstr(url, "//me:secret@"));
+    free(url);
     assert(exchange_get_sni(x).len < 4096 && exchange_get_alpn(x).len < 4096);
     assert(!(x->complete && x->body_unfinished));
     assert(!end || !answer || end >= answer);

@@ -8,6 +8,10 @@
 
 #include "talk.h"
 
+#define POST "POST http://a.test/ HTTP/1.1\r\nContent-Length: 10\r\n\r\n"
+#define FOUR "HTTP/1.1 200 ok\r\nContent-Length: 4\r\n\r\n"
+#define CHUNKED "HTTP/1.1 200 ok\r\nTransfer-Encoding: chunked\r\n\r\n"
+
 struct line {
     char what; /* '>' UP says, '<' DOWN says, 'f' UP leaves, 'F' DOWN leaves, 'w' waits ms */
     const char *text;
@@ -324,11 +328,117 @@ static void pieces_do_not_matter(void **state)
     }
 }
 
+/* ---- what is kept of it */
+
+struct url_case {
+    const char *head, *target, *url;
+};
+
+static const struct url_case *asked;
+
+static void look_at_url(const struct exchange *x)
+{
+    char *url = strdup("of before");
+
+    exchange_copy_url(x, &url);
+    assert_string_equal(x->target, asked->target);
+    if (asked->url)
+        assert_string_equal(url, asked->url);
+    else
+        assert_null(url);
+    free(url);
+}
+
+/* However its target is spelled in it, and whatever stands in rows before. */
+static void a_url_is_kept_as_it_was_asked_for(void **state)
+{
+    static const struct url_case rows[] = {
+        {"GET http://a.test/b?c HTTP/1.1\r\n\r\n", "a.test:80", "http://a.test/b?c"},
+        {"GET http://a.test:80/ HTTP/1.1\r\n\r\n", "a.test:80", "http://a.test:80/"},
+        {"GET http://a.test:8080/ HTTP/1.1\r\n\r\n", "a.test:8080", "http://a.test:8080/"},
+        {"GET http://a.test HTTP/1.1\r\n\r\n", "a.test:80", "http://a.test"},
+        {"GET http://a.test?c HTTP/1.1\r\n\r\n", "a.test:80", "http://a.test?c"},
+        {"GET http://a.test:080/ HTTP/1.1\r\n\r\n", "a.test:080", "http://a.test:080/"},
+        {"GET http://A.Test/b HTTP/1.1\r\n\r\n", "a.test:80", "http://A.Test/b"},
+        {"GET HTTP://a.test/b HTTP/1.1\r\n\r\n", "a.test:80", "HTTP://a.test/b"},
+        {"GET https://a.test/b HTTP/1.1\r\n\r\n", "a.test:443", "https://a.test/b"},
+        {"GET http://[::1]/b HTTP/1.1\r\n\r\n", "[::1]:80", "http://[::1]/b"},
+        {"GET http://[0::1]:80/b HTTP/1.1\r\n\r\n", "[::1]:80", "http://[0::1]:80/b"},
+        {"GET http://me:it@a.test/b HTTP/1.1\r\n\r\n", "a.test:80", "http://a.test/b"},
+        {"GET http://a.test:x/b HTTP/1.1\r\n\r\n", "a.test:x", "http://a.test:x/b"},
+        {"GET /b HTTP/1.1\r\nHost: a.test\r\n\r\n", "a.test:80", "http://a.test/b"},
+        {"GET /b HTTP/1.1\r\nHost: a.test:80\r\n\r\n", "a.test:80", "http://a.test:80/b"},
+        {"OPTIONS * HTTP/1.1\r\nHost: a.test\r\n\r\n", "a.test:80", "http://a.test*"},
+        {"CONNECT a.test:443 HTTP/1.1\r\n\r\n", "a.test:443", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct heard h = {.look = look_at_url};
+        struct speaker s;
+
+        asked = &rows[i];
+        begin(&s, &h, NULL, 80);
+        say(&s, UP, span_of(rows[i].head), 0);
+        finish(&s);
+        assert_int_equal(h.len, 1);
+    }
+}
+
+static unsigned promised[4];
+
+static void look_at_promises(const struct exchange *x)
+{
+    const struct exchange_rare *r = exchange_get_rare(x);
+
+    promised[0] = (unsigned)r->request_promised;
+    promised[1] = (unsigned)r->request_received;
+    promised[2] = (unsigned)r->promised;
+    promised[3] = (unsigned)r->received;
+}
+
+/* Of the request's body and of the answer's, in whichever order they begin and wherever they end.
+ */
+static void what_was_promised_and_came_is_told(void **state)
+{
+    static const struct {
+        struct line lines[6];
+        unsigned want[4];
+    } rows[] = {
+        {{{'>', POST "abc", 0}}, {10, 3, 0, 0}},
+        {{{'>', POST "abc", 0}, {'<', FOUR "ab", 0}}, {10, 3, 4, 2}},
+        {{{'>', POST "abc", 0}, {'<', FOUR "ab", 0}, {'>', "de", 0}, {'<', "cd", 0}},
+         {10, 5, 4, 4}},
+        {{{'>', POST "0123456789", 0}, {'<', FOUR "abcd", 0}}, {10, 10, 4, 4}},
+        {{{'>', GET, 0}, {'<', FOUR "ab", 0}, {'F', "", 0}}, {0, 0, 4, 2}},
+        {{{'>', GET, 0}, {'<', "HTTP/1.1 200 ok\r\n\r\nabc", 0}, {'F', "", 0}}, {0, 0, 0, 3}},
+        {{{'>', GET, 0}, {'<', CHUNKED "3\r\nabc\r\nx", 0}, {'<', "yz", 0}}, {0, 0, 0, 5}},
+        {{{'>', GET, 0}, {'<', CHUNKED "3\r\nabc\r\n", 0}, {'<', "x", 4}, {'<', "yz", 0}},
+         {0, 0, 0, 5}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct talk_case c = {.name = "bodies", .port = 3128};
+        struct heard h = {.look = look_at_promises};
+
+        memcpy(c.lines, rows[i].lines, sizeof rows[i].lines);
+        run(&c, &h);
+        assert_int_equal(h.len, 1);
+        for (unsigned k = 0; k < 4; k++)
+            if (promised[k] != rows[i].want[k])
+                fail_msg("row %u: %u %u %u %u", (unsigned)i, promised[0], promised[1], promised[2],
+                         promised[3]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_said),
         cmocka_unit_test(pieces_do_not_matter),
+        cmocka_unit_test(a_url_is_kept_as_it_was_asked_for),
+        cmocka_unit_test(what_was_promised_and_came_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

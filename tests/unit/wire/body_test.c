@@ -264,6 +264,37 @@ static void bad_chunks_at_every_step(void **state)
     }
 }
 
+/* A name that is one byte longer or shorter, or has another in it, is none of them. */
+static void only_whole_names_are_bad_in_a_trailer(void **state)
+{
+    static const char *const names[] = {
+        "content-length", "Transfer-Encoding", "HOST", "connection", "Upgrade", "tE", "Trailer",
+        "expect",         "max-forwards",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const char *n = names[i];
+        int len = (int)strlen(n);
+        char text[5][64];
+
+        snprintf(text[0], sizeof text[0], "0\r\nx-te: a\r\n%s: a\r\n\r\n", n);
+        snprintf(text[1], sizeof text[1], "0\r\n%ss: a\r\n\r\n", n);
+        snprintf(text[2], sizeof text[2], "0\r\n%.*s: a\r\n\r\n", len - 1, n);
+        snprintf(text[3], sizeof text[3], "0\r\n%.*s!: a\r\n\r\n", len - 1, n);
+        snprintf(text[4], sizeof text[4], "0\r\n!%s: a\r\n\r\n", n + 1);
+        for (unsigned k = 0; k < ARRAY_LEN(text); k++) {
+            char out[256];
+            size_t out_len, used;
+            struct body b;
+
+            start_chunked(&b);
+            assert_int_equal(feed(&b, span_of(text[k]), 1, out, &out_len, &used),
+                             k == 0 ? PARSE_BAD : PARSE_OK);
+        }
+    }
+}
+
 /* `before`, then `fill` over and over, until the body says bad or `most` bytes went in. */
 static size_t flood(const char *before, const char *fill, size_t most, struct body *b)
 {
@@ -315,6 +346,7 @@ int main(void)
         cmocka_unit_test(skipped_bytes_count),
         cmocka_unit_test(good_chunks_at_every_step),
         cmocka_unit_test(bad_chunks_at_every_step),
+        cmocka_unit_test(only_whole_names_are_bad_in_a_trailer),
         cmocka_unit_test(framing_lines_are_bounded),
         cmocka_unit_test(many_chunks_are_not_one_line),
     };
