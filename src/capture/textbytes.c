@@ -1,5 +1,6 @@
 #include "capture/textbytes.h"
 
+#include <string.h>
 #include <sys/socket.h>
 
 #include "base/util.h"
@@ -86,13 +87,9 @@ static bool is_address_at(struct span s, size_t at, const struct addr *a)
     return true;
 }
 
-/* Whether these are the characters of the packet's header: its length, protocol and addresses. */
-static bool is_header(struct span s, const struct dumptext *d)
+/* Whether these are the characters of the packet's IP header: its length, protocol, addresses. */
+static bool is_header(struct span s, const struct dumptext *d, size_t whole)
 {
-    size_t header = header_len(d), whole = header + d->length;
-
-    if (header == 0 || s.len < header)
-        return false;
     if (d->is_v6)
         return s.ptr[0] == '`' && is_number_at(s, 4, whole - 40) && s.ptr[6] == '.' &&
                is_address_at(s, 8, &d->from.at.addr) && is_address_at(s, 24, &d->to.at.addr);
@@ -122,21 +119,70 @@ static void collect(struct textlines *l, const struct dumptext *d, struct buf *w
     }
 }
 
-/* Where the header begins: at once, or behind a link header (-AA); -1: it is not here. */
-static long find_header(struct span s, const struct dumptext *d)
+static bool begins_head(struct span s)
+{
+    struct span line = span_cut(&s, '\n');
+
+    return texthead_parse_first(&line) != TEXTHEAD_NONE;
+}
+
+/* The same, where tcpdump left a CR out: it prints none before a LF, whatever bytes these are (a
+ * checksum that ends in 0d, before an address that begins with 10). */
+static bool is_header_without_cr(struct span s, const struct dumptext *d, size_t whole, size_t ip)
+{
+    char full[40];
+
+    for (size_t i = 1; i < ip; i++) {
+        if (s.ptr[i] != '\n')
+            continue;
+        memcpy(full, s.ptr, i);
+        full[i] = '.';
+        memcpy(full + i + 1, s.ptr + i, ip - i - 1);
+        if (is_header((struct span){full, ip}, d, whole))
+            return true;
+    }
+    return false;
+}
+
+/* How many characters the packet's headers have; 0: these are not its. */
+static size_t printed_header_len(struct span s, const struct dumptext *d)
+{
+    size_t len = header_len(d), ip = d->is_v6 ? 40 : 20;
+
+    if (len == 0 || s.len < len)
+        return 0;
+    if (!is_header(s, d, len + d->length)) {
+        if (!is_header_without_cr(s, d, len + d->length, ip))
+            return 0;
+        len--;
+    }
+    if (memchr(s.ptr + ip, '\n', len - ip) && /* one may be lost in TCP's, too */
+        !begins_head((struct span){s.ptr + len, s.len - len}) &&
+        begins_head((struct span){s.ptr + len - 1, s.len - len + 1}))
+        len--;
+    return len;
+}
+
+/* Where the content begins, behind the headers and perhaps a link's (-AA); 0: it is not here. */
+static size_t find_content(struct span s, const struct dumptext *d)
 {
     static const size_t links[] = {0, 14, 16, 18, 20};
 
-    for (size_t i = 0; i < ARRAY_LEN(links); i++)
-        if (s.len > links[i] && is_header((struct span){s.ptr + links[i], s.len - links[i]}, d))
-            return (long)links[i];
-    return -1;
+    for (size_t i = 0; i < ARRAY_LEN(links); i++) {
+        size_t link = links[i], len = 0;
+
+        if (s.len > link)
+            len = printed_header_len((struct span){s.ptr + link, s.len - link}, d);
+        if (len > 0)
+            return link + len;
+    }
+    return 0;
 }
 
 bool textbytes_has_ascii(struct textlines *l, const struct dumptext *d, struct buf *work)
 {
     collect(l, d, work);
-    return find_header(buf_span(work), d) >= 0;
+    return find_content(buf_span(work), d) > 0;
 }
 
 /* Takes as many lines as the first `n` characters of what was collected stand on. */
@@ -147,13 +193,6 @@ static void take_lines(struct textlines *l, struct span work, size_t n)
     for (size_t i = 0; i < n && i < work.len; i++)
         lines += work.ptr[i] == '\n' && i + 1 < n;
     textlines_skip(l, lines);
-}
-
-static bool begins_head(struct span s)
-{
-    struct span line = span_cut(&s, '\n');
-
-    return texthead_parse_first(&line) != TEXTHEAD_NONE;
 }
 
 /* Turns characters into bytes: a line of a head ended with CRLF; of a body, with CRLF where bytes
@@ -194,7 +233,7 @@ bool textbytes_take_ascii(struct textlines *l, const struct dumptext *d, struct 
                           enum textbytes_state before, struct buf *out)
 {
     struct span all = buf_span(work);
-    size_t header = (size_t)find_header(all, d) + header_len(d), taken;
+    size_t header = find_content(all, d), taken;
     struct span s = {all.ptr + header, all.len - header};
     bool in_head = before == TEXTBYTES_HEAD || begins_head(s);
 

@@ -26,16 +26,17 @@ HIDDEN = {
 INSIDE = {("check", "target-error"): {"ok"}}
 # Where explain sees more than the other source:
 FINER = {
-    # the proxy's own leg, which says what its answer does not
+    # the proxy's own leg, which says what its answer does not, or less of
     ("check", "upstream-failed"): {"upstream-refused", "upstream-unreachable", "upstream-timeout"},
     # who resets or leaves after a long silence has a reason
     ("serve", "reset-by-client"): {"stalled", "mtu-blackhole"},
     ("serve", "client-gone"): {"proxy-silent"},
-    # the proxy's answer says less than its own leg shows
-    ("check", "upstream-failed"): {"upstream-refused", "upstream-unreachable", "upstream-timeout"},
-    # two cuts at one place
+    # two cuts at one place, of which the other source saw one only, or cut its second try elsewhere
     ("serve", "incomplete"): {"size-limit"},
     ("serve", "reset-by-target"): {"size-limit"},
+    ("check", "incomplete"): {"size-limit"},
+    ("check", "reset-by-proxy"): {"size-limit"},
+    ("check", "reset-by-target"): {"size-limit"},
 }
 
 

@@ -169,7 +169,11 @@ class Tab:
             answer = self.faked[path]
             text = answer if isinstance(answer, str) else json.dumps(answer)
             body = base64.b64encode(text.encode()).decode()
-            self.browser.send("Fetch.fulfillRequest", self.session, requestId=number, responseCode=200, body=body)
+            kind = "text/event-stream" if text.startswith("event:") else "application/json"
+            self.browser.send(
+                "Fetch.fulfillRequest", self.session, requestId=number, responseCode=200, body=body,
+                responseHeaders=[{"name": "Content-Type", "value": kind}],
+            )  # fmt: skip
 
     # -- what it looks like
 

@@ -1,6 +1,7 @@
 """The console's pages do each its main task, in both languages, with the real proxy behind them and curl's traffic."""
 
 import http.client
+import json
 import os
 import pathlib
 import re
@@ -435,6 +436,23 @@ def test_a_hostile_answer_of_every_kind_is_only_text(tab, say):
             assert tab.run("document.querySelectorAll('main script, main img, dialog script, dialog img').length") == 0
         tab.open(site.site + "/connections")
         tab.see("U+202E", "tbody")  # said, and not obeyed
+        tab.fake({})
+
+
+@ENGLISH
+def test_rows_of_a_late_worker_stay(tab, say):
+    """They would come and go, and the place on the page with them."""
+    row = {"idle_us": 1, "phase": "transfer", "flow": HOSTILE_FLOW}
+    late = {"rows": [], "matching": 0, "open": 0, "whole": False}
+    with Site() as site:
+        enter(site, tab)
+        tab.fake({
+            "/api/v1/connections": {"rows": [row], "matching": 1, "open": 1, "whole": True},
+            "/api/v1/events": f"event: connections\ndata: {json.dumps(late)}\n\n",
+        })  # fmt: skip
+        tab.open(site.site + "/connections")
+        tab.see(say("connections.partial"))
+        tab.wait("document.querySelectorAll('tbody tr').length === 1 && !document.querySelector('table').hidden")
         tab.fake({})
 
 

@@ -267,6 +267,7 @@ class Connections {
     this.selects.order.value = this.args.order;
     this.table.setOrder(this.args.sort, this.args.order);
     this.counted = null;
+    this.page = null;
     const {sort, order, offset, limit, ...filters} = this.args;
     this.context.setQuery(
       query({
@@ -302,6 +303,10 @@ class Connections {
       this.change({offset: 0}); // the page that was shown is no more
       return;
     }
+    if (!page.whole && this.page) {
+      this.#showCount({...page, rows: this.page.rows}); // rows of a worker that is late would come and go
+      return;
+    }
     this.page = page;
     this.rates.take(page.rows);
     this.table.update(page.rows);
@@ -331,9 +336,9 @@ class Connections {
     this.next.disabled = offset + limit >= page.matching;
     // it changes each second: read out is only what one asked for
     this.count.setAttribute('aria-live', this.counted ? 'off' : 'polite');
-    if (this.counted !== text)
-      fill(this.count, text, page.whole ? null : h('span.warn', ` ${say('connections.partial')}`));
-    this.counted = text;
+    const late = page.whole ? '' : ` ${say('connections.partial')}`;
+    if (this.counted !== text + late) fill(this.count, text, late && h('span.warn', late));
+    this.counted = text + late;
   }
 
   turn(by) {

@@ -677,6 +677,16 @@ static void bytes_below_a_line_are_its_own(void **state)
                   "Host: 127.0.0.1:8000\nConnection: close\n\n# a remark\n",
          "1 0.000000 127.0.0.1:48460>127.0.0.1:8000 P. 0+58 ack 1 \"GET /x HTTP/1.1\\r\\nHost: "
          "127.0.0.1:8000\\r\\nConnection: close\\r\\n\"\n"},
+        {"-A: a checksum that ends in CR, before an address that begins with LF",
+         "04:24:24.0 IP 10.0.1.2.8080 > 10.0.2.2.40219: Flags [P.], seq 1:18, ack 1, win 64, "
+         "length 17\n"
+         "E..9..@.?..\n...\n...............P.......HTTP/1.1 200 OK\n",
+         "1 0.000000 10.0.1.2:8080>10.0.2.2:40219 P. 0+17 ack 1 \"HTTP/1.1 200 OK\\r\\n\"\n"},
+        {"and in TCP's header",
+         "04:24:24.0 IP 10.0.1.2.8080 > 10.0.2.2.40219: Flags [P.], seq 1:18, ack 1, win 64, "
+         "length 17\n"
+         "E..9..@.?...\n...\n.......\n......P.......HTTP/1.1 200 OK\n",
+         "1 0.000000 10.0.1.2:8080>10.0.2.2:40219 P. 0+17 ack 1 \"HTTP/1.1 200 OK\\r\\n\"\n"},
         {"-A of TLS is none",
          "04:24:24.0 IP 127.0.0.1.48460 > 127.0.0.1.443: Flags [P.], seq 1:11, ack 1, win 64, "
          "length "
