@@ -39,7 +39,7 @@ class World:
         sizes = {"/large": 1 << 20}
         self.web = HttpTarget(lambda r: reply(b"x" * sizes.get(r.path, random.randint(100, 90000))))
         self.echo = Target(echo)
-        self.dns = DnsServer()
+        self.dns = DnsServer().__enter__()
         self.site = Site(
             access=ACCESS,
             hosts=HOSTS,
