@@ -299,12 +299,12 @@ class Connections {
 
   take(page) {
     this.trouble.replaceChildren();
-    if (page.matching > 0 && page.rows.length === 0 && this.args.offset > 0) {
-      this.change({offset: 0}); // the page that was shown is no more
-      return;
-    }
     if (!page.whole && this.page) {
       this.#showCount({...page, rows: this.page.rows}); // rows of a worker that is late would come and go
+      return;
+    }
+    if (page.matching > 0 && page.rows.length === 0 && this.args.offset > 0) {
+      this.change({offset: 0}); // the page that was shown is no more
       return;
     }
     this.page = page;
