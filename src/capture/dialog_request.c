@@ -300,7 +300,7 @@ static size_t take_head(struct said *s)
     len = guess == PARSE_OK ? head_find_end(text, before) : 0;
     if (len > 0 || (cut && guess == PARSE_OK)) {
         take_known(s, t, (struct span){text.ptr, len > 0 ? len : text.len}, len > 0);
-        return len > 0 ? len - before : s->p.len;
+        return len > 0 ? round_fresh(len, before) : s->p.len;
     }
     if (cut) {
         dialog_unseen_begin(s, t);

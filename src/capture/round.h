@@ -126,6 +126,12 @@ struct span round_kept(const struct dialog *g, enum dir dir);
 /* Kept bytes and those of `s` in one piece; *before: how many were kept.  Nothing is kept where the
  * new ones are enough.  False: as round_keep says. */
 bool round_gather(struct said *s, struct span *text, size_t *before);
+/* How many of the new bytes belong to the first `len` of both: none, where what was kept shows an
+ * end only now that more is known of it. */
+static inline size_t round_fresh(size_t len, size_t before)
+{
+    return len > before ? len - before : 0;
+}
 void round_forget(struct dialogs *d, struct dialog *g, enum dir dir);
 /* Kept bytes of both directions. */
 void round_free_kept(struct dialogs *d, struct dialog *g);
