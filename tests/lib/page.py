@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 
-from chromium import Browser
+from chromium import Browser, chromium
 
 SILENCE_S = 45
 
@@ -47,23 +47,13 @@ class Chromium(Browser):
 
     def __init__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="viaduct-page-"))
-        command = [
-            "chromium",
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-default-apps",
-            "--disable-sync",
-            "--disable-dev-shm-usage",
+        command = chromium(
+            self.folder,
             "--hide-scrollbars",
             "--force-color-profile=srgb",
             "--font-render-hinting=none",
             "--no-proxy-server",
-            f"--user-data-dir={self.folder}/profile",
-        ]
+        )
         super().__init__(command, {"PATH": "/usr/bin:/bin", "HOME": str(self.folder), "LANG": "C.UTF-8"})
         self.tabs = {}
 
