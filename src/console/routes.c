@@ -125,7 +125,7 @@ const struct route routes[] = {
      "the history of ended flows, the newest first",
      "since (number): microseconds since 1970, of the end\nuntil (number)\nverdict: one or more, with commas\nfailed: 1 for "
      "failures only\nclient\ntarget: a host, host:port, or .domain with all below it\nuser\nrule\nended_in\n"
-     "ended_by\ntext: words\nbefore (number): next of the page before\nlimit (number): at most 200\n"
+     "ended_by\ntext: words that all stand in it; word* for those that begin so\nbefore (number): next of the page before\nlimit (number): at most 200\n"
      "lines: 1 for a line a flow, as commands read them\norder: oldest for those behind `after`, in their order\n"
      "after (number): as before, from the other side\nlost_since (number): with lines: counts flows that were lost since",
      NULL, "flows, next; with lines: objects with seq, ended_us, failed, own_answer, reason, flow, and behind "

@@ -180,6 +180,12 @@ static bool add_ends(struct terms *t, struct span piece, unsigned dots)
     return true;
 }
 
+/* A number with dots that is no address: no word of a flow. */
+static bool is_left_out(unsigned seen, unsigned dots)
+{
+    return !(seen & 1u << LETTER) && dots > 0 && dots != 3;
+}
+
 /* False: there is no more room. */
 static bool add_words(struct terms *t, struct span text)
 {
@@ -188,13 +194,12 @@ static bool add_words(struct terms *t, struct span text)
 
     while ((piece = cut_piece(&text)).len > 0) {
         unsigned seen = look_at(piece, &dots);
-        bool number = !(seen & 1u << LETTER);
 
-        if (number && dots > 0 && dots != 3)
+        if (is_left_out(seen, dots))
             continue;
         if (!add_word(t, piece))
             return false;
-        if (number || !(seen & (1u << DOT | 1u << JOINT)))
+        if (!(seen & 1u << LETTER) || !(seen & (1u << DOT | 1u << JOINT)))
             continue;
         if (!add_parts(t, piece) || !add_ends(t, piece, dots))
             return false;
@@ -292,10 +297,17 @@ void terms_of_flow(struct terms *t, const struct flow *f)
 size_t terms_next_word(struct span *rest, char out[TERM_MAX], bool *prefix)
 {
     struct span piece = cut_piece(rest);
+    size_t len = piece.len > 0 ? write_word(piece, out) : 0;
+    unsigned dots, seen = look_at(piece, &dots);
 
-    *prefix =
-        piece.len > 0 && rest->len > 0 && rest->ptr == piece.ptr + piece.len && rest->ptr[0] == '*';
-    return piece.len > 0 ? write_word(piece, out) : 0;
+    *prefix = len > 0 && rest->len > 0 && rest->ptr[0] == '*';
+    if (*prefix)
+        len = write_word((struct span){piece.ptr, (size_t)(rest->ptr - piece.ptr)}, out);
+    else if (is_left_out(seen, dots) && len < TERM_MAX) {
+        out[len++] = '.'; /* the beginning of an address */
+        *prefix = true;
+    }
+    return len;
 }
 
 bool terms_next(struct span all, size_t *at, struct span *term)

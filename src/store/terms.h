@@ -49,8 +49,9 @@ bool terms_is_failure(const struct flow *f);
  * beginning and a checksum.  Returns its length. */
 size_t terms_write(enum term_kind kind, struct span value, char out[TERM_MAX]);
 
-/* Takes the next word of a search text off *rest and writes its term; *prefix: it ended in "*" and
- * stands for all words that begin so.  Returns its length, 0: there are no more. */
+/* Takes the next word of a search text off *rest and writes its term; *prefix: it stands for all
+ * words that begin so, as it ended in "*", or is the beginning of an address ("192.0").  Returns
+ * its length, 0: there are no more. */
 size_t terms_next_word(struct span *rest, char out[TERM_MAX], bool *prefix);
 
 /* Steps through terms: start with *at = 0; false at the end (or where they are damaged). */

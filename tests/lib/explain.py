@@ -31,7 +31,9 @@ FINER = {
     # who resets or leaves after a long silence has a reason
     ("serve", "reset-by-client"): {"stalled", "mtu-blackhole"},
     ("serve", "client-gone"): {"proxy-silent"},
-    # two cuts at one place, of which the other source saw one only, or cut its second try elsewhere
+    # two cuts at one place, of which the other source saw one only; or both, which lie just as far apart as two cuts at
+    # one place may, or a little more: check counts bytes of the body, explain those of TLS
+    ("check", "size-limit"): {"incomplete", "reset-by-proxy", "reset-by-target"},
     ("serve", "incomplete"): {"size-limit"},
     ("serve", "reset-by-target"): {"size-limit"},
     ("check", "incomplete"): {"size-limit"},

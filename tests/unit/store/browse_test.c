@@ -145,6 +145,16 @@ static bool has_host_word(const struct made *m)
     return is(m->target, "b.a.example:443");
 }
 
+static bool is_client_and_word(const struct made *m)
+{
+    return is_client(m) && has_word(m);
+}
+
+static bool has_ipv4_client(const struct made *m)
+{
+    return strchr(m->client, '.') != NULL;
+}
+
 static bool always(const struct made *m)
 {
     (void)m;
@@ -203,6 +213,11 @@ static const struct {
     {{.text = "b.a.example"}, has_host_word},
     {{.text = "b.a.ex*"}, has_host_word},
     {{.text = "segment fin"}, never},
+    {{.text = "10.0.0.1"}, is_client},
+    {{.text = "10.0.0.1 unack*"}, is_client_and_word},
+    {{.text = "10.0"}, has_ipv4_client}, /* an address's beginning; and so written */
+    {{.text = "10.0.*"}, has_ipv4_client},
+    {{.text = "10.1"}, never},
     {{.text = "'; DROP TABLE flow; --"}, never},
     {{.text = "%"}, always}, /* nothing to look for */
 };
