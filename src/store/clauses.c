@@ -72,16 +72,17 @@ static bool add_target(struct clauses *c, const char *target)
     return true;
 }
 
-/* A word is a word; one with dots may also be the target's host, a domain above it, or the client. */
+/* A word is a word; one with dots may also be the target's host, a domain above it, or the client.
+ */
 static bool add_word(struct clauses *c, const char *term, size_t len, bool prefix)
 {
     struct span value = {term + 1, len - 1};
 
     if (!add(c, term, len, prefix))
         return false;
-    if (span_find(value, '.') >= 0 && (!add_choice(c, TERM_HOST, value, prefix) ||
-                                       !add_choice(c, TERM_DOMAIN, value, prefix) ||
-                                       !add_choice(c, TERM_CLIENT, value, prefix)))
+    if (span_find(value, '.') >= 0 &&
+        (!add_choice(c, TERM_HOST, value, prefix) || !add_choice(c, TERM_DOMAIN, value, prefix) ||
+         !add_choice(c, TERM_CLIENT, value, prefix)))
         return false;
     c->len++;
     return true;
