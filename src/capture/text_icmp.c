@@ -69,5 +69,6 @@ void text_read_icmp(struct text_capture *t, struct dumptext *d, uint32_t number)
     p->icmp_mtu = d->icmp_mtu;
     if (!find_about(t, &to, d, p))
         p->kind = PACKET_OTHER;
-    textbytes_take_hex(&t->lines, &t->hex);
+    if (textbytes_take_hex(&t->lines, &t->hex) == 0)
+        textbytes_skip_ascii(&t->lines, d, &t->work);
 }

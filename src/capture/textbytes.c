@@ -87,12 +87,19 @@ static bool is_address_at(struct span s, size_t at, const struct addr *a)
     return true;
 }
 
+/* TCP's number and ICMP's are no characters, ICMPv6's is one. */
+static char printed_protocol(const struct dumptext *d)
+{
+    return d->is_v6 && d->kind == DUMPTEXT_ICMP ? ':' : '.';
+}
+
 /* Whether these are the characters of the packet's IP header: its length, protocol, addresses. */
 static bool is_header(struct span s, const struct dumptext *d, size_t whole)
 {
     if (d->is_v6)
-        return s.ptr[0] == '`' && is_number_at(s, 4, whole - 40) && s.ptr[6] == '.' &&
-               is_address_at(s, 8, &d->from.at.addr) && is_address_at(s, 24, &d->to.at.addr);
+        return s.ptr[0] == '`' && is_number_at(s, 4, whole - 40) &&
+               s.ptr[6] == printed_protocol(d) && is_address_at(s, 8, &d->from.at.addr) &&
+               is_address_at(s, 24, &d->to.at.addr);
     return s.ptr[0] == 'E' && (whole > UINT16_MAX || is_number_at(s, 2, whole)) &&
            s.ptr[9] == '.' && is_address_at(s, 12, &d->from.at.addr) &&
            is_address_at(s, 16, &d->to.at.addr);
@@ -101,7 +108,7 @@ static bool is_header(struct span s, const struct dumptext *d, size_t whole)
 /* The lines up to the next packet's, joined; what quotes put in front of them is off. */
 static void collect(struct textlines *l, const struct dumptext *d, struct buf *work)
 {
-    size_t enough = (size_t)d->length + 200;
+    size_t enough = (size_t)(d->length > d->ip_len ? d->length : d->ip_len) + 200;
     struct span line;
 
     buf_consume(work, work->len);
@@ -144,18 +151,27 @@ static bool is_header_without_cr(struct span s, const struct dumptext *d, size_t
     return false;
 }
 
+/* How many characters the IP header has of a packet of `whole` bytes; 0: these are not its. */
+static size_t printed_ip_len(struct span s, const struct dumptext *d, size_t whole)
+{
+    size_t ip = d->is_v6 ? 40 : 20;
+
+    if (s.len < ip || whole < ip)
+        return 0;
+    if (is_header(s, d, whole))
+        return ip;
+    return is_header_without_cr(s, d, whole, ip) ? ip - 1 : 0;
+}
+
 /* How many characters the packet's headers have; 0: these are not its. */
 static size_t printed_header_len(struct span s, const struct dumptext *d)
 {
-    size_t len = header_len(d), ip = d->is_v6 ? 40 : 20;
+    size_t len = header_len(d), ip;
 
-    if (len == 0 || s.len < len)
+    if (len == 0 || s.len < len || (ip = printed_ip_len(s, d, len + d->length)) == 0)
         return 0;
-    if (!is_header(s, d, len + d->length)) {
-        if (!is_header_without_cr(s, d, len + d->length, ip))
-            return 0;
+    if (ip % 20 != 0)
         len--;
-    }
     if (memchr(s.ptr + ip, '\n', len - ip) && /* one may be lost in TCP's, too */
         !begins_head((struct span){s.ptr + len, s.len - len}) &&
         begins_head((struct span){s.ptr + len - 1, s.len - len + 1}))
@@ -163,13 +179,14 @@ static size_t printed_header_len(struct span s, const struct dumptext *d)
     return len;
 }
 
-/* Where the content begins, behind the headers and perhaps a link's (-AA); 0: it is not here. */
+/* Bytes of a link's header, which -AA prints. */
+static const size_t link_lens[] = {0, 14, 16, 18, 20};
+
+/* Where the content begins, behind the headers and perhaps a link's; 0: it is not here. */
 static size_t find_content(struct span s, const struct dumptext *d)
 {
-    static const size_t links[] = {0, 14, 16, 18, 20};
-
-    for (size_t i = 0; i < ARRAY_LEN(links); i++) {
-        size_t link = links[i], len = 0;
+    for (size_t i = 0; i < ARRAY_LEN(link_lens); i++) {
+        size_t link = link_lens[i], len = 0;
 
         if (s.len > link)
             len = printed_header_len((struct span){s.ptr + link, s.len - link}, d);
@@ -193,6 +210,23 @@ static void take_lines(struct textlines *l, struct span work, size_t n)
     for (size_t i = 0; i < n && i < work.len; i++)
         lines += work.ptr[i] == '\n' && i + 1 < n;
     textlines_skip(l, lines);
+}
+
+void textbytes_skip_ascii(struct textlines *l, const struct dumptext *d, struct buf *work)
+{
+    size_t whole = d->ip_len ? d->ip_len : d->has_length ? d->length + (d->is_v6 ? 40 : 20) : 0;
+    struct span s;
+
+    collect(l, d, work);
+    s = buf_span(work);
+    for (size_t i = 0; i < ARRAY_LEN(link_lens); i++) {
+        size_t link = link_lens[i];
+
+        if (s.len <= link || !printed_ip_len((struct span){s.ptr + link, s.len - link}, d, whole))
+            continue;
+        take_lines(l, s, link + whole);
+        return;
+    }
 }
 
 /* Turns characters into bytes: a line of a head ended with CRLF; of a body, with CRLF where bytes

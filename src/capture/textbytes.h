@@ -26,6 +26,9 @@ bool textbytes_parse_hex(struct span bytes, const struct dumptext *d, struct pac
  * as the `len` bytes of the payload go.  False: there is none. */
 bool textbytes_take_lines(struct textlines *l, size_t len, struct buf *work, struct buf *out);
 
+/* Leaves out the characters of an ICMP error, if they come next: what it quotes was sent before. */
+void textbytes_skip_ascii(struct textlines *l, const struct dumptext *d, struct buf *work);
+
 /* Whether characters of the packet `d` come next: its header begins there, as -A prints it. */
 bool textbytes_has_ascii(struct textlines *l, const struct dumptext *d, struct buf *work);
 

@@ -61,7 +61,7 @@ struct dumptext {
     bool has_seq, has_end, has_ack, has_win, has_length;
     uint32_t seq, end, ack; /* end: of "seq N:M" */
     uint16_t win;
-    uint32_t length; /* payload bytes */
+    uint32_t length; /* payload bytes; of ICMP, with its header */
     bool has_options, options_cut;
     uint8_t options_len; /* bytes that they take in the header; DUMPTEXT_UNKNOWN_LEN */
     uint16_t mss;

@@ -124,14 +124,21 @@ static void read_about(struct span s, struct dumptext *out)
     }
 }
 
-/* Without what people wrote behind it, and without its length. */
-static struct span cut_sentence(struct span s, bool *is_whole)
+/* Without what people wrote behind it, and without its length, which goes into *out. */
+static struct span cut_sentence(struct span s, struct dumptext *out)
 {
-    long length = find_text(s, SPAN_LIT(", length "));
+    static const struct span words = SPAN_INIT(", length ");
+    long length = find_text(s, words);
+    uint64_t n;
 
-    *is_whole = length >= 0;
-    if (length >= 0)
+    out->is_whole = length >= 0;
+    if (length >= 0) {
+        struct span rest = dumptext_after(s, (size_t)length + words.len);
+
+        out->has_length = num_parse_u64(dumptext_take_word(&rest), UINT16_MAX, &n);
+        out->length = out->has_length ? (uint32_t)n : 0;
         s.len = (size_t)length;
+    }
     for (size_t i = 1; i < s.len; i++) {
         struct span at = dumptext_after(s, i);
 
@@ -154,7 +161,7 @@ bool dumptext_parse_icmp(struct span rest, struct dumptext *out)
     if (!six && !dumptext_begins(rest, SPAN_LIT("ICMP ")))
         return false;
     out->is_v6 = six;
-    rest = cut_sentence(dumptext_after(rest, six ? 7 : 5), &out->is_whole);
+    rest = cut_sentence(dumptext_after(rest, six ? 7 : 5), out);
     out->kind = DUMPTEXT_PACKET;
     if (has_text(rest, SPAN_LIT("udp port ")) || has_text(rest, SPAN_LIT("echo re")) ||
         !(six ? find_sentence(rest, v6, ARRAY_LEN(v6), out)

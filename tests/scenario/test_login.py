@@ -204,8 +204,7 @@ def test_basic(proxy, web, user, password):
     response = ask(proxy, "GET", web.url(), basic(user, password))
     assert response.status == 200 and response.get("Proxy-Authentication-Info") is None
     assert b"roxy-" not in response.body, "credentials travelled to the target"
-    flow = proxy.flow().expect("ok", user=user)
-    assert flow["warnings"] == ["weak-auth"]
+    proxy.flow().expect("ok", user=user, warnings=["weak-auth"])
 
 
 def test_basic_inside_tls_is_not_weak(certs, web):
@@ -213,7 +212,7 @@ def test_basic_inside_tls_is_not_weak(certs, web):
     with open_proxy(listen=(listen,)) as proxy:
         with Client(proxy, tls=certs.client()) as client:
             assert client.get(web.url(), basic("alice", "sesame")).status == 200
-        assert proxy.flow().expect("ok", user="alice")["warnings"] == []
+        proxy.flow().expect("ok", user="alice", warnings=[])
 
 
 @pytest.mark.parametrize("algorithm", ["SHA-256", "SHA-256-sess", "MD5", "MD5-sess"])
@@ -231,7 +230,7 @@ def test_digest(proxy, web, algorithm, user, password, form):
             assert digest.proves(response, uri)
             assert b"roxy-" not in response.body, "credentials travelled to the target"
     for flow in proxy.flows(2):
-        assert flow.expect("ok", user=user)["warnings"] == []
+        flow.expect("ok", user=user, warnings=[])
 
 
 def test_auth_int_with_and_without_a_body(proxy, web):

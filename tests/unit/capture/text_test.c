@@ -636,6 +636,21 @@ static void icmp_errors_find_their_packet(void **state)
          "1 0.000000 c:1>p:80 S 0\n2 1.000000 gw:0>c:0 icmp 3/1 mtu 0 about c:1>p:80 0+40\n"},
         {"of nothing that is here", "14:00:01 IP gw > c: ICMP host p unreachable, length 68\n",
          "1 0.000000 other\n"},
+        /* -A prints the head that is quoted; behind a header that ends in 0a it begins a line */
+        {"with its characters",
+         OPEN BIG "14:00:02 IP gw > c: ICMP p unreachable - need to frag (mtu 1400), length 556\n"
+                  "E..@....@.......................E.....@.@................................\n"
+                  "POST http://t.example/ HTTP/1.1\nHost: t.example\n\nxx\n" BIG,
+         OPENED BIG_OUT "5 2.000000 gw:0>c:0 icmp 3/4 mtu 1400 about c:40000>p:3128 1+1500\n"
+                        "11 2.000000 c:40000>p:3128 . 1+1460 ack 1\n"},
+        {"with its characters, of IPv6",
+         "14:00:00 IP6 c.1 > p.80: Flags [S], seq 7, length 0\n"
+         "14:00:01 IP6 gw > c: ICMP6, packet too big, mtu 1400, length 128\n"
+         "`.....:@................................................................\n"
+         "GET / HTTP/1.1\nHost: p\n\n"
+         "14:00:02 IP6 c.1 > p.80: Flags [S], seq 7, length 0\n",
+         "1 0.000000 c:1>p:80 S 0\n2 1.000000 gw:0>c:0 icmp 2/0 mtu 1400 about c:1>p:80 0+60\n"
+         "7 2.000000 c:1>p:80 S 0\n"},
     };
 
     (void)state;
