@@ -337,7 +337,9 @@ void guard_add_fields(struct MHD_Response *response, const struct reply *reply)
         const char *name, *value;
     } fields[] = {{"Content-Type", reply->type ? reply->type : "application/json"},
                   {"ETag", reply->etag},
-                  {"Cache-Control", reply->etag ? "no-cache" : "no-store"},
+                  {"Cache-Control", reply->is_lasting ? "private, max-age=31536000, immutable"
+                                    : reply->etag     ? "no-cache"
+                                                      : "no-store"},
                   {"Set-Cookie", reply->cookie},
                   {"Location", reply->location},
                   {"Content-Disposition", reply->disposition},

@@ -62,6 +62,7 @@ struct reply {
     struct span fixed;                    /* in place of `body`: static bytes */
     bool fixed_gzip;                      /*   which are compressed */
     const char *etag;                     /* static; NULL: no-store */
+    bool is_lasting;                      /*   never asked for again: what the path names stays */
     char *cookie;                         /* heap: Set-Cookie's value; NULL */
     char *location, *disposition, *allow; /* heap or NULL: header fields of these names */
     unsigned retry_after_s;               /* 0: none */

@@ -7,13 +7,16 @@
 
 #include "base/util.h"
 
+#define VERSION_LEN 16 /* hexadecimal digits */
+
 struct asset {
-    const char *path, *type, *etag;
+    const char *name, *type, *etag;
     const unsigned char *gzip;
     unsigned gzip_len, plain_len;
 };
 
-/* static const struct asset assets[]: made by assets.py of the files in assets/. */
+/* ASSETS_FOLDER and static const struct asset assets[]: made by assets.py of the files in assets/.
+ */
 #include "assets.inc"
 
 /* The paths of pages: the same document, whose script shows what the path says. */
@@ -30,17 +33,42 @@ static const char *choose_document(const struct request *r)
     return theme && strcmp(theme, "dark") == 0 ? "/index.html#dark" : "/index.html";
 }
 
+/* What stands behind the folder of the assets: of this version, of none, or, asked for by a page
+ * that was opened before an update, of another.  Empty: the path is none of theirs. */
+static const char *cut_folder(const char *path)
+{
+    static const char folder[] = "/assets/";
+    size_t digits;
+
+    if (strncmp(path, folder, strlen(folder)) != 0)
+        return "";
+    path += strlen(folder);
+    digits = strspn(path, "0123456789abcdef");
+    return digits == VERSION_LEN && path[digits] == '/' ? path + digits + 1 : path;
+}
+
+static const struct asset *find_named(const char *name)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(assets); i++)
+        if (strcmp(name, assets[i].name) == 0)
+            return &assets[i];
+    return NULL;
+}
+
 static const struct asset *find(const struct request *r)
 {
-    const char *path = r->path;
+    const char *name = cut_folder(r->path);
 
     for (unsigned i = 0; i < ARRAY_LEN(pages); i++)
         if (strcmp(r->path, pages[i]) == 0)
-            path = choose_document(r);
-    for (unsigned i = 0; i < ARRAY_LEN(assets); i++)
-        if (strcmp(path, assets[i].path) == 0)
-            return &assets[i];
-    return NULL;
+            return find_named(choose_document(r));
+    return *name != '/' ? find_named(name) : NULL;
+}
+
+/* A file of this very version never changes. */
+static bool is_lasting(const char *path)
+{
+    return strncmp(path, ASSETS_FOLDER, strlen(ASSETS_FOLDER)) == 0;
 }
 
 bool static_has(const struct request *r)
@@ -78,6 +106,7 @@ bool static_find(const struct request *r, struct reply *reply)
         return false;
     reply->type = a->type;
     reply->etag = a->etag;
+    reply->is_lasting = is_lasting(r->path);
     if (known && strstr(known, a->etag)) {
         reply->status = 304;
         return true;

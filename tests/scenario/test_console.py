@@ -135,6 +135,23 @@ def test_every_answer_is_strict(proxy):
         assert "frame-ancestors 'none'" in policy
 
 
+def test_files_of_this_version_are_asked_for_once(proxy):
+    """Another version's folder, of a page that was open during an update, has the files of today."""
+    console = Console(proxy)
+    folder = re.search(r'src="(/assets/[0-9a-f]{16}/)app.js"', console.get("/").text)[1]
+    other = "/assets/0123456789abcdef/"
+    lasting, plain = "private, max-age=31536000, immutable", "no-cache"
+    for path, caching in (folder, lasting), (other, plain), ("/assets/", plain):
+        for name in "app.js", "style.css", "sentences.json":
+            answer = console.get(path + name)
+            assert answer.status == 200 and answer.fields["cache-control"] == caching
+            assert answer.text == console.get(folder + name).text
+    assert console.get("/").fields["cache-control"] == "no-cache"
+    for path in folder + "nothing.js", folder, other + "/index.html", "/assets//index.html", "/assets/0123/app.js":
+        answer = console.get(path)
+        assert answer.status == 404 and answer.fields["cache-control"] == "no-store"
+
+
 @pytest.mark.parametrize(
     "method, path, body, status",
     [

@@ -119,10 +119,22 @@ def test_all_assets_are_small():
             connection.request("GET", path, headers={"Accept-Encoding": "gzip"})
             total += len(connection.getresponse().read())
             text = Console(site).get(path).text
-            queue += re.findall(r'"(/assets/[\w.]+)"', text) + re.findall(r"'(/assets/[\w.]+)'", text)
-            queue += [f"/assets/{name}" for name in re.findall(r"'\./([\w.]+)'", text)]
-        assert {"/assets/chart.js", "/assets/ja.js", "/assets/sentences.json", "/assets/style.css"} <= seen
+            queue += re.findall(r'"(/assets/[\w./]+)"', text)
+            queue += [f"{path.rpartition('/')[0]}/{name}" for name in re.findall(r"'\./([\w.]+)'", text)]
+        names = {path.rpartition("/")[2] for path in seen}
+        assert {"chart.js", "ja.js", "sentences.json", "style.css"} <= names and len(names) == len(seen)
         assert len(seen) > 20 and total < SIZE_MAX, (total, seen)
+
+
+def test_the_second_page_brings_no_file_again(tab):
+    with Site() as site:
+        enter(site, tab, "/access")
+        tab.open(f"{site.site}/accounts")
+        tab.wait("document.querySelector('main h1')")
+        entries = "performance.getEntriesByType('resource').filter((e) => e.name.includes('/assets/'))"
+        sizes = tab.run(f"Object.fromEntries({entries}.map((e) => [e.name, e.transferSize]))")
+        brought = {name.rpartition("/")[2] for name, size in sizes.items() if size > 0}
+        assert len(sizes) > 10 and brought <= {"accounts.js"}, sizes
 
 
 # --- in and out

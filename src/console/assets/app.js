@@ -301,11 +301,16 @@ function begin(focus) {
   show(focus);
 }
 
+// Words, session and the page's own scripts are asked for at once.
 async function first() {
+  const asked = getSession().then(
+    () => null,
+    (problem) => problem,
+  );
+  load(nameOf(location.pathname));
   await learn();
-  try {
-    await getSession();
-  } catch (problem) {
+  const problem = await asked;
+  if (problem) {
     app.className = 'entrance';
     fill(app, h('main', problemBox(problem, first)));
     return;

@@ -8,7 +8,7 @@ let loading = null;
 
 // The library is large, and only wanted where there is a chart.
 function library() {
-  loading = loading || import('/assets/chart.js').then(() => globalThis.Chart);
+  loading = loading || import('./chart.js').then(() => globalThis.Chart);
   return loading;
 }
 

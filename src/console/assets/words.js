@@ -35,7 +35,7 @@ function fromBrowser() {
 }
 
 async function learnSentences() {
-  const pairs = await (await fetch('/assets/sentences.json')).json();
+  const pairs = await (await fetch(new URL('./sentences.json', import.meta.url))).json();
   sentences = {forward: new Map(pairs), back: new Map(pairs.map(([en, ja]) => [ja, en]))};
 }
 
