@@ -20,6 +20,7 @@
 #include "proxy/door.h"
 #include "proxy/hop.h"
 #include "proxy/listeners.h"
+#include "proxy/mail.h"
 #include "proxy/nonce_key.h"
 #include "proxy/notify.h"
 #include "proxy/passwords.h"
@@ -49,53 +50,6 @@ struct server {
     struct door door;
     bool has_company;
 };
-
-/* ---- workers */
-
-static bool send_to(struct worker *w, struct mail m)
-{
-    struct mail *copy = malloc(sizeof *copy);
-
-    if (!copy)
-        return false;
-    *copy = m;
-    if (worker_send(w, copy))
-        return true;
-    free(copy);
-    return false;
-}
-
-static void send_to_all(struct server *s, struct mail m)
-{
-    for (unsigned i = 0; i < s->shared.workers_len; i++)
-        if (!send_to(&s->shared.workers[i], m))
-            log_error("worker %u does not take its mail", i);
-}
-
-static void send_config(struct worker *w, struct config *c, struct tls_context *parent_tls,
-                        struct accounts *accounts)
-{
-    struct mail m = {.kind = MAIL_CONFIG, .config = config_ref(c)};
-
-    m.parent_tls = parent_tls ? tls_context_ref(parent_tls) : NULL;
-    m.accounts = accounts ? accounts_ref(accounts) : NULL;
-    if (send_to(w, m))
-        return;
-    config_unref(c);
-    tls_context_unref(m.parent_tls);
-    accounts_unref(m.accounts);
-}
-
-static bool send_listeners(struct server *s, unsigned i)
-{
-    struct mail m = {.kind = MAIL_LISTENERS};
-
-    m.listeners = listeners_of_worker(&s->listeners, i, &m.listeners_len);
-    if (m.listeners && send_to(&s->shared.workers[i], m))
-        return true;
-    free(m.listeners);
-    return false;
-}
 
 /* ---- who may log in */
 
@@ -167,17 +121,13 @@ static bool load_accounts(struct server *s, const struct config *c, struct accou
     return *out != NULL;
 }
 
-static bool send_accounts(struct worker *w, struct accounts *accounts)
-{
-    struct mail m = {.kind = MAIL_ACCOUNTS};
+/* ---- workers */
 
-    if (!accounts)
-        return true;
-    m.accounts = accounts_ref(accounts);
-    if (send_to(w, m))
-        return true;
-    accounts_unref(accounts);
-    return false;
+static void send_to_all(struct server *s, struct mail m)
+{
+    for (unsigned i = 0; i < s->shared.workers_len; i++)
+        if (!mail_send(&s->shared.workers[i], m))
+            log_error("worker %u does not take its mail", i);
 }
 
 static bool start_workers(struct server *s, struct err *err)
@@ -198,7 +148,8 @@ static bool start_workers(struct server *s, struct err *err)
             err_set(err, "cannot start worker %u: %s", i, strerror(-failed));
             return false;
         }
-        if (!send_listeners(s, i) || !send_accounts(&s->shared.workers[i], s->accounts)) {
+        if (!mail_send_listeners(&s->shared.workers[i], &s->listeners) ||
+            !mail_send_accounts(&s->shared.workers[i], s->accounts)) {
             err_set(err, "out of memory");
             return false;
         }
@@ -285,7 +236,7 @@ static void follow_accounts(struct server *s)
     if (!prepare_passwords(s, fresh, &err))
         log_error("%s", err.text);
     for (unsigned i = 0; i < s->shared.workers_len; i++)
-        if (!send_accounts(&s->shared.workers[i], fresh))
+        if (!mail_send_accounts(&s->shared.workers[i], fresh))
             log_error("worker %u does not take the new accounts", i);
     accounts_unref(s->accounts);
     s->accounts = fresh;
@@ -362,9 +313,11 @@ static bool reload(struct server *s, struct err *err)
         s->listeners = fresh;
     }
     for (unsigned i = 0; i < s->shared.workers_len; i++) {
-        send_config(&s->shared.workers[i], c, tls, accounts);
-        if (!s->inherited)
-            send_listeners(s, i);
+        struct worker *w = &s->shared.workers[i];
+
+        if (!mail_send_config(w, c, tls, accounts) ||
+            (!s->inherited && !mail_send_listeners(w, &s->listeners)))
+            log_error("worker %u does not take the new configuration", i);
     }
     accounts_unref(s->accounts);
     s->accounts = accounts;
