@@ -303,8 +303,9 @@ size_t terms_next_word(struct span *rest, char out[TERM_MAX], bool *prefix)
     *prefix = len > 0 && rest->len > 0 && rest->ptr[0] == '*';
     if (*prefix)
         len = write_word((struct span){piece.ptr, (size_t)(rest->ptr - piece.ptr)}, out);
-    else if (is_left_out(seen, dots) && len < TERM_MAX) {
-        out[len++] = '.'; /* the beginning of an address */
+    if (!*prefix && is_left_out(seen, dots)) { /* the beginning of an address */
+        if (len < TERM_MAX)
+            out[len++] = '.';
         *prefix = true;
     }
     return len;
