@@ -1,7 +1,6 @@
 """Targets that cannot be reached, or answer badly: each cause has its own verdict."""
 
 import contextlib
-import socket
 import threading
 import time
 
@@ -10,6 +9,7 @@ import pytest
 from client import Client, ask, get
 from dns import Answer, DnsServer
 from netns import Namespace
+from squid import free_port
 from target import HttpTarget, Target, reply, silent
 from viaduct import Proxy, wait_until
 
@@ -21,11 +21,6 @@ def proxy_with_dns(zone, **more):
         with Proxy(resolver=f"hosts hosts; servers {dns.address}; timeout 3s;", **more) as proxy:
             proxy.dns = dns
             yield proxy
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return sock.getsockname()[1]
 
 
 METHODS = pytest.mark.parametrize("method", ["CONNECT", "GET"])
