@@ -10,8 +10,9 @@ import tempfile
 import time
 
 from chromium import Browser, chromium
+from viaduct import PATIENCE_S
 
-SILENCE_S = 45
+SILENCE_S = 90
 
 KEYS = {
     "Tab": (9, ""),
@@ -201,7 +202,7 @@ class Tab:
         self.ask("Page.navigate", url=url)
         self.wait("document.readyState === 'complete'")
 
-    def wait(self, script, seconds=10, **values):
+    def wait(self, script, seconds=PATIENCE_S, **values):
         """Waits until an expression is true, and returns its value."""
         deadline = time.monotonic() + seconds
         while True:
@@ -215,11 +216,11 @@ class Tab:
     def text(self, selector="body"):
         return self.run("document.querySelector(s)?.innerText ?? ''", s=selector)
 
-    def see(self, text, selector="body", seconds=10):
+    def see(self, text, selector="body", seconds=PATIENCE_S):
         """Waits until a text is to be seen."""
         self.wait("document.querySelector(s)?.innerText.includes(t)", s=selector, t=text, seconds=seconds)
 
-    def miss(self, text, selector="body", seconds=10):
+    def miss(self, text, selector="body", seconds=PATIENCE_S):
         self.wait("!document.querySelector(s)?.innerText.includes(t)", s=selector, t=text, seconds=seconds)
 
     def place(self, selector, text=None):
