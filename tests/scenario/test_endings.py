@@ -526,7 +526,7 @@ def test_an_upload_that_stops():
         proxy
     ) as client:
         client.ask("POST", target.url(), "Content-Length: 1000").send("0123456789")
-        client.sock.settimeout(5)
+        client.sock.settimeout(30)
         client.end()
         flow = proxy.flow()
         flow.expect("stalled", None, "client")

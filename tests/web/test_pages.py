@@ -115,7 +115,7 @@ def test_all_assets_are_small():
             if path in seen:
                 continue
             seen.add(path)
-            connection = http.client.HTTPConnection("127.0.0.1", site.console_port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", site.console_port, timeout=30)
             connection.request("GET", path, headers={"Accept-Encoding": "gzip"})
             total += len(connection.getresponse().read())
             text = Console(site).get(path).text
