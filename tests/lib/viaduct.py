@@ -338,20 +338,29 @@ log {{ {access_log} {s['log']} }}
     def flow(self, seconds=PATIENCE_S):
         return self.flows(1, seconds)[0]
 
-    def count_open(self):
-        """How many flows are under way, by the control socket; 0 where there is none."""
+    def ask_itself(self, path):
+        """What it answers at its control socket; "" where there is none."""
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(PATIENCE_S)
             try:
                 sock.connect(str(self.folder / "control.sock"))
             except OSError:
-                return 0
-            sock.sendall(b"GET /api/v1/state HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            with sock.makefile("rb") as answer:
-                return int(re.search(rb'"open":(\d+)', answer.read())[1])
+                return ""
+            sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+            with sock.makefile() as answer:
+                return answer.read()
 
-    def settle(self):
-        """Forgets the flows that are in the log by now."""
+    def count_open(self):
+        """How many flows are under way."""
+        found = re.search(r'"open":(\d+)', self.ask_itself("/api/v1/state"))
+        return int(found[1]) if found else 0
+
+    def settle(self, seconds=2):
+        """Forgets the flows that are in the log by now; those of clients that have left are, too."""
+        deadline = time.monotonic() + seconds
+        while self.count_open() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self.ask_itself("/api/v1/flows?limit=0")  # for which it writes what it has
         seen = -1
         while seen != len(self.log_lines()):
             seen = len(self.log_lines())
