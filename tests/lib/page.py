@@ -77,7 +77,8 @@ class Chromium(Browser):
 
     def ask(self, method, session=None, **params):
         answer = super().ask(method, session, **params)
-        assert "error" not in answer, (method, answer)
+        if "error" in answer:
+            raise PageError((method, answer))
         return answer["result"]
 
     def tab(self, language="en", **more):
@@ -203,14 +204,18 @@ class Tab:
         self.wait("document.readyState === 'complete'")
 
     def wait(self, script, seconds=PATIENCE_S, **values):
-        """Waits until an expression is true, and returns its value."""
-        deadline = time.monotonic() + seconds
+        """Waits until an expression is true, and returns its value; what it looks into may not be there yet, nor the
+        document."""
+        deadline, wrong = time.monotonic() + seconds, None
         while True:
-            value = self.run(f"((v) => v instanceof Node ? true : v)({script})", **values)
-            if value:
-                return value
+            try:
+                value = self.run(f"((v) => v instanceof Node ? true : v)({script})", **values)
+                if value:
+                    return value
+            except PageError as error:
+                wrong = error
             if time.monotonic() > deadline:
-                raise PageError(f"waited for {script} {values}\n{self.text()[-3000:]}\n{self.wrongs}")
+                raise PageError(f"waited for {script} {values}\n{self.text()[-3000:]}\n{self.wrongs}\n{wrong}")
             time.sleep(0.02)
 
     def text(self, selector="body"):
