@@ -449,18 +449,23 @@ def test_jobs_are_few_and_end_with_their_reader(proxy):
         assert [a.status for a in jobs] == [202] * 4
         answer = console.ask("POST", "/api/v1/check", body)
         assert answer.status == 503 and answer.json["error"] == "busy"
-        connection = http.client.HTTPConnection("127.0.0.1", console.port, timeout=20)
-        path = f"/api/v1/jobs/{jobs[0].json['job']}/events"
-        connection.request("GET", path, headers={"Cookie": console.cookie})
-        response = connection.getresponse()
+        paths, readers = [f"/api/v1/jobs/{job.json['job']}" for job in jobs], []
+        for path in paths:  # the others would end without one, too, if later
+            connection = http.client.HTTPConnection("127.0.0.1", console.port, timeout=30)
+            connection.request("GET", path + "/events", headers={"Cookie": console.cookie})
+            readers.append((connection, connection.getresponse()))
+        connection, response = readers[0]
         wait_until(lambda: response.readline() == b"event: flow\n")  # a quiet second has a comment
-        assert console.get(path).status == 404  # it has a reader
+        assert console.get(paths[0] + "/events").status == 404  # it has a reader
         response.close()
         connection.close()
         wait_until(lambda: len(children_of(proxy.pid)) == 3)
-        for job in jobs[1:]:
-            console.ask("DELETE", f"/api/v1/jobs/{job.json['job']}")
+        for path in paths[1:]:
+            console.ask("DELETE", path)
         wait_until(lambda: not children_of(proxy.pid))
+        for connection, response in readers[1:]:
+            response.close()
+            connection.close()
 
 
 def test_bad_jobs(proxy):
