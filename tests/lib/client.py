@@ -85,7 +85,7 @@ class Client:
     def __init__(
         self,
         proxy,
-        timeout=15.0,
+        timeout=30.0,
         source=None,
         receive_buffer=None,
         tls=None,

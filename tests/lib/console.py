@@ -39,12 +39,12 @@ class Local(http.client.HTTPConnection):
     """HTTP over a UNIX socket."""
 
     def __init__(self, path):
-        super().__init__("localhost", timeout=10)
+        super().__init__("localhost", timeout=30)
         self.path = path
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(10)
+        self.sock.settimeout(30)
         self.sock.connect(str(self.path))
 
 
@@ -58,7 +58,7 @@ class Console:
     def open(self):
         if self.path:
             return Local(self.path)
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
 
     def ask(self, method, path, body=None, fields=None, cookie=True, csrf=True):
         """`body`: JSON to be, or bytes.  The cookie and the token go along unless told otherwise."""

@@ -42,7 +42,7 @@ FINER = {
 }
 
 
-def explain_raw(*arguments, seconds=60, **more):
+def explain_raw(*arguments, seconds=120, **more):
     """Runs `viaduct explain`; the finished process."""
     done = subprocess.run(
         [BINARY, "explain", *map(str, arguments)],

@@ -152,7 +152,7 @@ class Capture:
             sock.send(bytes(12) + struct.pack("!H", self.LAST_TYPE) + self.LAST.ljust(46, b"."))
         wait_until(self.has_last, "tcpdump to write")
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(10)
+        self.process.wait(30)
         self.process.stderr.close()
 
     def has_last(self):
@@ -167,9 +167,9 @@ class Capture:
         ).stdout.splitlines()
 
     def mss(self, expression="tcp"):
-        """The MSS options of the SYNs that match."""
-        lines = self.lines(expression)
-        return [int(m[1]) for m in (re.search(r"Flags \[S\.?\].*\bmss (\d+)", line) for line in lines) if m]
+        """The MSS options of the SYNs that match; of one that was sent again, once."""
+        syn = re.compile(r"IP6? (.* Flags \[S\.?\], seq \d+).*\bmss (\d+)")
+        return [int(mss) for _, mss in dict.fromkeys(m.groups() for m in map(syn.search, self.lines(expression)) if m)]
 
     def __enter__(self):
         return self

@@ -10,8 +10,9 @@ import tempfile
 import time
 
 from chromium import Browser, chromium
+from viaduct import PATIENCE_S
 
-SILENCE_S = 45
+SILENCE_S = 90
 
 KEYS = {
     "Tab": (9, ""),
@@ -76,7 +77,8 @@ class Chromium(Browser):
 
     def ask(self, method, session=None, **params):
         answer = super().ask(method, session, **params)
-        assert "error" not in answer, (method, answer)
+        if "error" in answer:
+            raise PageError((method, answer))
         return answer["result"]
 
     def tab(self, language="en", **more):
@@ -201,25 +203,29 @@ class Tab:
         self.ask("Page.navigate", url=url)
         self.wait("document.readyState === 'complete'")
 
-    def wait(self, script, seconds=10, **values):
-        """Waits until an expression is true, and returns its value."""
-        deadline = time.monotonic() + seconds
+    def wait(self, script, seconds=PATIENCE_S, **values):
+        """Waits until an expression is true, and returns its value; what it looks into may not be there yet, nor the
+        document."""
+        deadline, wrong = time.monotonic() + seconds, None
         while True:
-            value = self.run(f"((v) => v instanceof Node ? true : v)({script})", **values)
-            if value:
-                return value
+            try:
+                value = self.run(f"((v) => v instanceof Node ? true : v)({script})", **values)
+                if value:
+                    return value
+            except PageError as error:
+                wrong = error
             if time.monotonic() > deadline:
-                raise PageError(f"waited for {script} {values}\n{self.text()[-3000:]}\n{self.wrongs}")
+                raise PageError(f"waited for {script} {values}\n{self.text()[-3000:]}\n{self.wrongs}\n{wrong}")
             time.sleep(0.02)
 
     def text(self, selector="body"):
         return self.run("document.querySelector(s)?.innerText ?? ''", s=selector)
 
-    def see(self, text, selector="body", seconds=10):
+    def see(self, text, selector="body", seconds=PATIENCE_S):
         """Waits until a text is to be seen."""
         self.wait("document.querySelector(s)?.innerText.includes(t)", s=selector, t=text, seconds=seconds)
 
-    def miss(self, text, selector="body", seconds=10):
+    def miss(self, text, selector="body", seconds=PATIENCE_S):
         self.wait("!document.querySelector(s)?.innerText.includes(t)", s=selector, t=text, seconds=seconds)
 
     def place(self, selector, text=None):

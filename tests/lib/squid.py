@@ -10,9 +10,17 @@ from viaduct import open_folder, wait_until
 HELPERS = "/usr/lib/squid"
 
 
+KEPT = []
+
+
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
+    """A port of 127.0.0.1 for whoever listens with SO_REUSEADDR, as servers do.  It stays bound here, without
+    listening, so that the kernel gives it to nobody else meanwhile."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("127.0.0.1", 0))
+    KEPT.append(sock)
+    return sock.getsockname()[1]
 
 
 class Squid:
@@ -89,7 +97,7 @@ acl known proxy_auth REQUIRED
                 cwd=self.folder,
             )
         try:
-            wait_until(self.is_listening, "squid to listen", 30)
+            wait_until(self.is_listening, "squid to listen")
         except BaseException:
             self.__exit__()
             raise

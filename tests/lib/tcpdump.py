@@ -43,7 +43,7 @@ class Tcpdump:
             sock.sendto(self.LAST, ("127.0.0.1", 9))
         wait_until(self.has_last, "tcpdump to write")
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(10)
+        self.process.wait(30)
         lost = [line for line in self.process.stderr if "dropped by kernel" in line]
         self.process.stderr.close()
         assert not lost or lost[0].startswith("0 "), lost

@@ -1,11 +1,13 @@
 """The proxy under test: a configuration in a folder of its own, the real binary, its log as flows."""
 
+import datetime
 import json
 import os
 import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -52,7 +54,11 @@ KEYS = {
 }
 
 
-def wait_until(condition, what="condition", seconds=10.0):
+# What a test waits for comes soon; but on a busy machine, with a sanitizer, not always.  Only a failure takes longer.
+PATIENCE_S = 30.0
+
+
+def wait_until(condition, what="condition", seconds=PATIENCE_S):
     """Polls `condition` until it is true and returns its value; fails when the time is up."""
     deadline = time.monotonic() + seconds
     while True:
@@ -68,6 +74,10 @@ def open_folder(prefix="viaduct-test-"):
     folder = pathlib.Path(tempfile.mkdtemp(prefix=prefix))
     folder.chmod(0o777)
     return folder
+
+
+# Of the times in a flow.
+ROUNDED = datetime.timedelta(microseconds=10)
 
 
 class Flow(dict):
@@ -99,6 +109,12 @@ class Flow(dict):
         """But for retransmissions: of them a busy machine makes some by itself."""
         return [warning for warning in self["warnings"] if warning != "retransmissions"]
 
+    def end(self):
+        """When it ended."""
+        return datetime.datetime.fromisoformat(self["start"].rstrip("Z")) + datetime.timedelta(
+            microseconds=self["duration_us"]
+        )
+
     def phase(self, name):
         return next((p for p in self["phases"] if p["phase"] == name), None)
 
@@ -111,7 +127,7 @@ def run_command(*arguments, **more):
     """One viaduct command, done; `input` is what it reads.  Without an `env` it finds no running proxy."""
     more.setdefault("env", ALONE)
     return subprocess.run(
-        [BINARY, *map(str, arguments)], capture_output=True, text=True, timeout=30, check=False, **more
+        [BINARY, *map(str, arguments)], capture_output=True, text=True, timeout=90, check=False, **more
     )
 
 
@@ -153,7 +169,7 @@ class Proxy:
             pass_fds,
             arguments,
         )
-        self.process, self.ports, self.taken = None, [], 0
+        self.process, self.ports, self.taken, self.order = None, [], 0, []
         self.stderr_path = self.folder / "stderr"
         self.settings = {
             "access": access,
@@ -214,7 +230,7 @@ log {{ {access_log} {s['log']} }}
     def start(self):
         self.configure()
         self.launch()
-        wait_until(self.is_listening, "the proxy to listen; it says:\n" + self.stderr(), 20)
+        wait_until(self.is_listening, "the proxy to listen; it says:\n" + self.stderr())
 
     def launch(self):
         """Starts the process; does not wait for it."""
@@ -292,16 +308,24 @@ log {{ {access_log} {s['log']} }}
         text = path.read_text() if path.exists() else ""
         return text[: text.rfind("\n") + 1].splitlines()
 
-    def flows(self, n=1, seconds=10.0):
-        """The next `n` flows of the log that were not taken yet, in its order."""
+    def flows(self, n=1, seconds=PATIENCE_S):
+        """The next `n` flows of the log that were not taken yet, in the order of their ends: those of two workers may
+        stand in the log the other way round."""
         wait_until(
             lambda: len(self.log_lines()) >= self.taken + n,
             f"{n} more flows after {self.taken}",
             seconds,
         )
-        lines = self.log_lines()[self.taken : self.taken + n]
-        self.taken += n
-        flows = [Flow(json.loads(line)) for line in lines]
+        self.order, flows = self.order[: self.taken], []
+        gone = set(self.order)
+        for i, line in enumerate(self.log_lines()):
+            if i not in gone:
+                flow, place = Flow(json.loads(line)), len(flows)
+                while place > 0 and flows[place - 1].end() > flow.end() + ROUNDED:
+                    place -= 1
+                flows.insert(place, flow)
+                self.order.insert(self.taken + place, i)
+        flows, self.taken = flows[:n], self.taken + n
         for flow in flows:
             assert set(flow) == KEYS, f"keys {set(flow) ^ KEYS}"
             assert (
@@ -311,16 +335,37 @@ log {{ {access_log} {s['log']} }}
             )
         return flows
 
-    def flow(self, seconds=10.0):
+    def flow(self, seconds=PATIENCE_S):
         return self.flows(1, seconds)[0]
 
-    def settle(self):
-        """Forgets the flows that are in the log by now."""
+    def ask_itself(self, path):
+        """What it answers at its control socket; "" where there is none."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(PATIENCE_S)
+            try:
+                sock.connect(str(self.folder / "control.sock"))
+            except OSError:
+                return ""
+            sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+            with sock.makefile() as answer:
+                return answer.read()
+
+    def count_open(self):
+        """How many flows are under way."""
+        found = re.search(r'"open":(\d+)', self.ask_itself("/api/v1/state"))
+        return int(found[1]) if found else 0
+
+    def settle(self, seconds=2):
+        """Forgets the flows that are in the log by now; those of clients that have left are, too."""
+        deadline = time.monotonic() + seconds
+        while self.count_open() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self.ask_itself("/api/v1/flows?limit=0")  # for which it writes what it has
         seen = -1
         while seen != len(self.log_lines()):
             seen = len(self.log_lines())
             time.sleep(0.03)
-        self.taken = seen
+        self.taken, self.order = seen, list(range(seen))
 
     def signal(self, number):
         self.process.send_signal(number)
@@ -330,7 +375,7 @@ log {{ {access_log} {s['log']} }}
         status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
 
-    def stop(self, seconds=10.0):
+    def stop(self, seconds=PATIENCE_S):
         """Stops it in order and returns the exit status; a second signal cuts what is still open."""
         if self.process is None or self.process.returncode is not None:
             return None if self.process is None else self.process.returncode

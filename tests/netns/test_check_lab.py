@@ -104,7 +104,7 @@ def test_large_packets_vanish_on_the_way_down_to_the_proxy(lab, certs):
     """A slow target looks no other from here."""
     lab.r2.drop_large(1300, towards="proxy")
     with Ways(lab, certs) as ways:
-        flows = ways.check("-m", "7", ways=["proxy"])
+        flows = ways.check("-m", "10", ways=["proxy"])
         flows["proxy", "http"].expect("proxy-silent", "answer", "proxy")
         flows["proxy", "https"].expect("stalled", "exchange", "proxy")
         for flow in flows.values():
@@ -167,7 +167,7 @@ def test_a_router_dies_in_the_middle(lab, certs):
         connection.hold()
 
     with lab.target.serve(half) as target, lab.proxy.viaduct() as proxy:
-        flow = run(lab, certs, "-m", "6", "-x", proxy.url, f"http://{target.host}:{target.port}/")
+        flow = run(lab, certs, "-m", "9", "-x", proxy.url, f"http://{target.host}:{target.port}/")
         flow.expect("stalled", "transfer").says("of 300000 bytes of the body came")
 
 
@@ -238,7 +238,7 @@ def test_what_cannot_be_told_is_unknown(lab, certs):
     """Nothing long comes from beyond the proxy: then nothing tells what passes from it to here."""
     with Ways(lab, certs) as ways:
         lab.r2.drop_large(1300, towards="proxy")
-        flows = ways.check("--mtu", "-m", "6", ways=["proxy"])
+        flows = ways.check("--mtu", "-m", "9", ways=["proxy"])
         for scheme in ("http", "https"):
             found = sizes(flows["proxy", scheme])
             assert found[UP] == (1500, "seen", False)

@@ -55,7 +55,7 @@ class Watch:
             self.plain = enter(Fickle(**at))
             self.tls = enter(Fickle(tls=certs.target(), **at))
         # longer than any check waits
-        self.proxy = enter(lab.proxy.viaduct(family=family, limits="idle-timeout 10s;"))
+        self.proxy = enter(lab.proxy.viaduct(family=family, limits="idle-timeout 14s;"))
         self.captures = {
             (host, interface): getattr(lab, host).capture(interface, "tcp or icmp or icmp6")
             for host, interface in POINTS
@@ -72,7 +72,7 @@ class Watch:
 
     def one(self, way, scheme, path, *arguments):
         target = self.plain if scheme == "http" else self.tls
-        command = [BINARY, "check", "--json", "--cacert", self.certs.ca, "-m", 7]
+        command = [BINARY, "check", "--json", "--cacert", self.certs.ca, "-m", 9]
         command += [*(["-k"] if self.trusting else []), "-x", self.proxy.url if way == "proxy" else "direct"]
         command += [*arguments, target.url(path)]
         done = self.lab.client.run(list(map(str, command)), env=ENVIRONMENT)
@@ -146,7 +146,7 @@ def unreachable_beyond(lab, watch):
     watch.check("-m", 3)
     lab.r2.heal()
     lab.r2.drop_syn(towards="target")
-    watch.check("-m", 12, ways=["proxy"])
+    watch.check("-m", 25, ways=["proxy"])
 
 
 def refused(_, watch):

@@ -72,7 +72,8 @@ def test_loss_is_a_warning(lab, family):
             client.ask("POST", target.url(), body=BIG)
             assert client.response().body == str(len(BIG)).encode()
             flow = proxy.flow(20).expect("ok")
-            assert flow["warnings"] == ["retransmissions"]
+            # (what is lost at the end of the request is sent again late)
+            assert set(flow["warnings"]) in ({"retransmissions"}, {"retransmissions", "slow-target"})
             assert flow["tcp"]["upstream"]["retransmissions"] > 0
             flow.says("segments to the target")
 

@@ -323,7 +323,7 @@ CUTS = {  # the tries, more arguments, verdict, certainty, words of the evidence
     "chunks": ([fin_in_chunks(700000), fin_in_chunks(100000)], (), "incomplete", "seen", ["700000 bytes"], 700000),
     "rst": ([rst_at(700000), rst_at(300000)], (), "reset-by-target", "seen", ["700000 of", "after 300000"], 700000),
     "rst, twice alike": ([rst_at(700000)], (), "size-limit", "inferred", ["700000 of", "after 700000"], 700000),
-    "silence": ([silent_at(700000)], ("-m", "6"), "stalled", "seen", ["700000 of 1048576", "no byte came for"], 700000),
+    "silence": ([silent_at(700000)], ("-m", "9"), "stalled", "seen", ["700000 of 1048576", "no byte came for"], 700000),
     "the same second": (
         [fin_after(2, 700000), fin_after(2, 300000)], (), "lifetime-limit", "inferred", ["700000 of", "after 300000"],
         700000,

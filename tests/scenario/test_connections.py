@@ -240,7 +240,7 @@ def test_watch_without_a_terminal(upstream):
         wait_until(lambda: "established" in watching.stdout.readline(), "the connection")
         watching.terminate()
         watching.stdout.read()
-        assert watching.wait(10) == 0
+        assert watching.wait(30) == 0
 
 
 def on_terminal(upstream, *arguments, key=None, mark=b"established", rows=24, **environment):

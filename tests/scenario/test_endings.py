@@ -12,7 +12,7 @@ import pytest
 
 from client import Client, ask, get
 from target import MIB, HttpTarget, Target, echo, reply, silent
-from viaduct import OPEN, Proxy, wait_until
+from viaduct import OPEN, PATIENCE_S, Proxy
 
 HOSTS = [("127.0.0.1", "target.test other.test")]
 
@@ -125,23 +125,23 @@ def test_reset_after_both_ends_is_ok(proxy):
 @pytest.mark.parametrize("last", ["target", "nobody"])
 def test_a_quiet_tunnel_closed_by_the_idle_timer_is_ok(last):
     with Proxy(access=rules("idle-timeout 400ms;")) as proxy, Target(echo) as target:
+        began = time.monotonic()
         with tunnel(proxy, target) as client:
             if last == "target":
                 client.send("ping").read(4)
-            began = time.monotonic()
             data, _ = client.end()
-            assert data == b"" and 0.3 < time.monotonic() - began < 3
+            assert data == b"" and 0.4 <= time.monotonic() - began < 10
         flow = proxy.flow().expect("ok", None, "proxy")
         assert "idle-closed" in str(flow["warnings"]), flow["warnings"]
         flow.says("idle-timeout")
 
 
 def test_bytes_keep_a_tunnel_alive():
-    with Proxy(access=rules("idle-timeout 500ms;")) as proxy, Target(echo) as target:
+    with Proxy(access=rules("idle-timeout 1500ms;")) as proxy, Target(echo) as target:
         with tunnel(proxy, target) as client:
-            for _ in range(8):
+            for _ in range(6):
                 client.send("x").read(1)
-                time.sleep(0.15)
+                time.sleep(0.4)
         proxy.flow().expect("ok", "close", "client")
 
 
@@ -157,16 +157,21 @@ def fin_inside_a_record(connection):
     inner.close()
 
 
+def wait_to_go_on(connection):
+    """Until the client has what was sent."""
+    assert connection.target.go_on.wait(PATIENCE_S)
+
+
 def read_then(action):
     def script(connection):
         connection.send(connection.read(4))
-        time.sleep(0.05)
+        wait_to_go_on(connection)
         action(connection)
 
     return script
 
 
-IDLE = "idle-timeout 400ms;"
+IDLE = "idle-timeout 1s;"
 
 # name: script of the target, what the client does, terms of the rule, the record (verdict, ended_in,
 # ended_by, certainty), how the client sees it
@@ -192,7 +197,7 @@ DEATHS = {
         "rst",
     ),
     "its lifetime": (
-        (echo, "ping", "lifetime 500ms;"),
+        (echo, "ping", "lifetime 1s;"),
         ("lifetime-limit", "transfer", "proxy", "seen"),
         "rst",
     ),
@@ -220,11 +225,12 @@ DEATHS = {
 
 
 def die(proxy, target, act, certs):
+    hello, how = client_hello("target.test"), None
     client = Client(proxy).connect(f"other.test:{target.port}")
-    how = None
     try:
         if act in ("ping", "reset"):
             client.send("ping").read(4)
+            target.go_on.set()
         if act == "reset":
             time.sleep(0.05)
             client.reset()
@@ -232,7 +238,7 @@ def die(proxy, target, act, certs):
         if act == "send":
             client.send("anybody there?")
         if act == "hello":
-            client.send(client_hello("target.test"))
+            client.send(hello)
         if act == "tls":
             client.start_tls(certs.client(), "target.test").send("ping")
         if act == "write":
@@ -254,7 +260,7 @@ def die(proxy, target, act, certs):
 def test_a_tunnel_dies(name, certs):
     (script, act, terms), record, cut = DEATHS[name]
     with Proxy(access=rules(terms), hosts=HOSTS) as proxy, Target(script) as target:
-        target.context = certs.target()
+        target.context, target.go_on = certs.target(), threading.Event()
         how = die(proxy, target, act, certs)
         assert cut is None or how == cut, f"the client saw {how}"
         assert proxy.flow().expect(*record, status=200)["evidence"]
@@ -329,7 +335,7 @@ def test_sni_match(certs, asked, named, verdict):
     ids=["no TLS", "incomplete"],
 )
 def test_sni_match_holds_back_what_names_nobody(data):
-    with Proxy(access=rules("sni match;"), hosts=HOSTS, limits="header-timeout 500ms;") as proxy:
+    with Proxy(access=rules("sni match;"), hosts=HOSTS, limits="header-timeout 1s;") as proxy:
         received = []
         with Target(lambda c: received.append(c.to_end())) as target:
             with Client(proxy).connect(f"target.test:{target.port}") as client:
@@ -377,28 +383,24 @@ def after_head(*parts):
     return script
 
 
-def pause(connection):
-    time.sleep(0.1)
-
-
 LENGTH = "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n0123456789"
 CHUNKS = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n"
 OPEN_END = "HTTP/1.1 200 OK\r\n\r\n0123456789"
 
-RESET = (pause, lambda c: c.reset())
+RESET = (wait_to_go_on, lambda c: c.reset())
 TOO_MUCH = ("400\r\n" + "x" * 1024 + "\r\n") * 100
 
 # name: what the target sends and does, terms of the rule, verdict, ended_by
 CUTS = {
-    "length, FIN": ((LENGTH, pause), "", "incomplete", "target"),
+    "length, FIN": ((LENGTH, wait_to_go_on), "", "incomplete", "target"),
     "length, RST": ((LENGTH, *RESET), "", "reset-by-target", "target"),
     "length, silence": ((LENGTH, silent), IDLE, "stalled", "target"),
-    "length, lifetime": ((LENGTH, silent), "lifetime 400ms;", "lifetime-limit", "proxy"),
-    "chunks, FIN": ((CHUNKS, pause), "", "incomplete", "target"),
+    "length, lifetime": ((LENGTH, silent), "lifetime 1s;", "lifetime-limit", "proxy"),
+    "chunks, FIN": ((CHUNKS, wait_to_go_on), "", "incomplete", "target"),
     "chunks, RST": ((CHUNKS, *RESET), "", "reset-by-target", "target"),
     "chunks, silence": ((CHUNKS, silent), IDLE, "stalled", "target"),
     "chunks, size": ((CHUNKS, TOO_MUCH, silent), "max-download 50k;", "size-limit", "proxy"),
-    "chunks, lifetime": ((CHUNKS, silent), "lifetime 400ms;", "lifetime-limit", "proxy"),
+    "chunks, lifetime": ((CHUNKS, silent), "lifetime 1s;", "lifetime-limit", "proxy"),
     "until close, RST": ((OPEN_END, *RESET), "", "reset-by-target", "target"),
     "until close, size": (
         (OPEN_END, "x" * 100_000, silent),
@@ -413,9 +415,11 @@ CUTS = {
 def test_a_download_is_cut(name):
     steps, terms, verdict, ended_by = CUTS[name]
     with Proxy(access=rules(terms)) as proxy, Target(after_head(*steps)) as target:
+        target.go_on = threading.Event()
         with Client(proxy) as client:
             response = client.ask("GET", target.url()).head()
             assert response.status == 200
+            target.go_on.set()
             data, how = client.end()
             if response.get("Transfer-Encoding"):
                 assert not data.endswith(b"0\r\n\r\n"), "a cut looks like a proper end"
@@ -522,7 +526,7 @@ def test_an_upload_that_stops():
         proxy
     ) as client:
         client.ask("POST", target.url(), "Content-Length: 1000").send("0123456789")
-        client.sock.settimeout(5)
+        client.sock.settimeout(30)
         client.end()
         flow = proxy.flow()
         flow.expect("stalled", None, "client")
@@ -551,12 +555,12 @@ def test_rate_holds_a_flow_to_its_measure():
     ) as target:
         began = time.monotonic()
         assert len(get(proxy, target.url()).body) == 800 * 1024
-        assert 1.0 < time.monotonic() - began < 4
+        assert 1.0 < time.monotonic() - began < 12
         with Target(echo) as tunnelled, tunnel(proxy, tunnelled) as client:
             began = time.monotonic()
             threading.Thread(target=client.send, args=(b"y" * (800 * 1024),), daemon=True).start()
             assert len(client.read(800 * 1024)) == 800 * 1024
-            assert 1.0 < time.monotonic() - began < 5
+            assert 1.0 < time.monotonic() - began < 12
 
 
 def test_the_rule_replaces_the_global_limit():
@@ -564,7 +568,7 @@ def test_the_rule_replaces_the_global_limit():
         "allow all { }", "allow long { to 127.0.0.1; lifetime 1h; } allow all { }"
     )
     with Proxy(
-        access=access, limits="lifetime 300ms;", hosts=[("127.0.0.2", "short.test")]
+        access=access, limits="lifetime 1s;", hosts=[("127.0.0.2", "short.test")]
     ) as proxy:
         with Target(echo) as long, Target(echo, host="127.0.0.2") as short:
             with tunnel(proxy, long) as one, Client(proxy).connect(
@@ -572,7 +576,6 @@ def test_the_rule_replaces_the_global_limit():
             ) as two:
                 assert two.end() == (b"", "rst")
                 assert one.send("ping").read(4) == b"ping"
-        wait_until(lambda: len(proxy.log_lines()) == 2)
         first, second = proxy.flows(2)
         first.expect("lifetime-limit", None, "proxy")
         second.expect("ok")

@@ -15,6 +15,7 @@ import pytest
 
 from client import Client, ask, get
 from netns import Namespace
+from squid import free_port
 from target import HttpTarget, Target, echo, reply
 from viaduct import OPEN, Proxy, wait_until
 
@@ -23,12 +24,10 @@ from viaduct import OPEN, Proxy, wait_until
 
 
 def test_stop_without_flows():
-    with Proxy() as proxy, HttpTarget() as target, Client(proxy) as idle:
+    with Proxy(limits="drain-timeout 1h;") as proxy, HttpTarget() as target, Client(proxy) as idle:
         get(proxy, target.url())
-        began = time.monotonic()
         proxy.signal(signal.SIGTERM)
-        assert proxy.process.wait(5) == 0
-        assert time.monotonic() - began < 2
+        assert proxy.process.wait(30) == 0
         assert idle.end()[0] == b""
 
 
@@ -37,13 +36,13 @@ def test_draining_lets_open_flows_finish():
         with Client(proxy).connect(target.authority) as tunnel, Client(proxy) as kept:
             kept.get(http.url())
             slow = Client(proxy).send(f"GET {http.url()} HTTP/1.1\r\n")
-            time.sleep(0.1)
+            wait_until(lambda: proxy.count_open() == 2, "its beginning to be read")
             proxy.signal(signal.SIGTERM)
             wait_until(lambda: refuses(proxy, http), "503 while draining")
             assert tunnel.send("ping").read(4) == b"ping"
             assert proxy.process.poll() is None
             slow.close()
-        assert proxy.process.wait(5) == 0
+        assert proxy.process.wait(15) == 0
         flows = [json.loads(line) for line in proxy.log_lines()]
         assert {"ok", "draining"} <= {flow["verdict"] for flow in flows}
         assert [f["verdict"] for f in flows if f["target"] == target.authority] == ["ok"]
@@ -74,7 +73,7 @@ def test_drain_timeout_cuts_what_is_left():
             tunnel.send("ping").read(4)
             proxy.signal(signal.SIGTERM)
             assert tunnel.end() == (b"", "rst")
-        assert proxy.process.wait(5) == 0
+        assert proxy.process.wait(30) == 0
         proxy.flow().expect("draining", "transfer", "proxy", status=200)
 
 
@@ -82,17 +81,18 @@ def test_a_second_signal_ends_at_once():
     with Proxy(limits="drain-timeout 1h;") as proxy, Target(echo) as target:
         with Client(proxy).connect(target.authority):
             proxy.signal(signal.SIGTERM)
+            wait_until(lambda: "stopping" in proxy.stderr(), "the stop")
             time.sleep(0.2)
             assert proxy.process.poll() is None
             proxy.signal(signal.SIGTERM)
-            assert proxy.process.wait(5) == 0
+            assert proxy.process.wait(30) == 0
         proxy.flow().expect("draining")
 
 
 def test_sigint_stops_too():
     with Proxy() as proxy:
         proxy.signal(signal.SIGINT)
-        assert proxy.process.wait(5) == 0
+        assert proxy.process.wait(30) == 0
 
 
 # --- reloading
@@ -147,16 +147,11 @@ def test_listeners_come_and_go_with_a_reload():
         assert get(("127.0.0.1", first), target.url()).status == 200
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return sock.getsockname()[1]
-
-
 def can_connect(port):
     try:
         Client(("127.0.0.1", port)).close()
         return True
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):  # reset: it goes just now
         return False
 
 
@@ -274,7 +269,7 @@ def test_a_bad_configuration_is_refused_with_its_place(extra, word):
     with Proxy(extra=extra, start=False) as proxy:
         proxy.configure()
         proxy.launch()
-        assert proxy.process.wait(10) == 2
+        assert proxy.process.wait(30) == 2
         assert re.search(r"viaduct\.conf:\d+", proxy.stderr()), proxy.stderr()
         assert word in proxy.stderr()
         proxy.process = None
@@ -286,7 +281,7 @@ def test_a_port_that_is_taken_is_told():
         with Proxy(listen=[f"127.0.0.1:{port}"], start=False) as proxy:
             proxy.configure()
             proxy.launch()
-            assert proxy.process.wait(10) in (2, 3)
+            assert proxy.process.wait(30) in (2, 3)
             assert str(port) in proxy.stderr()
             proxy.process = None
 
@@ -338,7 +333,7 @@ def test_an_unknown_account_is_refused():
     with Proxy(extra="user nosuchaccount;", start=False) as proxy:
         proxy.configure()
         proxy.launch()
-        assert proxy.process.wait(10) == 2
+        assert proxy.process.wait(30) == 2
         assert "viaduct.conf:" in proxy.stderr() and "nosuchaccount" in proxy.stderr()
         proxy.process = None
 
@@ -352,7 +347,7 @@ def notify():
     name = f"viaduct-notify-{os.getpid()}-{time.monotonic_ns()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind("\0" + name)
-        sock.settimeout(10)
+        sock.settimeout(30)
         yield sock
 
 
@@ -374,7 +369,7 @@ def test_notify_ready_reloading_stopping(notify):
         until(notify, "READY=1")
         proxy.signal(signal.SIGTERM)
         until(notify, "STOPPING=1")
-        proxy.process.wait(5)
+        proxy.process.wait(30)
 
 
 def notify_name(sock):
@@ -383,13 +378,13 @@ def notify_name(sock):
 
 def test_watchdog(notify):
     """An idle proxy is fed in time too: no gap between two notices is as long as systemd waits."""
-    env = {"NOTIFY_SOCKET": "@" + notify_name(notify), "WATCHDOG_USEC": "2000000"}
+    env = {"NOTIFY_SOCKET": "@" + notify_name(notify), "WATCHDOG_USEC": "4000000"}
     with Proxy(env=env):
         until(notify, "READY=1")
-        for _ in range(4):
+        for _ in range(3):
             began = time.monotonic()
             until(notify, "WATCHDOG=1")
-            assert time.monotonic() - began < 1.9
+            assert time.monotonic() - began < 3.9
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -555,7 +550,7 @@ def test_a_certificate_that_is_missing_is_told(certs):
     with Proxy(listen=listen, start=False) as proxy:
         proxy.configure()
         proxy.launch()
-        assert proxy.process.wait(10) == 2
+        assert proxy.process.wait(30) == 2
         assert "nothing.pem" in proxy.stderr() and "viaduct.conf:" in proxy.stderr()
         proxy.process = None
 

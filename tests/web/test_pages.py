@@ -115,7 +115,7 @@ def test_all_assets_are_small():
             if path in seen:
                 continue
             seen.add(path)
-            connection = http.client.HTTPConnection("127.0.0.1", site.console_port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", site.console_port, timeout=30)
             connection.request("GET", path, headers={"Accept-Encoding": "gzip"})
             total += len(connection.getresponse().read())
             text = Console(site).get(path).text
@@ -312,7 +312,7 @@ def test_connections_are_followed_and_ended(tab, say):
         tab.see(say("connections.ended"), "#notices")
         tab.see(say("connections.filtered"))
         tab.wait("document.activeElement.tagName === 'H1'")  # its row is gone, and the table
-        assert curl.wait(10) != 0
+        assert curl.wait(30) != 0
         flow = wait_until(lambda: console.get("/api/v1/flows").json.get("flows"))[0]
         assert any(f"ended by {NAME}" in text and "maintenance <now>" in text for text in flow["evidence"]), flow
         for client in clients:
