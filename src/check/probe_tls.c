@@ -221,7 +221,8 @@ static enum probe_next tls_broke(struct probe *p, ssize_t n)
                                   : p->first_len == 0 ? "in answer to the ClientHello"
                                                       : "inside the handshake");
     if (n == -ETIMEDOUT || n == -EHOSTUNREACH || n == -ENETUNREACH)
-        return probe_end(p, VERDICT_STALLED, SIDE_NETWORK, CERTAINTY_SEEN, "%s", strerror((int)-n));
+        return probe_end(p, VERDICT_STALLED, SIDE_NETWORK, CERTAINTY_SEEN, "%s",
+                         verdict_errno_text((int)-n));
     if (n == 0 || n == -ECONNABORTED) {
         if (p->first_len == 0)
             return probe_end(p, VERDICT_STALLED, probe_far(p), CERTAINTY_SEEN,
