@@ -121,8 +121,8 @@ static enum stream_frame frame_of(const struct exchange *x, enum dir dir)
         return STREAM_FRAME_UNKNOWN;
     if (!tlsrec_is_boundary(t))
         return STREAM_FRAME_INSIDE;
-    if (t->records == 0)
-        return STREAM_FRAME_BOUNDARY;
+    if (t->records == 0) /* what came may be no TLS at all: then it was not followed */
+        return x->sides[dir].bytes > 0 ? STREAM_FRAME_UNKNOWN : STREAM_FRAME_BOUNDARY;
     if (t->last_type == RECORD_ALERT)
         return t->alert_have == 2 && t->alert[1] != ALERT_CLOSE_NOTIFY ? STREAM_FRAME_ALERT
                                                                        : STREAM_FRAME_CLOSED;

@@ -1,7 +1,6 @@
 /* Bodies: of an answer that says no, which is read for what it says; of one that is saved or
  * counted; and the close behind it. */
 #include <errno.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "check/download.h"
@@ -147,7 +146,7 @@ enum probe_next probe_step_transfer(struct probe *p)
     probe_tell_bytes(p);
     if (p->saving && d->fault)
         return probe_end(p, VERDICT_OPEN, SIDE_CLIENT, CERTAINTY_SEEN, "cannot save the body: %s",
-                         strerror(d->fault));
+                         verdict_errno_text(d->fault));
     if (parsed == PARSE_BAD) {
         probe_note_count(p);
         return probe_end(p, VERDICT_UPSTREAM_FAILED, SIDE_TARGET, CERTAINTY_SEEN, "%s",

@@ -112,7 +112,7 @@ static void note_tries(struct probe *p)
 
         endpoint_write(&(struct endpoint){.addr = t->addr, .port = port_of(p)}, text);
         if (t->state == DIAL_FAILED)
-            flow_evidence(&p->flow, "%s: %s after %.1f ms", text, strerror(t->err), ms);
+            flow_evidence(&p->flow, "%s: %s after %.1f ms", text, verdict_errno_text(t->err), ms);
         else if (t->state == DIAL_DONE)
             flow_evidence(&p->flow, "%s: connected in %.1f ms", text, ms);
         else if (t->state == DIAL_TRYING)
@@ -132,11 +132,11 @@ static enum probe_next end_undialled(struct probe *p, int err)
         return probe_end_reset(p, "right after the handshake");
     if (v == VERDICT_OVERLOADED || v == VERDICT_PROXY_ERROR) /* a fault of this machine */
         return probe_end(p, p->through_proxy ? VERDICT_PROXY_UNREACHABLE : VERDICT_UPSTREAM_FAILED,
-                         SIDE_CLIENT, CERTAINTY_SEEN, "%s", strerror(err));
+                         SIDE_CLIENT, CERTAINTY_SEEN, "%s", verdict_errno_text(err));
     if (p->through_proxy)
         v = v == VERDICT_UPSTREAM_REFUSED ? VERDICT_PROXY_REFUSED : VERDICT_PROXY_UNREACHABLE;
     return probe_end(p, v, by, CERTAINTY_SEEN, "%s",
-                     err == ETIMEDOUT ? "no answer to the connection" : strerror(err));
+                     err == ETIMEDOUT ? "no answer to the connection" : verdict_errno_text(err));
 }
 
 /* What the other end takes for the beginning of something longer, and waits for the rest of: a head

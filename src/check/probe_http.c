@@ -187,7 +187,7 @@ static enum probe_next broken_before_answer(struct probe *p, int err)
                          CERTAINTY_SEEN, "%s", p->conn.tls ? tls_reason(p->conn.tls) : "TLS");
     if (err)
         return probe_end(p, asked_proxy ? VERDICT_PROXY_UNREACHABLE : VERDICT_STALLED, SIDE_NETWORK,
-                         CERTAINTY_SEEN, "%s", strerror(err));
+                         CERTAINTY_SEEN, "%s", verdict_errno_text(err));
     if (p->in.len > 0)
         return probe_end(p, VERDICT_INCOMPLETE, far, CERTAINTY_SEEN,
                          "closed after %u bytes of a response head", p->in.len);
@@ -212,7 +212,8 @@ enum probe_next probe_broken(struct probe *p, int err)
     if (err == ECONNRESET || err == EPIPE)
         return probe_end_reset(p, "inside the body");
     if (err)
-        return probe_end(p, VERDICT_STALLED, SIDE_NETWORK, CERTAINTY_SEEN, "%s", strerror(err));
+        return probe_end(p, VERDICT_STALLED, SIDE_NETWORK, CERTAINTY_SEEN, "%s",
+                         verdict_errno_text(err));
     return probe_end(p, VERDICT_INCOMPLETE, far, CERTAINTY_SEEN, "closed after %llu bytes",
                      (unsigned long long)p->down.payload);
 }

@@ -207,10 +207,31 @@ static void note_old(struct probe *p)
                       tlsrec_version_name((uint16_t)version));
 }
 
+/* Mostly https:// is asked of a port for http://: the answer is a page then, with or without a
+ * head.
+ */
+static enum probe_next answered_without_tls(struct probe *p)
+{
+    static const char web[] = "a web server";
+    struct span first;
+    char who[GREETING_MAX];
+
+    read_on(p);
+    first = (struct span){p->first, p->first_len};
+    greeting_write(first, who);
+    if (span_begins_nocase(first, SPAN_LIT("HTTP/")) || strncmp(who, web, sizeof web - 1) == 0) {
+        flow_evidence(&p->flow,
+                      "if the target does not speak TLS on this port, use http:// for it");
+        return probe_end(p, VERDICT_TLS_FAILED, SIDE_TARGET, CERTAINTY_SEEN,
+                         "no TLS answers: %s that speaks plain HTTP", web);
+    }
+    return probe_end(p, VERDICT_TLS_FAILED, SIDE_TARGET, CERTAINTY_SEEN, "no TLS answers: %s", who);
+}
+
 /* It is over before the hellos were: an answer that is none, an alert, FIN or RST. */
 static enum probe_next tls_broke(struct probe *p, ssize_t n)
 {
-    char why[128], who[GREETING_MAX];
+    char why[128];
 
     p->signs.tls_broke = true;
     if (p->tls_hello > 0)
@@ -221,7 +242,8 @@ static enum probe_next tls_broke(struct probe *p, ssize_t n)
                                   : p->first_len == 0 ? "in answer to the ClientHello"
                                                       : "inside the handshake");
     if (n == -ETIMEDOUT || n == -EHOSTUNREACH || n == -ENETUNREACH)
-        return probe_end(p, VERDICT_STALLED, SIDE_NETWORK, CERTAINTY_SEEN, "%s", strerror((int)-n));
+        return probe_end(p, VERDICT_STALLED, SIDE_NETWORK, CERTAINTY_SEEN, "%s",
+                         verdict_errno_text((int)-n));
     if (n == 0 || n == -ECONNABORTED) {
         if (p->first_len == 0)
             return probe_end(p, VERDICT_STALLED, probe_far(p), CERTAINTY_SEEN,
@@ -229,12 +251,8 @@ static enum probe_next tls_broke(struct probe *p, ssize_t n)
         return probe_end(p, VERDICT_TLS_FAILED, probe_far(p), CERTAINTY_SEEN,
                          "closed inside the handshake");
     }
-    if (p->records.lost) {
-        read_on(p);
-        greeting_write((struct span){p->first, p->first_len}, who);
-        return probe_end(p, VERDICT_TLS_FAILED, SIDE_TARGET, CERTAINTY_SEEN, "no TLS answers: %s",
-                         who);
-    }
+    if (p->records.lost)
+        return answered_without_tls(p);
     note_old(p);
     return probe_end(p, VERDICT_TLS_FAILED, SIDE_TARGET, CERTAINTY_SEEN, "%s",
                      reason_of(p, why, sizeof why));

@@ -417,7 +417,7 @@ const struct command cmd_check = {
         "  -k, --insecure          go on where a certificate does not verify\n"
         "      --cacert FILE       trust these certificates for targets, not the system's\n"
         "      --proxy-cacert FILE the same for an https:// proxy\n"
-        "  -m, --max-time SECONDS  for each URL (default: 30; with -o: 30 without a byte)\n"
+        "  -m, --max-time SECONDS  for each URL, a body that -o saves included (default: 30)\n"
         "  -f, --file LIST         URLs, one a line (-: standard input)\n"
         "  -c, --config FILE       whose upstream settings are meant\n"
         "      --json              a flow a line\n"

@@ -72,7 +72,8 @@ static const struct directive table[] = {
      .takes = "digest | basic ...", .help = "Offered in this order."},
     {"algorithms", SCOPE_AUTHENTICATION, value_algorithms, .least = 1, .most = 3,
      .value = "sha-256 md5", .takes = "sha-256 | md5 | sha-512-256 ...",
-     .help = "Of Digest, offered in this order."},
+     .help = "Of Digest, offered in this order; clients answer the first that they know. curl 7.88 "
+             "answers sha-512-256 with another hash and so cannot log in: put it behind sha-256."},
     {"nonce-lifetime", SCOPE_AUTHENTICATION, value_time, AT(authentication.nonce_ns), S, DAY, ONE,
      .value = "5m", .takes = "TIME",
      .help = "How long a Digest nonce is good for; clients that know nextnonce get a new one in "

@@ -188,12 +188,14 @@ bool upstream_password(const struct setting *s)
 static const char *find_exception_fault(const struct config_report *r, struct span text,
                                         char out[FAULT_MAX])
 {
-    struct span name = text;
+    struct span name = text, bare = strip_brackets(text);
     struct cidr network;
     const char *why;
     struct addr addr;
 
-    if (addr_parse(text, &addr) || (span_find(text, '/') >= 0 && cidr_parse(text, &network, &why)))
+    if (addr_parse(bare, &addr))
+        return find_host_fault(r, text, out);
+    if (span_find(text, '/') >= 0 && cidr_parse(text, &network, &why))
         return NULL;
     if (span_find(text, ',') >= 0)
         return report_words(r, N_("spaces stand between the names, not commas"));
@@ -206,6 +208,7 @@ static const char *find_exception_fault(const struct config_report *r, struct sp
     return find_name_fault(r, name, out);
 }
 
+/* An IPv6 address is kept without its brackets, as PROXY_HOST is. */
 bool upstream_no_proxy(const struct setting *s)
 {
     struct config_upstream *u = &s->config->upstream;
@@ -219,7 +222,7 @@ bool upstream_no_proxy(const struct setting *s)
 
         if (fault)
             ok = value_bad(s, i + 1, NULL, "%s", fault);
-        u->no_proxy[i] = arena_text(arena_of(s), s->words[i + 1].text);
+        u->no_proxy[i] = arena_text(arena_of(s), strip_brackets(s->words[i + 1].text));
     }
     return ok && u->no_proxy;
 }

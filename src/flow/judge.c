@@ -238,6 +238,35 @@ static bool judge_lost(const struct scene *sc, struct ending *e)
     return conclude(e, VERDICT_STALLED, SIDE_NETWORK, CERTAINTY_SEEN);
 }
 
+/* No answer to the ClientHello is a stall however it ends; an answer that is none is a failure. */
+static bool judge_hello(const struct scene *sc, struct ending *e)
+{
+    const struct symptoms *s = sc->s;
+
+    if (!lacks_server_hello(s))
+        return false;
+    if (s->bytes_down > 0) {
+        flow_evidence(sc->f, "%" PRIu64 " bytes answered the ClientHello, and no ServerHello",
+                      s->bytes_down);
+        return conclude(e, VERDICT_TLS_FAILED, sc->far, CERTAINTY_SEEN);
+    }
+    flow_evidence(sc->f, "ClientHello of %" PRIu64 " bytes sent, no byte came back", s->bytes_up);
+    if (s->end == STREAM_END_FIN)
+        flow_evidence(sc->f, "FIN from the %s", verdict_side_name(s->first));
+    note_silence(sc);
+    return conclude(e, VERDICT_STALLED, sc->far, CERTAINTY_SEEN);
+}
+
+/* A client that hangs up on an answer without TLS, which it did not read to its end: what failed is
+ * the answer. */
+static bool judge_plain(const struct scene *sc, struct ending *e)
+{
+    const struct symptoms *s = sc->s;
+
+    return s->end == STREAM_END_RST && s->first == SIDE_CLIENT && s->bytes_down > 0 &&
+           s->frame_down == STREAM_FRAME_UNKNOWN && judge_hello(sc, e);
+}
+
 /* RST in place of the last FIN is how many programs close; without a farewell it is a reset. */
 static bool judge_reset(const struct scene *sc, struct ending *e)
 {
@@ -335,25 +364,6 @@ static bool judge_record(const struct scene *sc, struct ending *e)
                     CERTAINTY_SEEN);
 }
 
-/* No answer to the ClientHello is a stall however it ends; an answer that is none is a failure. */
-static bool judge_hello(const struct scene *sc, struct ending *e)
-{
-    const struct symptoms *s = sc->s;
-
-    if (!lacks_server_hello(s))
-        return false;
-    if (s->bytes_down > 0) {
-        flow_evidence(sc->f, "%" PRIu64 " bytes answered the ClientHello, and no ServerHello",
-                      s->bytes_down);
-        return conclude(e, VERDICT_TLS_FAILED, sc->far, CERTAINTY_SEEN);
-    }
-    flow_evidence(sc->f, "ClientHello of %" PRIu64 " bytes sent, no byte came back", s->bytes_up);
-    if (s->end == STREAM_END_FIN)
-        flow_evidence(sc->f, "FIN from the %s", verdict_side_name(s->first));
-    note_silence(sc);
-    return conclude(e, VERDICT_STALLED, sc->far, CERTAINTY_SEEN);
-}
-
 /* Only silence shows that no reply was going to come: a side that closes may have wanted none. */
 static bool judge_reply(const struct scene *sc, struct ending *e)
 {
@@ -399,9 +409,10 @@ bool judge_path(const struct symptoms *s, struct flow *f, struct ending *e)
 
 struct ending judge_stream(const struct symptoms *s, struct flow *f)
 {
-    static const rule_fn rules[] = {judge_alert,  judge_hole,  judge_window,  judge_capture,
-                                    judge_lost,   judge_reset, judge_untaken, judge_body,
-                                    judge_record, judge_hello, judge_reply,   judge_settled};
+    static const rule_fn rules[] = {judge_alert,  judge_hole,   judge_window, judge_capture,
+                                    judge_lost,   judge_plain,  judge_reset,  judge_untaken,
+                                    judge_body,   judge_record, judge_hello,  judge_reply,
+                                    judge_settled};
     struct scene sc = scene_of(s, f);
     struct ending e = {VERDICT_OK, s->first, CERTAINTY_SEEN, SIDE_NOBODY};
 

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 
 #include "base/util.h"
 
@@ -100,6 +101,13 @@ enum verdict verdict_from_errno(enum side side, int err)
     default:
         return VERDICT_PROXY_ERROR;
     }
+}
+
+const char *verdict_errno_text(int err)
+{
+    const char *text = strerrordesc_np(err);
+
+    return text ? text : "an unknown error";
 }
 
 const char *verdict_side_name(enum side side)

@@ -59,5 +59,9 @@ bool verdict_is_success(enum verdict v);
  * VERDICT_OK. */
 enum verdict verdict_from_errno(enum side side, int err);
 
+/* What `err`, a positive errno value, is called: in English whatever the locale, since it goes into
+ * status lines, fields and logs.  Never NULL. */
+const char *verdict_errno_text(int err);
+
 const char *verdict_side_name(enum side side); /* "client" …; "" for SIDE_NOBODY */
 const char *verdict_certainty_name(enum certainty c);

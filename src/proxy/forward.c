@@ -99,7 +99,7 @@ enum step forward_end_unanswered(struct session *s, int err)
     if (err == EPROTO && s->link->conn.tls) /* of the kernel it is an ICMP's word */
         return via_parent_end_tls(s);
     if (err)
-        flow_evidence(&s->flow, "%s: %s", far, strerror(err));
+        flow_evidence(&s->flow, "%s: %s", far, verdict_errno_text(err));
     return session_end_as(s, VERDICT_UPSTREAM_FAILED, session_far(s), 0, "connection_terminated",
                           "the %s %s %s", far,
                           err ? "reset the connection" : "closed the connection",
@@ -116,7 +116,7 @@ enum step forward_target_broke(struct session *s, int err)
 
 enum step forward_client_broke(struct session *s, int err)
 {
-    flow_evidence(&s->flow, "client: %s", strerror(err));
+    flow_evidence(&s->flow, "client: %s", verdict_errno_text(err));
     if (!s->exchange->status)
         return session_end(s, VERDICT_CLIENT_GONE, SIDE_CLIENT, "left before the answer");
     return forward_end_transfer(s, err == ETIMEDOUT ? STREAM_END_LOST : STREAM_END_RST,

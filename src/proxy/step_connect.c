@@ -4,7 +4,6 @@
 #include "proxy/session.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "net/sock.h"
@@ -154,7 +153,7 @@ static void note_tries(struct session *s)
 
         endpoint_write(&(struct endpoint){.addr = t->addr, .port = port}, text);
         if (t->state == DIAL_FAILED)
-            flow_evidence(&s->flow, "%s: %s after %.1f ms", text, strerror(t->err), ms);
+            flow_evidence(&s->flow, "%s: %s after %.1f ms", text, verdict_errno_text(t->err), ms);
         else if (t->state == DIAL_DONE)
             flow_evidence(&s->flow, "%s: connected in %.1f ms", text, ms);
         else if (t->state == DIAL_TRYING)
@@ -172,15 +171,15 @@ static enum step end_undialled(struct session *s, int err)
     flow_step(&s->flow, STEP_KIND_DIAL, session_now(s) - s->step_ns);
     note_tries(s);
     if (v == VERDICT_UPSTREAM_UNREACHABLE)
-        return session_end(s, v, SIDE_NETWORK, "%s%s", whose, strerror(err));
+        return session_end(s, v, SIDE_NETWORK, "%s%s", whose, verdict_errno_text(err));
     if (v == VERDICT_OVERLOADED || v == VERDICT_PROXY_ERROR)
-        return session_end(s, v, SIDE_PROXY, "%s", strerror(err));
+        return session_end(s, v, SIDE_PROXY, "%s", verdict_errno_text(err));
     if (v == VERDICT_UPSTREAM_TIMEOUT)
         return session_end_as(s, v, session_far(s), 0, "connection_timeout",
                               "%sno answer to the connection", whose);
     if (v == VERDICT_UPSTREAM_REFUSED)
         return session_end(s, v, session_far(s), "%sconnection refused", whose);
-    return session_end(s, v, session_far(s), "%s%s", whose, strerror(err));
+    return session_end(s, v, session_far(s), "%s%s", whose, verdict_errno_text(err));
 }
 
 /* The link that carries this flow is there. */

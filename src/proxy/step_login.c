@@ -4,7 +4,6 @@
 #include "proxy/login.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "proxy/passwords.h"
 #include "proxy/worker.h"
@@ -88,7 +87,8 @@ static bool read_more(struct session *s, enum step *next)
     }
     if (n == -EAGAIN)
         return false;
-    flow_evidence(&s->flow, "client: %s inside the request body", n ? strerror((int)-n) : "FIN");
+    flow_evidence(&s->flow, "client: %s inside the request body",
+                  n ? verdict_errno_text((int)-n) : "FIN");
     *next = session_end(s, VERDICT_CLIENT_GONE, SIDE_CLIENT, "left inside the request body");
     return false;
 }

@@ -455,8 +455,8 @@ static enum step request_broken(struct session *s, ssize_t n)
         return session_end(s, VERDICT_PROXY_TLS_FAILED, SIDE_CLIENT, "%s",
                            tls_reason(s->client.tls));
     }
-    flow_evidence(&s->flow, "read: %s", strerror((int)-n));
-    return session_end(s, VERDICT_CLIENT_GONE, SIDE_CLIENT, "%s", strerror((int)-n));
+    flow_evidence(&s->flow, "read: %s", verdict_errno_text((int)-n));
+    return session_end(s, VERDICT_CLIENT_GONE, SIDE_CLIENT, "%s", verdict_errno_text((int)-n));
 }
 
 /* A held 407 is not kept from the log for longer than it may be answered. */

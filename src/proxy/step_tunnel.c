@@ -302,7 +302,7 @@ static enum step end_broken(struct session *s, bool client)
 
     if (err == ENOBUFS)
         return session_end(s, VERDICT_OVERLOADED, SIDE_PROXY, "out of memory");
-    flow_evidence(&s->flow, "%s: %s", verdict_side_name(side), strerror(err));
+    flow_evidence(&s->flow, "%s: %s", verdict_side_name(side), verdict_errno_text(err));
     return end_tunnel(s, end_of_errno(err), side);
 }
 

@@ -235,6 +235,26 @@ def test_what_answers_a_clienthello_in_another_tongue_is_the_reason():
     assert flow["evidence"][0].startswith("no TLS answers: a mail (SMTP) server"), flow["evidence"]
 
 
+@pytest.mark.parametrize("page", ["HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n\r\nbad", "<html><p>bad request"], ids=["http1", "bare"])
+@pytest.mark.parametrize("direct", [False, True], ids=["tunnel", "direct"])
+def test_https_on_a_port_for_http(page, direct):
+    def speak(connection):
+        if not direct:
+            connection.head()
+            connection.send(OPENED)
+        connection.read(1)
+        connection.send(page)
+        end(connection)
+
+    if direct:
+        with Target(speak) as target:
+            flow = check("-x", "direct", f"https://{target.authority}/")
+    else:
+        flow = ask(speak)
+    flow.expect("tls-failed", "tls", "target").says("use http:// for it")
+    assert flow["evidence"][0] == "no TLS answers: a web server that speaks plain HTTP", flow["evidence"]
+
+
 # --- odd, and yet a proxy --------------------------------------------------------------------------------
 
 ODD = {

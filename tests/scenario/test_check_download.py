@@ -13,7 +13,7 @@ import pytest
 
 from check import ENVIRONMENT, check, check_all, check_raw
 from target import HttpTarget, MIB, Target, reply
-from viaduct import BINARY, Proxy
+from viaduct import BINARY, Proxy, run_command
 
 BODY = bytes(range(256)) * 4096  # 1 MiB
 DAY, NEXT_DAY = "Sun, 06 Nov 1994 08:49:37 GMT", "Mon, 07 Nov 1994 08:49:37 GMT"
@@ -414,6 +414,12 @@ def test_what_came_before_the_time_was_over_is_kept(out):
     assert " keeps " in done.stdout and " -C - " in done.stdout
     size = out.stat().st_size
     assert size > 0 and out.read_bytes() == (BODY[:65536] * (size // 65536 + 1))[:size]
+
+
+def test_the_help_says_that_the_time_counts_for_a_body_too():
+    help_ = run_command("help", "check").stdout
+    assert "each URL, a body that -o saves included (default: 30)" in help_
+    assert "without a byte" not in help_
 
 
 # ---- the progress bar

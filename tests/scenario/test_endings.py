@@ -298,6 +298,22 @@ def test_tls_refused_by_the_target(proxy, certs):
     proxy.flow().expect("tls-failed", "tls", "target", "seen").says("protocol_version")
 
 
+@pytest.mark.parametrize("leave", ["close", "reset"])
+def test_tls_asked_of_a_target_that_speaks_none(proxy, leave):
+    """https:// for a port of http://: programs leave its answer half read, so their kernel sends RST."""
+
+    def serve(connection):
+        connection.read(1)
+        connection.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n\r\nbad")
+        connection.hold()
+
+    with Target(serve) as target, tunnel(proxy, target) as client:
+        client.send(client_hello("target.test"))
+        assert client.more()
+        getattr(client, leave)()
+        proxy.flow().expect("tls-failed", "tls", "target", "seen").says("no ServerHello")
+
+
 # --- sni
 
 

@@ -24,6 +24,7 @@ OFFERS = {
     "basic": "schemes basic;",
     "sha-256": "schemes digest; algorithms sha-256;",
     "md5": "schemes digest; algorithms md5;",
+    "three": "schemes digest; algorithms sha-256 sha-512-256 md5;",
 }
 
 
@@ -91,6 +92,7 @@ CURL = [
     ("--proxy-digest", "sha-256", "digest"),
     ("--proxy-digest", "md5", "digest"),
     ("--proxy-digest", "all", "digest"),
+    ("--proxy-digest", "three", "digest"),
     ("--proxy-anyauth", "all", "digest"),
     ("--proxy-anyauth", "basic", "basic"),
 ]

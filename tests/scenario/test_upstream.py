@@ -151,6 +151,17 @@ def test_unreachable(method):
         )
 
 
+def test_reasons_are_in_english_whatever_the_locale():
+    """A status line and Proxy-Status have ASCII only; a log is searched by the same words everywhere."""
+    japanese = {"LC_ALL": "C.UTF-8", "LANGUAGE": "ja"}
+    with Namespace() as ns, Proxy(command=ns.command, env=japanese) as proxy:
+        with ns.entered():
+            response = ask(proxy, "GET", "http://192.0.2.1/")
+        response.expect(502, "upstream-unreachable", reason="Network is unreachable")
+        assert 'details="Network is unreachable"' in response.get("Proxy-Status")
+        proxy.flow().says("192.0.2.1:80: Network is unreachable after")
+
+
 @METHODS
 def test_unreachable_by_icmp(method):
     with Namespace() as ns:

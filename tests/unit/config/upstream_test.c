@@ -101,6 +101,8 @@ static void each_rule_has_its_message(void **state)
          "1:39: PROXY_TLS \"yes\": must be off or on"},
         {"iprep_proxy { PROXY_HOST p; NO_PROXY a,b; " REST,
          "1:38: NO_PROXY \"a,b\": spaces stand between the names, not commas"},
+        {"iprep_proxy { PROXY_HOST p; NO_PROXY [10.0.0.1]; " REST,
+         "1:38: NO_PROXY \"[10.0.0.1]\": brackets are for an IPv6 address only"},
         {"iprep_proxy { PROXY_HOST p; NO_PROXY 10.0.0.0/33; " REST,
          "1:38: NO_PROXY \"10.0.0.0/33\": the length of the prefix is not a number in range"},
         {"iprep_proxy { PROXY_HOST p; NO_PROXY 10.0.0.1/8; " REST,
@@ -149,6 +151,19 @@ static void good_files(void **state)
         config_unref(c);
         config_report_fini(&report);
     }
+}
+
+static void brackets_of_an_exception_are_left_out(void **state)
+{
+    struct config_report report;
+    struct config *c =
+        load("iprep_proxy { PROXY_HOST p; NO_PROXY [2001:db8::1] ::1; " REST, &report);
+
+    assert_non_null(c);
+    assert_string_equal(c->upstream.no_proxy[0], "2001:db8::1");
+    assert_string_equal(c->upstream.no_proxy[1], "::1");
+    config_unref(c);
+    config_report_fini(&report);
 }
 
 static void what_is_not_used_is_warned_of(void **state)
@@ -316,6 +331,7 @@ int main(void)
         cmocka_unit_test(good_files),
         cmocka_unit_test(brackets_are_taken_off),
         cmocka_unit_test(long_names),
+        cmocka_unit_test(brackets_of_an_exception_are_left_out),
         cmocka_unit_test(what_is_not_used_is_warned_of),
         cmocka_unit_test(rules_by_address_are_warned_of),
         cmocka_unit_test(an_open_password_is_warned_of),

@@ -221,6 +221,19 @@ static void resets(void **state)
          {RST(TARGET), .bytes_up = 517, .is_tls = true, .hello_client = true},
          {VERDICT_RESET_BY_TARGET, SIDE_TARGET, SEEN},
          NULL},
+        {"on an answer without TLS",
+         {RST(CLIENT), .bytes_up = 517, .bytes_down = 84, .is_tls = true, .hello_client = true},
+         {VERDICT_TLS_FAILED, SIDE_TARGET, SEEN},
+         "84 bytes answered the ClientHello"},
+        {"inside a ServerHello",
+         {RST(CLIENT), .bytes_up = 517, .bytes_down = 84, .is_tls = true, .hello_client = true,
+          FRAMES(BOUNDARY, INSIDE)},
+         {VERDICT_RESET_BY_CLIENT, SIDE_CLIENT, SEEN},
+         NULL},
+        {"of the client, without an answer to its hello",
+         {RST(CLIENT), .bytes_up = 517, .is_tls = true, .hello_client = true},
+         {VERDICT_RESET_BY_CLIENT, SIDE_CLIENT, SEEN},
+         NULL},
     };
 
     (void)state;

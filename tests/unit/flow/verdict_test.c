@@ -1,10 +1,12 @@
 #include "flow/verdict.h"
 
 #include <errno.h>
+#include <locale.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -198,6 +200,20 @@ static void errno_maps_by_side(void **state)
             assert_int_not_equal(verdict_from_errno((enum side)side, err), VERDICT_OK);
 }
 
+/* Under a locale that has other words for them, too. */
+static void errno_has_an_english_text(void **state)
+{
+    (void)state;
+    setenv("LANGUAGE", "ja", 1);
+    setlocale(LC_ALL, "C.UTF-8");
+    assert_string_equal(verdict_errno_text(EHOSTUNREACH), "No route to host");
+    assert_string_equal(verdict_errno_text(ECONNREFUSED), "Connection refused");
+    assert_string_equal(verdict_errno_text(-1), "an unknown error");
+    assert_string_equal(verdict_errno_text(99999), "an unknown error");
+    setlocale(LC_ALL, "C");
+    unsetenv("LANGUAGE");
+}
+
 static void sides_and_certainties_have_names(void **state)
 {
     (void)state;
@@ -218,6 +234,7 @@ int main(void)
         cmocka_unit_test(rows_are_sane),
         cmocka_unit_test(names_are_found_again),
         cmocka_unit_test(errno_maps_by_side),
+        cmocka_unit_test(errno_has_an_english_text),
         cmocka_unit_test(sides_and_certainties_have_names),
     };
 
