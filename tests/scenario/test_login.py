@@ -302,8 +302,9 @@ def test_why_a_login_failed_is_told_to_the_log_alone(proxy):
         (Digest(digest.challenge, "nobody").line("GET", url), "unknown user"),
         (Digest(digest.challenge, password="no").line("GET", url), "wrong password"),
         (digest.line("GET", "http://127.0.0.1:10/"), "the uri is not the request's target"),
-        (digest.line("POST", url), "wrong password"),
+        (digest.line("BREW", url), "wrong password"),
         (digest.line("CONNECT", url), "computed with another method than the request's"),
+        (digest.line("DELETE", url), "computed with another method than the request's"),
         (foreign.line("GET", url), "wrong password"),
         (Digest(digest.challenge, realm="there").line("GET", url), "the realm is not the one"),
     ):
