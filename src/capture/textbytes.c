@@ -55,10 +55,16 @@ bool textbytes_parse_hex(struct span bytes, const struct dumptext *d, struct pac
 
 /* --- characters --- */
 
+/* Bytes of the IP header without options. */
+static size_t ip_header_len(const struct dumptext *d)
+{
+    return d->is_v6 ? 40 : 20;
+}
+
 /* Bytes of IP and TCP header, 0: not known. */
 static size_t header_len(const struct dumptext *d)
 {
-    size_t ip = d->is_v6 ? 40 : 20;
+    size_t ip = ip_header_len(d);
 
     if (d->ip_len > d->length + ip && d->ip_len - d->length <= ip + 60)
         return d->ip_len - d->length;
@@ -154,7 +160,7 @@ static bool is_header_without_cr(struct span s, const struct dumptext *d, size_t
 /* How many characters the IP header has of a packet of `whole` bytes; 0: these are not its. */
 static size_t printed_ip_len(struct span s, const struct dumptext *d, size_t whole)
 {
-    size_t ip = d->is_v6 ? 40 : 20;
+    size_t ip = ip_header_len(d);
 
     if (s.len < ip || whole < ip)
         return 0;
@@ -170,8 +176,7 @@ static size_t printed_header_len(struct span s, const struct dumptext *d)
 
     if (len == 0 || s.len < len || (ip = printed_ip_len(s, d, len + d->length)) == 0)
         return 0;
-    if (ip % 20 != 0)
-        len--;
+    len -= ip_header_len(d) - ip;
     if (memchr(s.ptr + ip, '\n', len - ip) && /* one may be lost in TCP's, too */
         !begins_head((struct span){s.ptr + len, s.len - len}) &&
         begins_head((struct span){s.ptr + len - 1, s.len - len + 1}))
@@ -214,7 +219,7 @@ static void take_lines(struct textlines *l, struct span work, size_t n)
 
 void textbytes_skip_ascii(struct textlines *l, const struct dumptext *d, struct buf *work)
 {
-    size_t whole = d->ip_len ? d->ip_len : d->has_length ? d->length + (d->is_v6 ? 40 : 20) : 0;
+    size_t whole = d->ip_len ? d->ip_len : d->has_length ? d->length + ip_header_len(d) : 0;
     struct span s;
 
     collect(l, d, work);

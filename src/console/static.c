@@ -15,8 +15,7 @@ struct asset {
     unsigned gzip_len, plain_len;
 };
 
-/* ASSETS_FOLDER and static const struct asset assets[]: made by assets.py of the files in assets/.
- */
+/* ASSETS_FOLDER and the table assets[]: made by assets.py of the files in assets/. */
 #include "assets.inc"
 
 /* The paths of pages: the same document, whose script shows what the path says. */
