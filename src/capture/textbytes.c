@@ -169,6 +169,27 @@ static size_t printed_ip_len(struct span s, const struct dumptext *d, size_t who
     return is_header_without_cr(s, d, whole, ip) ? ip - 1 : 0;
 }
 
+/* How many characters less than `len` the headers have, as what is behind them tells: a method that
+ * everybody knows, as "OST" and "\tPOST" may be names of methods, too. */
+static size_t count_lost(struct span s, size_t len)
+{
+    static const struct span begins[] = {
+        SPAN_INIT("CONNECT "), SPAN_INIT("GET "),     SPAN_INIT("POST "),
+        SPAN_INIT("HEAD "),    SPAN_INIT("PUT "),     SPAN_INIT("DELETE "),
+        SPAN_INIT("PATCH "),   SPAN_INIT("OPTIONS "), SPAN_INIT("HTTP/1."),
+    };
+
+    for (size_t lost = 0; lost <= 2; lost++) {
+        struct span rest = {s.ptr + len - lost, s.len - len + lost};
+
+        for (size_t i = 0; i < ARRAY_LEN(begins); i++)
+            if (rest.len >= begins[i].len && memcmp(rest.ptr, begins[i].ptr, begins[i].len) == 0 &&
+                begins_head(rest))
+                return lost;
+    }
+    return 0;
+}
+
 /* How many characters the packet's headers have; 0: these are not its. */
 static size_t printed_header_len(struct span s, const struct dumptext *d)
 {
@@ -177,10 +198,8 @@ static size_t printed_header_len(struct span s, const struct dumptext *d)
     if (len == 0 || s.len < len || (ip = printed_ip_len(s, d, len + d->length)) == 0)
         return 0;
     len -= ip_header_len(d) - ip;
-    if (memchr(s.ptr + ip, '\n', len - ip) && /* one may be lost in TCP's, too */
-        !begins_head((struct span){s.ptr + len, s.len - len}) &&
-        begins_head((struct span){s.ptr + len - 1, s.len - len + 1}))
-        len--;
+    if (memchr(s.ptr + ip, '\n', len - ip)) /* CRs may be lost in TCP's, too */
+        len -= count_lost(s, len);
     return len;
 }
 

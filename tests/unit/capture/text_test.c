@@ -669,6 +669,15 @@ static void bytes_below_a_line_are_its_own(void **state)
     "1 0.000000 127.0.0.1:48460>127.0.0.1:8000 P. 0+58 ack 1 \"GET /x HTTP/1.1\\r\\nHost: "        \
     "127.0.0.1:8000\\r\\nConnection: close\\r\\n\"\n"
     static const struct text_case cases[] = {
+        /* -A, with 0d0a in the TCP header, of which 0a is printed: "ONNECT" would be a method, too
+         */
+        {"-A without a CR of the header",
+         OPEN "14:00:01 IP c.40000 > p.3128: Flags [P.], seq 1:35, ack 1, win 64240, options "
+              "[nop,nop,TS val 1 ecr 2], length 34\n"
+              "E..V...................................\n"
+              "...........CONNECT t.example:443 HTTP/1.1\n\n",
+         OPENED "4 1.000000 c:40000>p:3128 P. 1+34 ack 1 \"CONNECT t.example:443 "
+                "HTTP/1.1\\r\\n\\r\\n\"\n"},
         {"-X",
          HEX_LINE "\t0x0000:  4500 006e 9a0a 4000 4006 a27d 7f00 0001  E..n..@.@..}....\n"
                   "\t0x0010:  7f00 0001 bd4c 1f40 4996 84d7 b2ad ff90  .....L.@I.......\n"
