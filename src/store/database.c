@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -184,16 +185,10 @@ static enum fault look(sqlite3 **db, struct err *err)
     return fault;
 }
 
-enum fault database_open_read_only(const char *path, sqlite3 **out, struct err *err)
+static enum fault open_to_read(const char *path, sqlite3 **out, struct err *err)
 {
     enum fault fault;
-    struct stat st;
 
-    *out = NULL;
-    if (stat(path, &st) < 0) {
-        err_set(err, "%s", strerror(errno));
-        return errno == ENOENT ? FAULT_MISSING : FAULT_DENIED;
-    }
     if (access(path, R_OK) < 0) {
         err_set(err, "%s", strerror(errno));
         return FAULT_DENIED;
@@ -204,6 +199,37 @@ enum fault database_open_read_only(const char *path, sqlite3 **out, struct err *
     if (fault == FAULT_DENIED && open_as_it_lies(path, out, err) == FAULT_NONE)
         fault = look(out, err);
     return fault;
+}
+
+/* SQLite makes what it needs beside the file for readers too.  Made by root, a proxy that opens the
+ * file before SQLite has given it away again is denied its own history: it is made by the owner. */
+static enum fault open_as_owner(const struct stat *owned, const char *path, sqlite3 **out,
+                                struct err *err)
+{
+    int gid = setfsgid(owned->st_gid), uid = setfsuid(owned->st_uid); /* of this thread alone */
+    enum fault fault = open_to_read(path, out, err);
+
+    setfsuid((uid_t)uid);
+    setfsgid((gid_t)gid);
+    return fault;
+}
+
+enum fault database_open_read_only(const char *path, sqlite3 **out, struct err *err)
+{
+    struct stat st;
+
+    *out = NULL;
+    if (stat(path, &st) < 0) {
+        err_set(err, "%s", strerror(errno));
+        return errno == ENOENT ? FAULT_MISSING : FAULT_DENIED;
+    }
+    if (geteuid() == 0 && st.st_uid != 0) {
+        enum fault fault = open_as_owner(&st, path, out, err);
+
+        if (fault != FAULT_DENIED) /* else: a folder that only root may enter */
+            return fault;
+    }
+    return open_to_read(path, out, err);
 }
 
 void database_close(sqlite3 *db)

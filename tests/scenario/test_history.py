@@ -585,6 +585,23 @@ def test_who_may_not_read_it_is_told(web):
         proxy.folder.chmod(0o777)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs two accounts")
+def test_root_makes_nothing_beside_it(web):
+    """A log that root begins is root's for a moment: the proxy would be denied its own history."""
+    with Proxy(log=HISTORY) as proxy:
+        get(proxy, web.url())
+        recorded(proxy, 1)
+        proxy.stop()
+        before = set(os.listdir(proxy.folder))
+        proxy.folder.chmod(0o755)
+        assert len(flows(proxy)) == 1
+        assert set(os.listdir(proxy.folder)) == before
+        # where the owner may not even enter, root reads it all the same
+        proxy.folder.chmod(0o700)
+        assert len(flows(proxy)) == 1
+        proxy.folder.chmod(0o777)
+
+
 class Follower:
     """`viaduct flows --follow` under way; `lines` are what it has said."""
 
