@@ -49,8 +49,9 @@ static enum verdict upstream_errno(int err)
     case ENETDOWN:
     case EHOSTDOWN:
     case ENONET:
-    case EACCES: /* a `prohibit` route */
-    case EPERM:  /* a local firewall's REJECT */
+    case EAFNOSUPPORT: /* a host without IPv6 */
+    case EACCES:       /* a `prohibit` route */
+    case EPERM:        /* a local firewall's REJECT */
         return VERDICT_UPSTREAM_UNREACHABLE;
     case ETIMEDOUT:
         return VERDICT_UPSTREAM_TIMEOUT;

@@ -122,7 +122,7 @@ int sock_connect(const struct endpoint *to, uint32_t mss)
         set_int(fd, IPPROTO_TCP, TCP_MAXSEG, (int)mss);
     if (connect(fd, (struct sockaddr *)&sa, len) == 0 || errno == EINPROGRESS)
         return fd;
-    err = errno;
+    err = errno == EINVAL ? ENETUNREACH : errno; /* a link-local address without its zone */
     close(fd);
     return -err;
 }

@@ -151,6 +151,15 @@ def test_unreachable(method):
         )
 
 
+def test_a_link_local_address_has_no_way_without_its_zone():
+    """Linux calls it an invalid argument; it is no error of the proxy's."""
+    access = 'deny private off; allow all { }'
+    with Proxy(access=access) as proxy:
+        response = ask(proxy, "CONNECT", "[fe80::1]:443")
+        response.expect(502, "upstream-unreachable", "destination_ip_unroutable")
+        proxy.flow().expect("upstream-unreachable", "answer", "network", status=502)
+
+
 def test_reasons_are_in_english_whatever_the_locale():
     """A status line and Proxy-Status have ASCII only; a log is searched by the same words everywhere."""
     japanese = {"LC_ALL": "C.UTF-8", "LANGUAGE": "ja"}
