@@ -407,6 +407,11 @@ static void hide(char *argument)
 
 /* ---- all together */
 
+static bool is_same(const char *a, const char *b)
+{
+    return a && b && strcmp(a, b) == 0;
+}
+
 static int check_combination(const struct check_args *a)
 {
     if (a->urls_len == 0)
@@ -417,6 +422,8 @@ static int check_combination(const struct check_args *a)
         return command_usage_error(&cmd_check, "-C - goes on with a file: -o names it");
     if (a->resume && strcmp(a->output, "-") == 0)
         return command_usage_error(&cmd_check, "-C - goes on with a file, not on standard output");
+    if (is_same(a->output, a->pcap) || is_same(a->output, a->keylog) || is_same(a->pcap, a->keylog))
+        return command_usage_error(&cmd_check, "-o, --pcap and --keylog need a file each");
     if (a->compare && (a->output || a->options.mtu))
         return command_usage_error(&cmd_check, "--compare goes without -o and --mtu");
     return EXIT_OK;

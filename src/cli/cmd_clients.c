@@ -378,7 +378,8 @@ const struct command cmd_clients = {
         "-n, --dry-run print what would change as a unified diff, and change nothing\n"
         "-f, --force   put somebody else's proxy setting aside (remove brings it back); remove:\n"
         "              also take out lines of viaduct's that somebody changed\n"
-        "-c FILE       instead of /etc/viaduct/viaduct.conf\n"
+        "-c, --config FILE\n"
+        "              instead of /etc/viaduct/viaduct.conf\n"
         "\n"
         "Exit status: 0 done; 2 usage error, or some program was refused; 3 a file could not be\n"
         "read or written.\n",

@@ -181,6 +181,14 @@ def test_one_bad_url_is_a_mistake_of_usage(proxy):
         assert done.stderr.startswith("viaduct check: "), done.stderr
 
 
+def test_two_files_of_one_name_would_overwrite_each_other(tmp_path):
+    path = tmp_path / "one"
+    for words in (("--pcap", path, "--keylog", path), ("-o", path, "--pcap", path), ("-o", path, "--keylog", path)):
+        done = check_raw("-x", "direct", *words, "http://127.0.0.1:1/")
+        assert done.returncode == 2 and "-o, --pcap and --keylog need a file each" in done.stderr
+    assert not path.exists()
+
+
 def test_the_report_ends_with_the_curl_command(proxy):
     with HttpTarget() as target:
         done = check_raw("-x", url_of(proxy), target.url("/it's"))
