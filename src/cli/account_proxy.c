@@ -11,12 +11,14 @@
 #include "cli/control.h"
 #include "cli/harmless.h"
 #include "render/jsonw.h"
+#include "render/say.h"
 
 #define NOTICE_MAX (16u << 10)
 #define ANSWER_MAX (16u << 20)
 #define WAIT_NS (5 * NS_PER_S) /* for the proxy to take a change up */
 #define LOOK_MS 20
 #define WORD_MAX 512
+#define NAME_COLUMNS 20
 
 /* The proxy that works with `file`: its socket, and the file's real path. */
 struct proxy {
@@ -197,7 +199,7 @@ void account_proxy_warn(const char *file)
 
 /* ---- the list */
 
-static bool has_word(const json_t *list, const char *word)
+static bool has_word(const void *list, const char *word)
 {
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *text = json_string_value(json_array_get(list, i));
@@ -208,19 +210,27 @@ static bool has_word(const json_t *list, const char *word)
     return false;
 }
 
-static void print_account(const json_t *a)
+void account_proxy_print(const char *name, const char *realm, bool disabled,
+                         bool (*has)(const void *owner, const char *word), const void *owner)
 {
     static const char *const order[] = {"sha-256", "sha-512-256", "md5"};
-    const json_t *algorithms = json_object_get(a, "algorithms");
+    size_t columns = say_columns(span_of(name));
+
+    printf("%s%*s realm %s:", name, columns < NAME_COLUMNS ? (int)(NAME_COLUMNS - columns) : 0, "",
+           realm);
+    for (size_t k = 0; k < ARRAY_LEN(order); k++)
+        if (has(owner, order[k]))
+            printf(" %s", order[k]);
+    printf("%s%s\n", has(owner, "hash") ? " hash (Basic only)" : "", disabled ? " disabled" : "");
+}
+
+static void print_account(const json_t *a)
+{
     char name[WORD_MAX], realm[WORD_MAX];
 
-    printf("%-20s realm %s:", harmless(json_object_get(a, "name"), name),
-           harmless(json_object_get(a, "realm"), realm));
-    for (size_t k = 0; k < ARRAY_LEN(order); k++)
-        if (has_word(algorithms, order[k]))
-            printf(" %s", order[k]);
-    printf("%s%s\n", has_word(algorithms, "hash") ? " hash (Basic only)" : "",
-           json_is_true(json_object_get(a, "disabled")) ? " disabled" : "");
+    account_proxy_print(
+        harmless(json_object_get(a, "name"), name), harmless(json_object_get(a, "realm"), realm),
+        json_is_true(json_object_get(a, "disabled")), has_word, json_object_get(a, "algorithms"));
 }
 
 bool account_proxy_list(const char *file)

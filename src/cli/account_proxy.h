@@ -15,5 +15,9 @@ void account_proxy_tell(const char *file, const char *change, const char *name);
  * that works with it, or it may not be asked, and nothing was printed. */
 bool account_proxy_list(const char *file);
 
+/* Prints a line of `account list`; `has` is asked by the name of an algorithm, or "hash". */
+void account_proxy_print(const char *name, const char *realm, bool disabled,
+                         bool (*has)(const void *owner, const char *word), const void *owner);
+
 /* Says on standard error when the proxy that works with `file` has refused it as it is. */
 void account_proxy_warn(const char *file);

@@ -255,13 +255,13 @@ static void tell_import(const struct job *job, const struct import *count)
         fputs("password hashes serve Basic only: Digest needs `account passwd`\n", stderr);
     if (count->foreign > 0)
         fprintf(stderr,
-                "%u accounts have another realm than the proxy's, \"%s\": Digest will not "
-                "accept them, Basic will\n",
-                count->foreign, job->realm);
+                "accounts with another realm than the proxy's, \"%s\": %u; Digest will not accept "
+                "them, Basic will\n",
+                job->realm, count->foreign);
     if (count->md5 > 0 && !job->asks_md5)
         fprintf(stderr,
-                "%u accounts have a digest for MD5 only, and clients answer the first algorithm "
-                "that they know: put md5 first in `algorithms`, or set new passwords\n",
+                "accounts with a digest for MD5 only: %u; clients answer the first algorithm that "
+                "they know: put md5 first in `algorithms`, or set new passwords\n",
                 count->md5);
 }
 
@@ -298,10 +298,16 @@ static int change_import(const struct job *job, const struct accounts *now, stru
     return status;
 }
 
+static bool has_secret(const void *account, const char *word)
+{
+    const struct account *a = account;
+
+    return strcmp(word, "hash") == 0 ? a->hash != NULL : a->has[digest_find(span_of(word))];
+}
+
 static int list(const struct job *job)
 {
     struct config_report report = {0};
-    static const char *const order[] = {"sha-256", "sha-512-256", "md5"};
     struct accounts *now;
 
     if (access(job->file, R_OK) < 0 && errno == EACCES && account_proxy_list(job->file))
@@ -314,11 +320,7 @@ static int list(const struct job *job)
     for (unsigned i = 0; i < accounts_count(now); i++) {
         const struct account *a = accounts_get(now, i);
 
-        printf("%-20s realm %s:", a->name, a->realm ? a->realm : "-");
-        for (size_t k = 0; k < ARRAY_LEN(order); k++)
-            if (a->has[digest_find(span_of(order[k]))])
-                printf(" %s", order[k]);
-        printf("%s%s\n", a->hash ? " hash (Basic only)" : "", a->disabled ? " disabled" : "");
+        account_proxy_print(a->name, a->realm ? a->realm : "-", a->disabled, has_secret, a);
     }
     accounts_unref(now);
     fflush(stdout);

@@ -8,6 +8,7 @@
 #include "render/date.h"
 #include "render/human.h"
 #include "render/jsonw.h"
+#include "render/say.h"
 
 #define CELL_MAX 320 /* a process's name of 64 bytes, each as \xNN, and its number */
 
@@ -85,16 +86,6 @@ static void write_cell(struct pen *p, const struct sockets_entry *e, size_t colu
     }
 }
 
-/* Places on the screen: characters, not bytes. */
-static size_t count_places(struct span text)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < text.len; i++)
-        n += ((unsigned char)text.ptr[i] & 0xc0) != 0x80;
-    return n;
-}
-
 static struct span make_cell(char memory[CELL_MAX], const struct sockets_entry *e, size_t column)
 {
     struct pen p;
@@ -109,7 +100,7 @@ static void widen(size_t widths[COLUMNS], const struct sockets_entry *e)
     char memory[CELL_MAX];
 
     for (size_t i = 0; i < COLUMNS; i++) {
-        size_t n = count_places(make_cell(memory, e, i));
+        size_t n = say_columns(make_cell(memory, e, i));
         widths[i] = n > widths[i] ? n : widths[i];
     }
 }
@@ -123,7 +114,7 @@ static void write_row(struct pen *p, const size_t widths[COLUMNS], const struct 
     pen_text(p, colour ? colour : "");
     for (size_t i = 0; i < COLUMNS; i++) {
         struct span cell = make_cell(memory, e, i);
-        size_t fill = widths[i] - count_places(cell);
+        size_t fill = widths[i] - say_columns(cell);
         bool left = i < ARRAY_LEN(words);
 
         if (i > 0)

@@ -16,6 +16,7 @@
 #include "render/human.h"
 #include "render/json_read.h"
 #include "render/jsonw.h"
+#include "render/say.h"
 
 #define PAGE_MAX (8u << 20)
 #define PAGES_MAX 1000 /* more than a proxy has flows */
@@ -281,22 +282,12 @@ static struct span make_cell(char memory[CELL_MAX], const struct own_flow *o, un
     return (struct span){memory, pen_len(&p)};
 }
 
-/* Places on the screen: characters, not bytes. */
-static size_t count_places(struct span text)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < text.len; i++)
-        n += ((unsigned char)text.ptr[i] & 0xc0) != 0x80;
-    return n;
-}
-
 static void widen(size_t widths[COLUMN_COUNT], const struct own_flow *o)
 {
     char memory[CELL_MAX];
 
     for (unsigned i = 0; i < COLUMN_COUNT; i++) {
-        size_t n = count_places(make_cell(memory, o, i));
+        size_t n = say_columns(make_cell(memory, o, i));
 
         widths[i] = n > widths[i] ? n : widths[i];
     }
@@ -309,7 +300,7 @@ static void write_row(struct pen *p, const size_t widths[COLUMN_COUNT], const st
 
     for (unsigned i = 0; i < COLUMN_COUNT; i++) {
         struct span cell = make_cell(memory, o, i);
-        size_t fill = widths[i] - count_places(cell);
+        size_t fill = widths[i] - say_columns(cell);
 
         pen_text(p, i > 0 ? "  " : "");
         if (i >= COLUMN_AGE)

@@ -103,13 +103,21 @@ def test_errors_of_the_file_have_places_and_show_no_digest(conf):
     assert "deadbeef" not in done.stderr
 
 
+def test_the_list_stands_in_columns(conf):
+    """Counted as a terminal shows them: accents and CJK are more bytes than places."""
+    for name in ("anna", "zoë", "山田"):
+        assert account(conf, "add", name, password="secret").returncode == 0
+    shown = [line.split(" realm ")[0] for line in account(conf, "list").stdout.splitlines()]
+    assert sorted(shown) == sorted(["anna" + 16 * " ", "zoë" + 17 * " ", "山田" + 16 * " "])
+
+
 def test_import(conf, tmp_path):
     digests = tmp_path / "htdigest"
     digests.write_text(f"a:here:{ha1('md5', 'a', 'x')}\r\nb:there:{ha1('md5', 'b', 'x')}\n")
     hashes = tmp_path / "htpasswd"
     hashes.write_text("# old\nc:{SHA}VBPuJHI7uixaa6LQGWx4s+5GKNE=\n")
     done = account(conf, "import", str(digests))
-    assert done.returncode == 0 and '1 accounts have another realm than the proxy\'s, "here"' in done.stderr
+    assert done.returncode == 0 and 'accounts with another realm than the proxy\'s, "here": 1;' in done.stderr
     done = account(conf, "import", str(hashes))
     assert done.returncode == 0 and "Basic only" in done.stderr
     assert account(conf, "list").stdout.split("\n")[1].split() == "b realm there: md5".split()
@@ -128,7 +136,7 @@ def test_import_tells_who_will_not_be_able_to_log_in(conf, tmp_path):
     digests.write_text(f"a:here:{ha1('md5', 'a', 'x')}\nb:here:{ha1('sha256', 'b', 'x')}\n")
     done = account(conf, "import", str(digests))
     assert done.returncode == 0 and done.stdout == "taken over with a digest: 2, with a password hash: 0\n"
-    assert "1 accounts have a digest for MD5 only" in done.stderr and "put md5 first" in done.stderr
+    assert "accounts with a digest for MD5 only: 1;" in done.stderr and "put md5 first" in done.stderr
     assert account(conf, "remove", "a").returncode == 0 and account(conf, "remove", "b").returncode == 0
     conf.write_text(conf.read_text().replace("authentication {", "authentication { algorithms md5 sha-256;"))
     done = account(conf, "import", str(digests))
