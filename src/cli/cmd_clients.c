@@ -231,6 +231,18 @@ static int take_out(const struct request *r)
     return status;
 }
 
+/* Whether the program is there, and none of its rows is about the whole machine: curl. */
+static bool follows_env(const struct request *r, const struct client_program *p)
+{
+    if (r->options.user || !client_is_present(p, &r->options))
+        return false;
+    for (unsigned i = 0; i < client_programs_len; i++)
+        if (strcmp(client_programs[i].name, p->name) == 0 &&
+            client_is_asked(&client_programs[i], &r->options))
+            return false;
+    return r->names_len == 0;
+}
+
 static int show(const struct request *r)
 {
     int status = EXIT_OK;
@@ -241,6 +253,8 @@ static int show(const struct request *r)
         char file[PATH_MAX];
         struct err err;
 
+        if (follows_env(r, p))
+            printf("%-8s %-14s %s\n", p->name, "follows env", "(--user: a file of its own)");
         if (!is_chosen(r, p))
             continue;
         int n = client_look(p, &r->options, found, 4, &err);

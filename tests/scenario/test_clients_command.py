@@ -130,6 +130,11 @@ def test_every_file_comes_back_to_the_byte(machine, user, files, start):
     assert machine.state() == before
 
 
+def test_curl_has_no_file_for_the_machine_and_says_so(machine):
+    assert "curl     follows env" in machine.run("show").stdout
+    assert "follows env" not in machine.run("show", "--user").stdout
+
+
 @pytest.mark.parametrize("user,files", scopes(), ids=["system", "user"])
 def test_somebody_elses_setting_is_refused_or_put_aside(machine, user, files):
     for name, line in files.items():
