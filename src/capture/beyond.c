@@ -26,15 +26,19 @@ static bool judge_own_leg(const struct look *l, const struct symptoms *s, struct
 static void refine_stall(const struct look *l, struct ending *e)
 {
     const struct stream *up, *down;
+    uint64_t passed_ns; /* the last on the client's leg, session tickets counted */
 
     if (e->verdict != VERDICT_STALLED || e->by != SIDE_PROXY || !l->up)
         return;
     up = &l->up->streams[UP];
     down = &l->up->streams[DOWN];
+    passed_ns = l->c->streams[DOWN].last_data_ns;
+    if (passed_ns < l->last_ns)
+        passed_ns = l->last_ns;
     if (up->last_data_ns + NS_PER_S < look_get(l, MARK_LAST) && down->last_data_ns < l->last_ns &&
         l->x->sides[UP].since_other > 0) {
         flow_evidence(l->f, "the proxy passed nothing on of the client's last bytes");
-    } else if (down->last_data_ns > l->last_ns + NS_PER_MS) {
+    } else if (down->last_data_ns > passed_ns + NS_PER_MS) {
         flow_evidence(l->f, "the %s sent bytes that the proxy did not pass on",
                       verdict_side_name(l->beyond));
     } else {
