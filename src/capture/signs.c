@@ -278,6 +278,22 @@ static void read_end(const struct look *l, struct symptoms *s)
     }
 }
 
+/* What the client's leg says behind the target's reset comes of it: the proxy may make a FIN of it,
+ * and the client a close_notify.  Neither is a farewell that came before. */
+static void drop_late_farewells(const struct look *l, struct symptoms *s)
+{
+    const struct stream *up = &l->c->streams[UP], *down = &l->c->streams[DOWN];
+    uint64_t reset_ns;
+
+    if (!is_reset_by_target(l))
+        return;
+    reset_ns = stream_get_rare(&l->up->streams[DOWN])->rst_ns;
+    s->fin_client &= up->fin_ns < reset_ns;
+    s->fin_target &= down->fin_ns < reset_ns;
+    if (s->frame_up == STREAM_FRAME_CLOSED && up->last_data_ns > reset_ns)
+        s->frame_up = STREAM_FRAME_BOUNDARY;
+}
+
 void signs_gather(const struct look *l, struct symptoms *s)
 {
     const struct exchange *x = l->x;
@@ -285,6 +301,7 @@ void signs_gather(const struct look *l, struct symptoms *s)
     s->far = l->far;
     read_end(l, s);
     read_tls(l, s);
+    drop_late_farewells(l, s);
     read_body(l, s);
     read_unacked(l, s);
     s->bytes_up = x->sides[UP].bytes;
