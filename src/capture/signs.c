@@ -13,7 +13,7 @@
 #define REQUEST_LEAST 100
 #define FIRST_LEAST 60 /* before any answer there is nothing to acknowledge */
 
-/* A GOAWAY and a close_notify may still come when a client has left: nobody waits for them. */
+/* A GOAWAY and a close_notify may still come when the other side left: nobody waits for them. */
 #define LATE_BYTES 64
 
 enum { ALERT_CLOSE_NOTIFY = 0, RECORD_ALERT = 21, RECORD_DATA = 23 };
@@ -182,12 +182,22 @@ static void read_tls(const struct look *l, struct symptoms *s)
 
 /* ---- what is owed */
 
+/* The client's few last bytes came behind the other side's FIN. */
+static bool is_good_bye(const struct look *l)
+{
+    const struct exchange *x = l->x;
+    const struct stream *down = &l->c->streams[DOWN];
+
+    return x->is_last && x->sides[UP].since_other <= LATE_BYTES && down->fin_ns &&
+           l->c->streams[UP].last_data_ns > down->fin_ns;
+}
+
 bool signs_is_asking(const struct look *l)
 {
     const struct exchange *x = l->x;
     uint64_t asked = x->sides[UP].since_other;
 
-    if (asked == 0 || l->unseen[DOWN])
+    if (asked == 0 || l->unseen[DOWN] || is_good_bye(l))
         return false;
     if (!x->is_tls || !x->hello_whole[DOWN])
         return true;
@@ -212,7 +222,7 @@ static void read_unacked(const struct look *l, struct symptoms *s)
     if (c->one_sided || c->is_text) /* which leaves out most acknowledgements */
         return;
     s->unacked_client = stream_unacked(&c->streams[DOWN]);
-    s->unacked_target = stream_unacked(&c->streams[UP]);
+    s->unacked_target = is_good_bye(l) ? 0 : stream_unacked(&c->streams[UP]);
     if (s->unacked_client <= LATE_BYTES && l->x->is_tls && s->frame_down == STREAM_FRAME_UNKNOWN)
         s->unacked_client = 0;
 }
