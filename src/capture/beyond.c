@@ -79,7 +79,7 @@ static struct ending judge_by_silence(const struct look *l, struct symptoms *s)
     enum stream_end end = s->end;
     struct ending e = {.verdict = VERDICT_OPEN};
 
-    if (look_is_waiting(l) && end != STREAM_END_LOST) {
+    if (look_is_waiting(l) && !l->c->flags_unseen && end != STREAM_END_LOST) {
         s->end = STREAM_END_QUIET;
         e = judge_stream(s, l->f);
         s->end = end;

@@ -45,6 +45,7 @@ struct conn {
     bool established : 1;  /* the handshake was seen whole, or data */
     bool mid_stream : 1;   /* its beginning is not in the capture: the opener is a guess (below) */
     bool is_text : 1;
+    bool flags_unseen : 1; /* its lines have none: no FIN and no RST would show */
     bool fragmented : 1;   /* IP fragments were put together for it */
     bool clock_jumped : 1; /* the TCP timestamps contradict the capture's clock: silences are not
                             * told */

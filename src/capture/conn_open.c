@@ -48,6 +48,7 @@ static void take_middle(struct conn_table *t, const struct packet *p, uint64_t h
     c->begin_number = p->number;
     c->file = p->file;
     c->is_text = p->is_text;
+    c->flags_unseen = p->flags_unseen;
     c->mid_stream = true;
     c->streams[UP].scale = c->streams[DOWN].scale = 255;
     if (!c->is_text)

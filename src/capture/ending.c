@@ -162,8 +162,9 @@ static void doubt(const struct look *l, struct ending *e)
         l->unseen[UP])
         *e = look_conclude(l, VERDICT_OPEN, SIDE_NOBODY, CERTAINTY_INFERRED,
                            "nothing of the client is in the capture");
-    if (half || (e->verdict == VERDICT_OK && !l->c->is_text &&
-                 (l->x->content_unseen || l->x->early_unseen)))
+    if (half || l->c->flags_unseen ||
+        (e->verdict == VERDICT_OK && !l->c->is_text &&
+         (l->x->content_unseen || l->x->early_unseen)))
         e->certainty = CERTAINTY_INFERRED;
 }
 

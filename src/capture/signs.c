@@ -95,6 +95,8 @@ static struct path_signs read_path(const struct conn *c, enum dir here, uint64_t
 {
     struct path_signs p = {.sized = true};
 
+    if (c->flags_unseen) /* nor has it any numbers */
+        return p;
     read_out(c, here, &p);
     read_in(c, here == UP ? DOWN : UP, until_ns, &p);
     if (is_too_big(c->icmp) && c->icmp->about_down == (here == DOWN)) {
@@ -189,7 +191,7 @@ static bool is_good_bye(const struct look *l)
     const struct stream *down = &l->c->streams[DOWN];
 
     return x->is_last && x->sides[UP].since_other <= LATE_BYTES && down->fin_ns &&
-           l->c->streams[UP].last_data_ns > down->fin_ns;
+           l->c->streams[UP].last_data_ns >= down->fin_ns;
 }
 
 bool signs_is_asking(const struct look *l)

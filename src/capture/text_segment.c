@@ -68,6 +68,7 @@ static struct span take_content(struct text_capture *t, struct textseq_conn *c, 
 
 static void copy_facts(const struct dumptext *d, struct packet *p)
 {
+    p->flags_unseen = !d->has_flags;
     p->ttl = d->ttl;
     p->has_ip_id = d->has_ip_id;
     p->ip_id = d->ip_id;

@@ -208,7 +208,10 @@ static void gather_reasons(const struct look *l, const struct ending *e, struct 
         stream_get_rare(&c->streams[UP])->missing + stream_get_rare(&c->streams[DOWN])->missing;
 
     if (c->is_text) {
-        if (!l->closed && e->certainty == CERTAINTY_INFERRED && e->verdict != VERDICT_MTU_BLACKHOLE)
+        if (c->flags_unseen)
+            add_reason(r, "its lines have no flags and no numbers");
+        else if (!l->closed && e->certainty == CERTAINTY_INFERRED &&
+                 e->verdict != VERDICT_MTU_BLACKHOLE)
             add_reason(r, "the text ends here");
         return;
     }

@@ -46,6 +46,7 @@ struct packet {
     uint16_t file;    /* which file of several, the first is 0 */
     uint16_t interface; /* of a pcapng with several; 0 */
     bool is_text;       /* a line of tcpdump's text: seq and ack were made to add up */
+    bool flags_unseen;  /* of a text: its line has none, as with -q */
     /* IP */
     struct endpoint from, to; /* addresses, and of TCP the ports; an addr.family of ADDR_NAMED
                                * stands for a name of a text (capture_name) */

@@ -300,3 +300,10 @@ def explain(data):
 def test_a_text_has_the_flows_of_its_capture(lab, capture, form):
     path, _ = capture
     assert explain(print_text(lab, path, form)) == explain(open(path, "rb").read())
+
+
+def test_a_text_without_flags_shows_no_ends(lab, capture):
+    """-q prints neither FIN nor numbers: what closed long ago only looks as if it waited for a reply."""
+    path, _ = capture
+    quiet = print_text(lab, path, "-nn -q") + b"15:59:59.000000 IP 192.0.2.1.5 > 192.0.2.2.6: tcp 1\n"
+    assert {(verdict, certainty) for *_, verdict, _, certainty in explain(quiet)} == {("open", "inferred")}
