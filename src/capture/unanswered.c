@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "capture/resets.h"
 #include "capture/signs.h"
+#include "wire/http1.h"
 
 #define SENDS 4 /* of one request, unacknowledged: that is no loss any more */
 
@@ -123,10 +124,30 @@ static struct ending judge_half_asked(const struct look *l)
     return look_conclude(l, VERDICT_OPEN, SIDE_NOBODY, CERTAINTY_SEEN, "%s", "");
 }
 
+/* Asked on a kept connection that the other side had closed already: an inherent race, after which
+ * clients ask again on a new one (RFC 9112, 9.3.1 and 9.5), whatever answers the late bytes. */
+static bool is_too_late(const struct look *l)
+{
+    enum http1_method m = (enum http1_method)l->x->method;
+    uint64_t fin_ns = l->c->streams[DOWN].fin_ns;
+
+    return fin_ns && fin_ns < look_get(l, MARK_REQUEST) && !look_is_upload(l) &&
+           (m == METHOD_CONNECT || http1_is_idempotent(m));
+}
+
 static struct ending judge_closed_unanswered(const struct look *l)
 {
     bool waited = l->quiet_ns >= l->patience_ns;
 
+    if (is_too_late(l)) {
+        flow_evidence(l->f,
+                      "the %s had closed the idle connection %.3f s before: a client asks again on "
+                      "a new one",
+                      verdict_side_name(l->far),
+                      (double)(look_get(l, MARK_REQUEST) - l->c->streams[DOWN].fin_ns) / 1e9);
+        return look_conclude(l, VERDICT_OK, l->far, CERTAINTY_INFERRED,
+                             "asked on a connection that was closed already");
+    }
     if (l->closer == DOWN && l->by_rst)
         return resets_conclude(l, "in place of an answer");
     if (l->closer == DOWN && l->x->proxied)
