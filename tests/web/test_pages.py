@@ -677,6 +677,23 @@ def test_settings_are_saved_anyway_when_one_says_so(tab, say):
         assert get(site, "http://a.test/").status == 502
 
 
+@ENGLISH
+def test_what_was_saved_is_no_change_any_more(tab, say):
+    """Also where the proxy writes it otherwise than it was typed, or leaves out what no longer counts."""
+    stored = UPSTREAM.replace("}", '    PROXY_USER fmc;\n    PROXY_PASSWORD "s3cret!";\n}')
+    with Site(extra="upstream upstream.conf;", files={"upstream.conf": stored}) as site:
+        site.give("upstream.conf")
+        enter(site, tab, "/settings")
+        tab.accept_dialogs = False
+        tab.click("label", say("settings.authentication"))
+        tab.fill(say("settings.host"), "[2001:DB8::1]")
+        tab.click("button", say("settings.save"))
+        tab.see(say("settings.saved"), ".outcome")
+        assert "fmc" not in (site.folder / "upstream.conf").read_text()
+        tab.click("nav a", say("page.access"))
+        tab.see(say("page.access"), "h1")
+
+
 @JAPANESE
 def test_settings_that_cannot_be_written_are_read_only(tab, say):
     with Site(extra="upstream upstream.conf;", files={"upstream.conf": UPSTREAM}) as site:
@@ -835,3 +852,47 @@ def test_somebody_else_s_change_is_not_lost(tab, say):
         assert tab.dialogs == [say("unsaved")] and tab.run("location.pathname") == "/configuration"
         tab.dialogs.clear()
         tab.click(".actions button", say("configuration.undo"))
+
+
+@ENGLISH
+def test_one_is_asked_before_what_was_typed_is_lost(tab, say):
+    put = "((a) => { a.value = t; a.dispatchEvent(new Event('input')); })(document.querySelector('textarea'))"
+    typed = "document.querySelector('textarea').value === '# mine'"
+    with Site() as site:
+        site.give("viaduct.conf")
+        enter(site, tab, "/access")
+        tab.click("nav a", say("page.configuration"))
+        tab.click("[role=tab]", say("tab.edit"))
+        tab.wait("document.querySelector('textarea')?.value.length > 10")
+        tab.run(put, t="# mine")
+        tab.accept_dialogs = False
+        address = tab.run("location.href")
+        tab.run("history.back()")
+        wait_until(lambda: (tab.run("1"), tab.dialogs)[1])
+        tab.wait("location.href === a", a=address)
+        assert tab.run(typed)
+        tab.choose(say("language"), "ja")
+        wait_until(lambda: (tab.run("1"), tab.dialogs[1:])[1])
+        assert tab.run(typed) and tab.run("document.documentElement.lang") == "en"
+        assert tab.run("document.querySelector(s).value", s=f"select[aria-label={say('language')}]") == "en"
+        tab.accept_dialogs = True
+        tab.run("history.back()")
+        tab.see(say("page.access"), "h1")
+        assert tab.dialogs == [say("unsaved")] * 3
+        tab.dialogs.clear()
+
+
+@ENGLISH
+def test_a_window_goes_with_the_page_that_opened_it(tab, say):
+    with Site() as site:
+        console = site.administrator()
+        site.curl("-o", "/dev/null", "http://127.0.0.1:1/refused").wait(20)
+        wait_until(lambda: console.get("/api/v1/flows").json["flows"])
+        enter(site, tab, "/access", console)
+        tab.click("nav a", say("page.history"))
+        tab.click("tbody .link")
+        tab.see("upstream-refused", "dialog")
+        tab.run("history.back()")
+        tab.see(say("page.access"), "h1")
+        tab.wait("!document.querySelector('dialog')")
+        assert tab.run("location.pathname + location.search") == "/access"

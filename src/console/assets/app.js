@@ -28,6 +28,7 @@ const loaders = {
 
 const app = document.getElementById('app');
 let page = null; // {name, leave, mayLeave}
+let here = ''; // the address of that page
 let frame = null; // {main, links, live}
 let token = takeToken();
 
@@ -46,6 +47,15 @@ function pathOf(name) {
 function nameOf(path) {
   const name = path === '/' ? 'overview' : path.slice(1);
   return loaders[name] ? name : 'overview';
+}
+
+// Asks, where something was typed that would be lost.
+function mayLeave() {
+  return !page?.mayLeave || page.mayLeave();
+}
+
+function closeWindows() {
+  document.querySelectorAll('dialog').forEach((dialog) => dialog.close());
 }
 
 /* ---- language and theme */
@@ -75,9 +85,17 @@ function themeSwitch() {
 }
 
 function languageSwitch(again) {
+  const change = async () => {
+    if (!mayLeave()) {
+      choice.value = language;
+      return;
+    }
+    await choose(choice.value);
+    again();
+  };
   const choice = h(
     'select',
-    {'aria-label': say('language'), change: async (event) => (await choose(event.target.value), again())},
+    {'aria-label': say('language'), change},
     h('option', {value: 'en', lang: 'en'}, 'English'),
     h('option', {value: 'ja', lang: 'ja'}, '日本語'),
   );
@@ -114,7 +132,7 @@ function liveSign() {
 
 function who() {
   const leave = async () => {
-    if (page?.mayLeave && !page.mayLeave()) return;
+    if (!mayLeave()) return;
     try {
       await logOut();
     } catch (problem) {
@@ -218,8 +236,10 @@ async function load(name) {
 async function show(focus = true) {
   const name = nameOf(location.pathname);
   if (page?.leave) page.leave();
+  closeWindows();
   const mine = {name, leave: null, mayLeave: null};
   page = mine;
+  here = location.pathname + location.search;
   frame.setMenu(false);
   for (const [other, one] of frame.links) {
     if (other === name) one.setAttribute('aria-current', 'page');
@@ -238,13 +258,17 @@ async function show(focus = true) {
     query: new URLSearchParams(location.search),
     tools,
     go,
-    setQuery: (text) => history.replaceState(null, '', `${pathOf(name)}${text}`),
+    setQuery: (text) => {
+      if (page !== mine) return; // what a page that was left had under way
+      here = `${pathOf(name)}${text}`;
+      history.replaceState(null, '', here);
+    },
   });
   Object.assign(mine, controls);
 }
 
 export function go(path) {
-  if (page?.mayLeave && !page.mayLeave()) return;
+  if (!mayLeave()) return;
   history.pushState(null, '', path);
   show();
 }
@@ -258,7 +282,12 @@ document.addEventListener('click', (event) => {
   go(a.getAttribute('href'));
 });
 
-window.addEventListener('popstate', () => session.name && show());
+// The browser has gone by then: who stays is put back where the page is.
+window.addEventListener('popstate', () => {
+  if (!session.name) return;
+  if (mayLeave()) show();
+  else history.pushState(null, '', here);
+});
 
 // A link that is opened where the console is open already loads nothing: only the fragment changes.
 window.addEventListener('hashchange', () => {
@@ -278,7 +307,7 @@ function enter(reason) {
   if (page?.leave) page.leave();
   page = null;
   stopLive();
-  document.querySelectorAll('dialog').forEach((dialog) => dialog.close());
+  closeWindows();
   app.className = 'entrance';
   showEntrance(app, {
     token,

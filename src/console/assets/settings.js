@@ -23,6 +23,7 @@ class Settings {
   constructor(place, settings) {
     this.place = place;
     this.settings = settings;
+    this.saved = null; // what was sent and is in force, as it was typed
     this.touched = new Set();
     this.stop = new AbortController();
     this.judge = later(PAUSE_MS, () => this.validate());
@@ -175,7 +176,7 @@ class Settings {
     const answer = await ask('PUT', '/api/v1/upstream', values, this.stop.signal);
     const result = answer.job ? await this.#follow(answer.job, drawn) : answer;
     if (this.stop.signal.aborted) return;
-    if (result.saved) this.#saved(drawn);
+    if (result.saved) this.#saved(values, drawn);
     else this.#refused(result, drawn);
   }
 
@@ -193,7 +194,8 @@ class Settings {
     return {...result, status: end.status, message: result.trouble || end.message || ''};
   }
 
-  async #saved(drawn) {
+  async #saved(values, drawn) {
+    this.saved = values;
     notice(say('settings.saved'));
     try {
       this.settings = await get('/api/v1/upstream', this.stop.signal);
@@ -238,9 +240,10 @@ class Settings {
     announce(title.textContent);
   }
 
+  // The proxy may write what was sent otherwise than it was typed.
   isDirty() {
     if (!this.settings.writable) return false;
-    const {settings: s} = this;
+    const s = this.saved || this.settings;
     const now = this.values();
     return (
       now.password !== undefined ||
