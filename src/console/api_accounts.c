@@ -1,8 +1,10 @@
 /* console/api_accounts.c - who may log in at the proxy.  A running proxy follows its file, so that
  * a change needs no reload. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/util.h"
 #include "config/accounts_file.h"
@@ -53,6 +55,28 @@ static void write_account(struct jsonw *w, const struct account *a)
     jsonw_close(w, '}');
 }
 
+/* What stands in the file, a new reference; none where there is no file yet: the first account may
+ * come after the proxy.  NULL: the reply says what keeps it from being read. */
+static struct accounts *read_accounts(const char *path, struct reply *reply)
+{
+    struct config_report report = {0};
+    struct save file = {.lock_fd = -1};
+    struct accounts *now = NULL;
+    struct err err;
+
+    if (!save_read(&file, path, ACCOUNTS_FILE_MAX, &err) &&
+        (access(path, F_OK) == 0 || errno != ENOENT)) {
+        reply_problem(reply, 409, "unreadable", NULL, "%s", err.text);
+        return NULL;
+    }
+    now = accounts_file_parse(path, (struct span){file.text ? file.text : "", file.len}, &report);
+    if (!now)
+        reply_report(reply, &report);
+    save_end(&file);
+    config_report_fini(&report);
+    return now;
+}
+
 /* Whether the proxy has taken the file as it is now. */
 static void write_taken(struct jsonw *w, const struct request *r, const struct config *c)
 {
@@ -69,24 +93,14 @@ static void write_taken(struct jsonw *w, const struct request *r, const struct c
 void accounts_get_all(struct request *r, struct reply *reply)
 {
     struct config *c = config_of(r);
-    struct config_report report = {0};
-    struct save file = {.lock_fd = -1};
     struct accounts *now = NULL;
     struct reply_json j;
-    struct err err;
 
     if (!has_logins(c, reply))
         goto out;
-    if (save_read(&file, c->authentication.accounts, ACCOUNTS_FILE_MAX, &err))
-        now = accounts_file_parse(file.path, (struct span){file.text, file.len}, &report);
-    else
-        now =
-            accounts_file_parse("", SPAN_LIT(""), &report); /* the first may come after the proxy */
-    save_end(&file);
-    if (!now) {
-        reply_report(reply, &report);
+    now = read_accounts(c->authentication.accounts, reply);
+    if (!now)
         goto out;
-    }
     reply_json_begin(reply, &j);
     jsonw_open(&j.w, '{');
     jsonw_key(&j.w, "accounts");
@@ -101,7 +115,6 @@ void accounts_get_all(struct request *r, struct reply *reply)
     reply_json_end(reply, &j);
 out:
     accounts_unref(now);
-    config_report_fini(&report);
     config_unref(c);
 }
 

@@ -77,32 +77,47 @@ static void write_effective(struct jsonw *w, const struct config *c)
     free(text);
 }
 
+/* A file that cannot be read is not told as an empty one. */
+static void write_file(struct jsonw *w, const char *path)
+{
+    struct save file = {.lock_fd = -1};
+    char hash[DIGEST_HEX_MAX + 1];
+    struct span text = SPAN_LIT("");
+    struct err err;
+
+    if (path && !save_read(&file, path, FILE_MAX, &err)) {
+        jsonw_member_text(w, "text", NULL);
+        jsonw_member_text(w, "base", NULL);
+        files_write_unread(w, path, &err);
+        return;
+    }
+    if (path)
+        text = (struct span){file.text, file.len};
+    hash_text(text, hash);
+    jsonw_key(w, "text");
+    jsonw_span(w, text);
+    jsonw_member_text(w, "base", hash);
+    files_write_members(w, path);
+    save_end(&file);
+}
+
 void configuration_get(struct request *r, struct reply *reply)
 {
     struct config *c = config_of(r);
-    char folder[4096], hash[DIGEST_HEX_MAX + 1];
-    struct save file = {.lock_fd = -1};
+    char folder[4096];
     struct reply_json j;
-    struct err err;
 
-    if (path_of(r) && !save_read(&file, path_of(r), FILE_MAX, &err))
-        file.len = 0;
     versions_folder(c, folder);
-    hash_text((struct span){file.text ? file.text : "", file.len}, hash);
     reply_json_begin(reply, &j);
     jsonw_open(&j.w, '{');
-    jsonw_key(&j.w, "text");
-    jsonw_span(&j.w, (struct span){file.text ? file.text : "", file.len});
-    jsonw_member_text(&j.w, "base", hash);
+    write_file(&j.w, path_of(r));
     write_effective(&j.w, c);
-    files_write_members(&j.w, path_of(r));
     jsonw_key(&j.w, "versions");
     jsonw_open(&j.w, '[');
     versions_write(folder, &j.w);
     jsonw_close(&j.w, ']');
     jsonw_close(&j.w, '}');
     reply_json_end(reply, &j);
-    save_end(&file);
     config_unref(c);
 }
 

@@ -30,15 +30,24 @@ bool files_can_replace(const char *path, struct err *why)
     return true;
 }
 
+static void write_members(struct jsonw *w, const char *path, const char *why_not)
+{
+    jsonw_member_text(w, "file", path);
+    jsonw_key(w, "writable");
+    jsonw_bool(w, !why_not);
+    jsonw_member_text(w, "why_not", why_not);
+}
+
 void files_write_members(struct jsonw *w, const char *path)
 {
     struct err why;
-    bool ok = files_can_replace(path, &why);
 
-    jsonw_member_text(w, "file", path);
-    jsonw_key(w, "writable");
-    jsonw_bool(w, ok);
-    jsonw_member_text(w, "why_not", ok ? NULL : why.text);
+    write_members(w, path, files_can_replace(path, &why) ? NULL : why.text);
+}
+
+void files_write_unread(struct jsonw *w, const char *path, const struct err *why)
+{
+    write_members(w, path, why->text);
 }
 
 bool files_demand(const char *path, struct reply *reply)

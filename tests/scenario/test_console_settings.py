@@ -177,6 +177,36 @@ def test_accounts():
         assert console.get("/api/v1/accounts").json["accounts"] == []
 
 
+def hide(proxy, name):
+    """Makes a file one that the proxy's account may not read, as a restored copy may be."""
+    os.chown(proxy.folder / name, 0, 0)
+    (proxy.folder / name).chmod(0o600)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a file of another account")
+def test_accounts_that_cannot_be_read_are_not_none():
+    proxy, console = open_console(extra="authentication { accounts accounts.conf; }")
+    with proxy:
+        assert console.ask("POST", "/api/v1/accounts", {"name": "fmc", "password": "one"}).status == 200
+        hide(proxy, "accounts.conf")
+        answer = console.get("/api/v1/accounts")
+        assert (answer.status, answer.json["error"]) == (409, "unreadable")
+        assert "accounts.conf: Permission denied" in answer.json["message"]
+        (proxy.folder / "accounts.conf").unlink()
+        assert console.get("/api/v1/accounts").json["accounts"] == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a file of another account")
+def test_a_configuration_that_cannot_be_read_is_not_empty():
+    proxy, console = open_console()
+    with proxy:
+        give(proxy, "viaduct.conf")
+        hide(proxy, "viaduct.conf")
+        now = console.get("/api/v1/configuration").json
+        assert now["text"] is None and now["base"] is None and now["writable"] is False
+        assert "viaduct.conf: Permission denied" in now["why_not"] and "workers" in now["effective"]
+
+
 def test_nobody_is_asked_to_log_in(validated):
     assert validated.get("/api/v1/accounts").json["error"] == "no-authentication"
 

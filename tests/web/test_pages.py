@@ -896,3 +896,21 @@ def test_a_window_goes_with_the_page_that_opened_it(tab, say):
         tab.see(say("page.access"), "h1")
         tab.wait("!document.querySelector('dialog')")
         assert tab.run("location.pathname + location.search") == "/access"
+
+
+@ENGLISH
+def test_files_that_cannot_be_read_are_not_shown_as_empty(tab, say):
+    with Site(extra="authentication { accounts accounts.conf; }") as site:
+        console = site.administrator()
+        console.ask("POST", "/api/v1/accounts", {"name": "fmc", "password": "one"})
+        for name in ("accounts.conf", "viaduct.conf"):
+            os.chown(site.folder / name, 0, 0)
+            (site.folder / name).chmod(0o600)
+        enter(site, tab, "/accounts", console)
+        tab.see("accounts.conf: Permission denied", ".trouble")
+        assert say("accounts.none") not in tab.text()
+        tab.open(f"{site.site}/configuration?tab=edit")
+        tab.see("viaduct.conf: Permission denied", ".note")
+        assert not tab.run("document.querySelector('textarea')")
+        tab.click("[role=tab]", say("tab.effective"))
+        tab.see("workers", ".effective")

@@ -70,6 +70,11 @@ function diffView(text) {
 
 /* ---- the file */
 
+// A file that is not to be seen is not edited.
+function unreadable(answer) {
+  return h('section', readOnlyNote(say('configuration.unreadable'), answer.why_not, answer.file));
+}
+
 class EditTab {
   constructor(answer, changed) {
     this.answer = answer;
@@ -404,7 +409,7 @@ class Configuration {
       );
       return;
     }
-    this.edit = new EditTab(this.answer, () => this.load());
+    this.edit = this.answer.text === null ? null : new EditTab(this.answer, () => this.load());
     this.show();
   }
 
@@ -412,7 +417,7 @@ class Configuration {
     if (!this.answer) return;
     const content = {
       effective: () => effective(this.answer),
-      edit: () => this.edit.element,
+      edit: () => this.edit?.element || unreadable(this.answer),
       versions: () =>
         new VersionsTab(this.answer, (text) => (this.choose('edit'), this.edit.put(text))).element,
       changes,

@@ -383,6 +383,7 @@ export default {
   'configuration.denied_hint': 'What is open lives on; the next request of its kind is refused.',
   'configuration.denied_more': 'and {n} more',
   'configuration.read_only': 'This file can only be read here.',
+  'configuration.unreadable': 'The proxy cannot read this file.',
   'configuration.versions_hint': 'What the file was before each change that was made here.',
   'configuration.no_versions': 'There are no earlier versions yet.',
   'configuration.no_versions_hint': 'The first is kept with the first change that is applied here.',

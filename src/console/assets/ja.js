@@ -384,6 +384,7 @@ export default {
   'configuration.denied_hint': '進行中のものは続きます。同じ種類の次のリクエストは拒否されます。',
   'configuration.denied_more': 'ほか {n} 件',
   'configuration.read_only': 'このファイルはここでは変更できません。',
+  'configuration.unreadable': 'プロキシはこのファイルを読み取れません。',
   'configuration.versions_hint': 'ここで行った変更ごとの、変更前のファイルです。',
   'configuration.no_versions': '以前の版はまだありません。',
   'configuration.no_versions_hint': 'ここで最初に適用した変更とともに、最初の版が残ります。',
