@@ -728,6 +728,9 @@ def test_rules_and_the_test_box(tab, say):
         tab.click("button", say("access.ask"))
         tab.see(say("decision.denied"), ".decision")
         tab.see("social", ".test-result pre")
+        tab.fill(say("access.user"), "u" * 3000)  # what was said of another question goes
+        tab.click("button", say("access.ask"))
+        tab.wait("document.querySelector('.faulty') && !document.querySelector('.test-result pre')")
         site.curl("-o", "/dev/null", "http://social.example/").wait(20)
         tab.wait(f"{row}[4] === '2'", n="to social.example;")  # in place
 
@@ -828,6 +831,32 @@ def test_the_configuration_is_edited_and_put_in_force(tab, say):
         times = tab.run("[...document.querySelectorAll('.audit time')].map((t) => t.dateTime)")
         assert len(times) > 2 and times == sorted(times, reverse=True)
         client.close()
+
+
+@ENGLISH
+def test_what_is_applied_was_judged(tab, say):
+    """What one types while the difference is shown is not put in force with the difference of before."""
+    change = "((a) => { a.value += t; a.dispatchEvent(new Event('input')); })(document.querySelector('textarea'))"
+    ready = "!document.querySelector('.actions .primary').disabled"
+    with Site() as site:
+        site.config.write_bytes(site.config.read_bytes().replace(b"\n", b"\r\n"))
+        site.give("viaduct.conf")
+        enter(site, tab, "/configuration?tab=edit")
+        tab.wait("document.querySelector('textarea')?.value.length > 10")
+        tab.accept_dialogs = False
+        tab.click("nav a", say("page.access"))  # lines that end with CR and LF are no change
+        tab.see(say("page.access"), "h1")
+        tab.click("nav a", say("page.configuration"))
+        tab.click("[role=tab]", say("tab.edit"))
+        tab.wait("document.querySelector('textarea')?.value.length > 10")
+        tab.run(change, t="# one\n")
+        tab.wait(ready)
+        assert not tab.run(f"({change}, {ready})", t="# two\n")
+        tab.wait(ready)
+        tab.see("# two", ".diff")
+        assert tab.run("document.querySelectorAll('.diff .more, .diff .less').length") == 2
+        tab.click(".actions button", say("configuration.undo"))
+        tab.wait("!document.querySelector('.diff')")
 
 
 @ENGLISH

@@ -106,6 +106,7 @@ class TestBox {
 
   async ask() {
     const body = {};
+    fill(this.result);
     for (const field of this.fields) {
       field.show([]);
       const value = field.input.value.trim();

@@ -83,8 +83,10 @@ class EditTab {
       value: answer.text,
       readOnly: !answer.writable,
       label: say('configuration.file'),
-      onInput: () => this.judge(),
+      onInput: () => this.typed(),
     });
+    this.unchanged = this.editor.value;
+    this.asked = 0;
     this.judge = later(PAUSE_MS, () => this.check());
     this.problems = h('div.problems', {'aria-live': 'polite'});
     this.outcome = h('div.judged');
@@ -110,8 +112,21 @@ class EditTab {
     );
   }
 
+  // The editor ends lines with LF alone; the file keeps what it had.
+  get text() {
+    const {value} = this.editor;
+    return this.answer.text.includes('\r\n') ? value.replaceAll('\n', '\r\n') : value;
+  }
+
   isDirty() {
-    return this.editor.value !== this.answer.text;
+    return this.editor.value !== this.unchanged;
+  }
+
+  // Nothing is applied before it was judged; an answer that is under way is of another text.
+  typed() {
+    this.asked += 1;
+    this.apply.disabled = true;
+    this.judge();
   }
 
   reset() {
@@ -125,12 +140,13 @@ class EditTab {
   }
 
   async check() {
-    const asked = (this.asked = (this.asked || 0) + 1);
+    this.asked += 1;
+    const {asked} = this;
     this.undo.disabled = !this.isDirty();
     this.apply.disabled = true;
     let judged;
     try {
-      judged = await ask('POST', '/api/v1/configuration/check', {text: this.editor.value});
+      judged = await ask('POST', '/api/v1/configuration/check', {text: this.text});
     } catch (problem) {
       if (asked === this.asked)
         fill(
@@ -221,8 +237,8 @@ class EditTab {
       fields: this.judged?.diff ? [diffView(this.judged.diff)] : [],
       action: say('configuration.apply'),
       act: () =>
-        ask('PUT', '/api/v1/configuration', {text: this.editor.value, base: this.answer.base}).catch(
-          (problem) => this.#refused(problem),
+        ask('PUT', '/api/v1/configuration', {text: this.text, base: this.answer.base}).catch((problem) =>
+          this.#refused(problem),
         ),
     });
     if (!done) return;
