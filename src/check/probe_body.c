@@ -149,6 +149,7 @@ enum probe_next probe_step_transfer(struct probe *p)
                          verdict_errno_text(d->fault));
     if (parsed == PARSE_BAD) {
         probe_note_count(p);
+        p->signs.cut = false; /* nonsense comes at the same count each time: no limit */
         return probe_end(p, VERDICT_UPSTREAM_FAILED, SIDE_TARGET, CERTAINTY_SEEN, "%s",
                          p->down.bad_what);
     }

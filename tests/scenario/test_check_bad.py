@@ -661,6 +661,19 @@ def test_a_body_that_is_cut(certs, framing, tls):
     flow.expect("size-limit", "transfer", "proxy", certainty="inferred").says("70000")
 
 
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tunnel"])
+def test_nonsense_in_a_body_is_no_cut(certs, tls):
+    """It comes at the same count each time, as it must: that makes no size limit of it."""
+
+    def inner(connection, then=None):
+        connection.head()
+        connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nnonsense\r\n")
+        (cut if tls else end)(connection)
+
+    flow = ask(secure(certs, inner) if tls else inner, "--cacert", certs.ca, url=URL if tls else PLAIN)
+    flow.expect("upstream-failed", "transfer", "target", certainty="seen").says("chunk size")
+
+
 def test_a_body_until_the_close_ends_well_with_close_notify(certs):
     def inner(connection):
         connection.head()
