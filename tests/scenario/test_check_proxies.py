@@ -7,7 +7,7 @@ import pytest
 
 from check import check
 from squid import Squid
-from target import HttpTarget, reply
+from target import HttpTarget, Target, reply
 from tinyproxy import Tinyproxy
 
 FORBIDDEN = """
@@ -191,6 +191,17 @@ def test_tinyproxy_cannot_resolve_or_connect(plain_tinyproxy, free_port, scheme)
     for place in ("unknown.test", f"127.0.0.1:{free_port}" if scheme == "http" else "127.0.0.1:1"):
         flow = check("-x", url_at(plain_tinyproxy), f"{scheme}://{place}/")
         flow.expect("upstream-failed", "answer", "target", certainty="inferred", status=500).says("tinyproxy")
+
+
+def test_tinyproxy_cannot_read_the_answer(plain_tinyproxy):
+    """Its 503 is no overload."""
+    def half(connection):
+        connection.head()
+        connection.send("HTTP/1.1 200 OK\r\nServ")
+
+    with Target(half) as target:
+        flow = check("-x", url_at(plain_tinyproxy), target.url())
+    flow.expect("upstream-failed", "answer", "target", certainty="seen", status=503).says("tinyproxy")
 
 
 @both
