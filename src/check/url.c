@@ -70,6 +70,46 @@ bad:
     return false;
 }
 
+/* Takes "." and ".." out of a path that begins with a slash, in place (RFC 3986 5.2.4); returns
+ * what its length is then. */
+static size_t remove_dots(char *path, size_t len)
+{
+    size_t out = 0;
+
+    for (size_t at = 0, end; at < len; at = end) {
+        for (end = at + 1; end < len && path[end] != '/';)
+            end++;
+        struct span name = {path + at + 1, end - at - 1};
+        bool up = span_equal(name, SPAN_LIT("..")), dots = up || span_equal(name, SPAN_LIT("."));
+
+        while (up && out > 0 && path[--out] != '/')
+            ;
+        if (!dots) {
+            memmove(path + out, path + at, end - at);
+            out += end - at;
+        } else if (end == len) {
+            path[out++] = '/';
+        }
+    }
+    return out;
+}
+
+/* Not left to the target: it may refuse a path that leads out of its root.  Always true. */
+static bool clean_path(struct url *u)
+{
+    struct span rest = u->at.path, path = span_cut(&rest, '?');
+    char *begin;
+    size_t len;
+
+    if (path.len < 2 || path.ptr[0] != '/') /* one of its own borrows from u->text */
+        return true;
+    begin = u->text + (path.ptr - u->text);
+    len = remove_dots(begin, path.len);
+    memmove(begin + len, begin + path.len, strlen(begin + path.len) + 1);
+    u->at.path.len -= path.len - len;
+    return true;
+}
+
 bool url_parse(struct url *u, struct span text, struct err *err)
 {
     long bad = find_bad_byte(text);
@@ -115,7 +155,7 @@ bool url_join(struct url *u, const struct url *base, struct span location, struc
     int n;
 
     if (find_scheme(location))
-        return url_parse(u, location, err);
+        return url_parse(u, location, err) && clean_path(u);
     if (find_bad_byte(location) >= 0 || location.len > URL_MAX) {
         err_set(err, "the Location is no URL");
         return false;
@@ -128,7 +168,7 @@ bool url_join(struct url *u, const struct url *base, struct span location, struc
         location.len = (size_t)span_find(location, '#');
     if (location.len > 1 && location.ptr[0] == '/' && location.ptr[1] == '/') {
         n = asprintf(&whole, "%s:%.*s", scheme, (int)location.len, location.ptr);
-        return take(u, n < 0 ? NULL : whole, err);
+        return take(u, n < 0 ? NULL : whole, err) && clean_path(u);
     }
     kept = find_kept(base->at.path, location);
     first = kept.len > 0 ? kept : location;
@@ -136,7 +176,9 @@ bool url_join(struct url *u, const struct url *base, struct span location, struc
     url_write_target(base, target);
     n = asprintf(&whole, "%s://%s%s%.*s%.*s", scheme, target, rooted ? "" : "/", (int)kept.len,
                  kept.ptr, (int)location.len, location.ptr);
-    return take(u, n < 0 ? NULL : whole, err);
+    if (!take(u, n < 0 ? NULL : whole, err))
+        return false;
+    return location.len == 0 || location.ptr[0] == '?' || clean_path(u);
 }
 
 size_t url_write_target(const struct url *u, char out[AUTHORITY_TEXT_MAX])

@@ -18,8 +18,7 @@ struct url {
 /* Fills a zeroed url.  False with *err: what is wrong with `text`, and where. */
 bool url_parse(struct url *u, struct span text, struct err *err);
 
-/* The same of what a Location field says, seen from `base` (RFC 3986 5.2, without dot segments:
- * the target takes them out). */
+/* The same of what a Location field says, seen from `base` (RFC 3986 5.2). */
 bool url_join(struct url *u, const struct url *base, struct span location, struct err *err);
 
 /* "name:443", with brackets where needed; returns the length. */
