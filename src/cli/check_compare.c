@@ -90,6 +90,53 @@ static unsigned find_failing(const struct check_way *ways, unsigned len)
     return 0;
 }
 
+/* What the target does, a proxy passes on in words or in kind, or waits for as its client does. */
+static bool may_be_targets(const struct flow *f)
+{
+    return f->ended_by == SIDE_TARGET || f->verdict == VERDICT_PROXY_SILENT ||
+           f->verdict == VERDICT_STALLED || f->verdict == VERDICT_INCOMPLETE ||
+           f->verdict == VERDICT_UPSTREAM_FAILED || f->verdict == VERDICT_RESET_BY_PROXY;
+}
+
+/* Whether the target's own failure is reason enough for all.  One that was not reached direct may
+ * be shut off there, and proves nothing of a proxy that says nothing of it. */
+static bool fails_by_target(const struct check_way *ways, unsigned len)
+{
+    bool reached = ways[0].flow->ended_in > PHASE_CONNECT,
+         all = ways[0].flow->ended_by == SIDE_TARGET;
+
+    for (unsigned i = 1; i < len; i++)
+        all &= ways[i].flow->ended_by == SIDE_TARGET || (reached && may_be_targets(ways[i].flow));
+    return all;
+}
+
+static void write_ending(struct pen *p, const struct flow *f)
+{
+    human_ending(p, f);
+    if (f->reason) {
+        pen_text(p, ", ");
+        escape_text(p, span_of(f->reason));
+    }
+}
+
+/* No way leads to the target. */
+static void write_all_lost(struct pen *p, const struct check_way *ways, unsigned len)
+{
+    bool same = true;
+
+    for (unsigned i = 1; i < len; i++)
+        same &= ways[i].flow->verdict == ways[0].flow->verdict;
+    if (same) {
+        pen_text(p, "every way fails alike: it is the target, or this machine's own network\n");
+    } else if (fails_by_target(ways, len)) {
+        pen_text(p, "every way fails, and the target does so by itself: ");
+        write_ending(p, ways[0].flow);
+        pen_char(p, '\n');
+    } else {
+        pen_text(p, "every way fails, each for a reason of its own\n");
+    }
+}
+
 /* Ways are: direct, through the proxy, through its parent. */
 static void write_conclusion(struct pen *p, const struct check_way *ways, unsigned len)
 {
@@ -108,13 +155,7 @@ static void write_conclusion(struct pen *p, const struct check_way *ways, unsign
         return;
     }
     if (fine == 0) {
-        bool same = true;
-
-        for (unsigned i = 1; i < len; i++)
-            same &= ways[i].flow->verdict == ways[0].flow->verdict;
-        pen_text(p, same
-                        ? "every way fails alike: it is the target, or this machine's own network\n"
-                        : "every way fails, each for a reason of its own\n");
+        write_all_lost(p, ways, len);
         return;
     }
     failing = find_failing(ways, len);
@@ -129,11 +170,7 @@ static void write_conclusion(struct pen *p, const struct check_way *ways, unsign
     } else {
         pen_text(p, " adds the failure: ");
     }
-    human_ending(p, ways[failing].flow);
-    if (ways[failing].flow->reason) {
-        pen_text(p, ", ");
-        escape_text(p, span_of(ways[failing].flow->reason));
-    }
+    write_ending(p, ways[failing].flow);
     if (failing == 0 && ways[0].flow->ended_in <= PHASE_CONNECT)
         pen_text(p, "; as it should be where a proxy is the only way out");
     pen_char(p, '\n');

@@ -161,6 +161,29 @@ def test_all_is_well_and_all_is_lost(settings, nobody, proxy):
     assert row(lines, "verdict") == ["verdict", "upstream-refused", "upstream-refused"]
 
 
+@pytest.mark.parametrize("then,ending", [("reset", "reset-by-target in exchange"), ("hold", "stalled in exchange")])
+def test_a_targets_failure_has_another_name_on_each_way(proxy, then, ending):
+    """It is the target's all the same; but not where a proxy says no."""
+
+    def script(connection):
+        connection.head()
+        getattr(connection, then)()
+
+    with Target(script) as target, Target(refuse("403 No")) as denying:
+        status, lines = compare("-m", "6", "-x", url_of(proxy.port), target.url())
+        assert status == 1 and row(lines, "verdict")[1] != row(lines, "verdict")[2]
+        assert lines[-1].startswith(f"every way fails, and the target does so by itself: {ending} by target (seen)")
+        _, lines = compare("-m", "6", "-x", url_of(denying.port), target.url().replace("http:", "https:"))
+        assert lines[-1] == "every way fails, each for a reason of its own"
+
+
+def test_who_is_shut_off_direct_proves_nothing_of_a_silent_proxy(nobody):
+    with Target(lambda connection: connection.head()) as proxy:
+        _, lines = compare("-x", url_of(proxy.port), f"{url_of(nobody)}/")
+    assert row(lines, "verdict")[1:] == ["upstream-refused", "proxy-silent"]
+    assert lines[-1] == "every way fails, each for a reason of its own"
+
+
 def test_another_certificate_on_one_way(settings, certs, tmp_path):
     """Seen direct it is the target's own; the proxy shows one of another maker."""
     from certs import Authority
