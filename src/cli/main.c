@@ -1,6 +1,7 @@
 /* cli/main.c - finds the command and hands over. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -64,14 +65,28 @@ static int run(int argc, char **argv)
     return c->run(argc, argv);
 }
 
+/* 0, or why not all was written.  stdio keeps that a write failed, and not why; a pipe that nobody
+ * reads any more still tells. */
+static int find_output_error(void)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+
+    if (fflush(stdout) != 0)
+        return errno;
+    if (!ferror(stdout))
+        return 0;
+    return poll(&out, 1, 0) > 0 && out.revents & POLLERR ? EPIPE : EIO;
+}
+
 int main(int argc, char **argv)
 {
     if (!fill_standard_streams())
         return EXIT_SYSTEM; /* and nowhere to say why */
     words_init();
     int status = run(argc - 1, argv + 1);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fprintf(stderr, "viaduct: cannot write to standard output: %s\n", strerror(errno));
+    int error = find_output_error();
+    if (error) {
+        fprintf(stderr, "viaduct: cannot write to standard output: %s\n", strerror(error));
         return EXIT_SYSTEM;
     }
     return status;

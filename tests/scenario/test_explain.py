@@ -448,6 +448,14 @@ def test_ctrl_c_tells_what_is_left(world):
     assert re.search(r"\ninterface lo\n", out) and re.search(r"\n  open +1 ", out) and re.search(r"\n  ok +1 ", out)
 
 
+def test_a_reader_that_left_is_the_reason_that_is_told(world):
+    with Live(world, "-i", "lo", "port", str(world.proxy.port)) as live:
+        live.process.stdout.close()
+        curl(world, f"http://target.test:{world.target.port}/c")
+        assert live.process.wait(30) == 3
+        assert live.process.stderr.read() == b"viaduct: cannot write to standard output: Broken pipe\n"
+
+
 def world_tunnel(world):
     sock = socket.create_connection(world.proxy.address)
     sock.sendall(request("CONNECT", f"target.test:{world.target.port}"))
