@@ -324,6 +324,8 @@ void order_finish(struct conn_core *k, struct conn *c)
         /* who was seen to acknowledge, and did not get that far, never got it */
         if (c->streams[!dirs[i]].begun && s->has_acks && !stream_is_before(s->next, s->acked))
             continue;
+        if (s->has_acks && stream_is_before(end + 1, s->acked)) /* one more may be an unseen FIN */
+            end = s->acked;
         if (s->fin && stream_is_before(end, s->fin_seq))
             end = s->fin_seq;
         fill_up(k, c, dirs[i], end, &proof);
