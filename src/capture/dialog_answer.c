@@ -126,8 +126,10 @@ static void take_known(struct said *s, struct round *t, struct span text, bool w
     if (is_interim(h)) {
         exchange_unmark(&t->x, MARK_ANSWER);
         round_forget(s->d, s->g, DOWN);
+        t->interim_cut = !whole;
         return;
     }
+    t->interim_cut = false;
     t->x.status = h->status;
     if (t->x.proxied && t->x.asked != ASKED_ORIGIN && (h->status < 400 || h->status == 407))
         round_learn_proxy(s->d, &s->c->ends[DOWN], true);
@@ -233,6 +235,11 @@ static size_t take_head(struct said *s)
         return take_hole(s, t);
     exchange_mark(&t->x, MARK_ANSWER, s->p.at_ns, s->p.number);
     guess = head_guess_response(text);
+    if (guess == PARSE_BAD && t->interim_cut) {
+        exchange_unmark(&t->x, MARK_ANSWER);
+        round_forget(s->d, s->g, DOWN);
+        return s->p.len;
+    }
     if (guess == PARSE_BAD && t->x.asked == ASKED_UNSEEN) { /* who knows what was asked */
         s->g->mode[DOWN] = MODE_TUNNEL;
         return 0;

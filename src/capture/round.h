@@ -37,6 +37,8 @@ struct round {
     bool has_head : 1;     /* words: in[DOWN] begins with the answer's head, to be judged */
     bool maybe_page : 1;   /* 200 to CONNECT that calls itself HTML: is a page behind it? */
     bool answer_unseen : 1;
+    bool interim_cut : 1; /* the rest of a 1xx's head comes before the answer, and is not HTTP alone
+                           */
     bool is_told : 1;     /* `learnt` was called */
     bool changed_up : 1;  /* UP sent its change_cipher_spec */
     bool had_tickets : 1; /* two session tickets came */
