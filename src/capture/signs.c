@@ -129,7 +129,9 @@ static enum stream_frame frame_of(const struct exchange *x, enum dir dir)
         return t->alert_have == 2 && t->alert[1] != ALERT_CLOSE_NOTIFY ? STREAM_FRAME_ALERT
                                                                        : STREAM_FRAME_CLOSED;
     if (x->is_tls13 && t->last_type == RECORD_DATA && t->last_len == ALERT_13_LEN)
-        return dir == UP && t->data_records == 1 ? STREAM_FRAME_ALERT : STREAM_FRAME_CLOSED;
+        return dir == UP && t->data_records == 1 && !stream_get_rare(&x->conn->streams[UP])->missing
+                   ? STREAM_FRAME_ALERT
+                   : STREAM_FRAME_CLOSED;
     return STREAM_FRAME_BOUNDARY;
 }
 
@@ -184,14 +186,15 @@ static void read_tls(const struct look *l, struct symptoms *s)
 
 /* ---- what is owed */
 
-/* The client's few last bytes came behind the other side's FIN. */
+/* The client's few last bytes came behind the other side's FIN: all since it spoke last, or those
+ * that it did not take any more. */
 static bool is_good_bye(const struct look *l)
 {
-    const struct exchange *x = l->x;
-    const struct stream *down = &l->c->streams[DOWN];
+    const struct stream *up = &l->c->streams[UP], *down = &l->c->streams[DOWN];
+    uint64_t refused = stream_unacked(up);
 
-    return x->is_last && x->sides[UP].since_other <= LATE_BYTES && down->fin_ns &&
-           l->c->streams[UP].last_data_ns >= down->fin_ns;
+    return l->x->is_last && down->fin_ns && up->last_data_ns >= down->fin_ns &&
+           (l->x->sides[UP].since_other <= LATE_BYTES || (refused > 0 && refused <= LATE_BYTES));
 }
 
 bool signs_is_asking(const struct look *l)
@@ -207,12 +210,18 @@ bool signs_is_asking(const struct look *l)
            asked >= (exchange_get_ns(x, MARK_INNER_ANSWER) ? REQUEST_LEAST : FIRST_LEAST);
 }
 
+/* Of an answer whose request is not here nothing but the head came: it may be one to HEAD. */
+static bool may_have_no_body(const struct look *l)
+{
+    return !exchange_get_method(l->x) && l->rare->received == 0;
+}
+
 static void read_body(const struct look *l, struct symptoms *s)
 {
     const struct exchange_rare *r = l->rare;
     bool is_upload = look_is_upload(l);
 
-    s->body_unfinished = l->x->body_unfinished || is_upload;
+    s->body_unfinished = (l->x->body_unfinished && !may_have_no_body(l)) || is_upload;
     s->promised = is_upload ? r->request_promised : r->promised;
     s->received = is_upload ? r->request_received : r->received;
 }
