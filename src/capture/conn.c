@@ -131,10 +131,13 @@ static void take_data(struct conn_turn *t)
 /* --- a packet */
 
 /* What an RST acknowledges is its maker's guess, if a box on the way made it; but who knows of the
- * other side's FIN has all that was said before it. */
+ * other side's FIN has all that was said before it, and with timestamps it is the end's own. */
 static bool has_all(const struct conn_turn *t)
 {
-    return t->p->flags & PACKET_ACK && t->o->fin && t->p->ack == t->o->fin_seq + 1;
+    uint32_t ack = t->p->ack;
+
+    return t->p->flags & PACKET_ACK &&
+           ((t->o->fin && ack == t->o->fin_seq + 1) || (t->p->has_times && ack == t->o->top));
 }
 
 static void take_rst(struct conn_turn *t)

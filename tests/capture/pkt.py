@@ -27,6 +27,7 @@ Packets:   TIME  FROM>TO  ITEM…           TIME in seconds; it may be negative
       part N, skip N              only the first N bytes of what stands before it, or only those behind them
     How it is sent:
       fin, rst, psh               flags
+    stamped                     an RST with TCP timestamps (the setting `times`), as a program's close makes it
       syn, synack, ack            a packet of its own; `ack` acknowledges what was received, again
       mss N, nosack, scale N      options of a SYN, also of one that opens by itself
       win N                       window of this packet, as it stands in the header (keeps for the connection's end)
@@ -168,12 +169,12 @@ class Packet:
         self.flags, self.seq, self.ack, self.payload = flags, seq, ack, payload
         self.window, self.options = more.get('window', 502), more.get('options', b'')
         self.ttl, self.id = more.get('ttl') or conn.ttls[0 if up else 1], more.get('id')
-        self.frag, self.raw = more.get('frag'), more.get('raw')
+        self.frag, self.raw, self.stamped = more.get('frag'), more.get('raw'), more.get('stamped', False)
         self.order, self.shift = 0, 0.0
 
     def tcp(self, net):
         opts = self.options
-        if net.times and not self.flags & RST:
+        if net.times and (self.stamped or not self.flags & RST):
             opts += b'\1\1\x08\x0a' + struct.pack('>II', int((net.base + self.at) * 1000) & 0xffffffff, 0)
         opts += b'\1' * (-len(opts) % 4)
         a, b = self.conn.ports if self.up else self.conn.ports[::-1]
@@ -321,7 +322,7 @@ class Net:
             if i == 0 and ('unseen' in how or 'missing' in how):
                 continue
             p = self.put(Packet(t, conn, up, flags, seq, ack, payload, window=0 if 'rst' in how else how.get('win', end.window),
-                                ttl=how.get('ttl'), id=how.get('id'), frag=how.get('frag')))
+                                ttl=how.get('ttl'), id=how.get('id'), frag=how.get('frag'), stamped='stamped' in how))
             self.last[(id(conn), up)] = p
         arrives = 'arrives' in how or not how.keys() & {'lost', 'unseen', 'repeat'}
         if arrives and length and 'rst' not in how:
@@ -499,7 +500,8 @@ def read_items(words, conn, seed):
             payload = payload[:words.number()]
         elif word == 'skip':
             payload = payload[words.number():]
-        elif word in ('fin', 'rst', 'psh', 'syn', 'synack', 'ack', 'nosack', 'giant', 'lost', 'unseen', 'missing', 'noack', 'tls'):
+        elif word in ('fin', 'rst', 'psh', 'syn', 'synack', 'ack', 'nosack', 'giant', 'lost', 'unseen', 'missing', 'noack', 'stamped',
+                      'tls'):
             how[word] = True
         elif word in ('mss', 'scale', 'win', 'ttl', 'id', 'frag', 'loss', 'swap', 'bulk', 'rewind'):
             how[word] = words.number()
