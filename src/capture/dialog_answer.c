@@ -209,6 +209,8 @@ static size_t take_early(struct said *s, struct round *t)
             g->mode[UP] = g->mode[DOWN] = MODE_TUNNEL;
         return 0;
     }
+    if (g->had_round && stream_get_rare(&s->c->streams[UP])->missing > 0)
+        return s->p.len; /* of an answer whose request the capture lacks */
     if (round_kept(g, DOWN).len + s->p.bytes.len <= EARLY_MAX)
         round_keep(s->d, g, DOWN, s->p.bytes);
     return s->p.len;
