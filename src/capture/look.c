@@ -216,7 +216,9 @@ bool look_is_waiting(const struct look *l)
 
 bool look_is_upload(const struct look *l)
 {
-    return l->rare->request_promised > l->rare->request_received && !l->x->status;
+    bool was_answered = l->x->status || (l->unseen[DOWN] && look_get(l, MARK_ANSWER));
+
+    return l->rare->request_promised > l->rare->request_received && !was_answered;
 }
 
 unsigned look_find_timer(uint64_t quiet_ns)
