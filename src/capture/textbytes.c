@@ -111,21 +111,49 @@ static bool is_header(struct span s, const struct dumptext *d, size_t whole)
            is_address_at(s, 16, &d->to.at.addr);
 }
 
+static size_t count_blanks(struct span line, size_t most)
+{
+    size_t n = 0;
+
+    while (n < most && n < line.len && (line.ptr[n] == ' ' || line.ptr[n] == '\t'))
+        n++;
+    return n;
+}
+
+/* What was put in front of a line of a quoted text, `most` characters at most. */
+static size_t count_quotes(struct span line, size_t most)
+{
+    size_t n = 0;
+
+    while (n < line.len && n < most &&
+           (line.ptr[n] == '>' || (n > 0 && line.ptr[n - 1] == '>' && line.ptr[n] == ' ')))
+        n++;
+    return n;
+}
+
+/* By how much all lines were moved to the right: an IP header begins with another character. */
+static size_t count_indent(struct span first, const struct dumptext *d)
+{
+    size_t n = count_blanks(first, d->prefix_len);
+
+    return n < first.len && first.ptr[n] == (d->is_v6 ? '`' : 'E') ? n : 0;
+}
+
 /* The lines up to the next packet's, joined; what quotes put in front of them is off. */
 static void collect(struct textlines *l, const struct dumptext *d, struct buf *work)
 {
     size_t enough = (size_t)(d->length > d->ip_len ? d->length : d->ip_len) + 200;
+    size_t indent = 0;
     struct span line;
 
     buf_consume(work, work->len);
     for (unsigned i = 0; i < LINES_MAX && work->len < enough && textlines_peek(l, i, &line); i++) {
         struct dumptext next;
-        size_t quotes = 0;
+        size_t quotes;
 
-        while (quotes < line.len && quotes < d->prefix_len &&
-               (line.ptr[quotes] == '>' ||
-                (quotes > 0 && line.ptr[quotes - 1] == '>' && line.ptr[quotes] == ' ')))
-            quotes++;
+        if (i == 0)
+            indent = count_indent(line, d);
+        quotes = indent ? count_blanks(line, indent) : count_quotes(line, d->prefix_len);
         if (dumptext_parse(line, &next) || (i > 0 && !buf_append(work, "\n", 1)) ||
             !buf_append(work, line.ptr + quotes, line.len - quotes))
             break;

@@ -287,6 +287,13 @@ def test_what_mail_programs_do_changes_nothing(lab, capture):
         assert len(whole) == len(packets)
 
 
+@pytest.mark.parametrize("before", [b"    ", b"\t", b"> "])
+def test_a_text_moved_to_the_right_keeps_its_characters(lab, capture, before):
+    path, _ = capture
+    text = print_text(lab, path, "-nn -A")
+    assert explain(b"".join(before + line for line in text.splitlines(True))) == explain(text)
+
+
 def explain(data):
     """What explain says of each flow, as far as a text can tell it."""
     run = subprocess.run([BINARY, "explain", "--json", "-"], input=data, capture_output=True, timeout=60)
