@@ -35,8 +35,12 @@ static void refine_stall(const struct look *l, struct ending *e)
     passed_ns = l->c->streams[DOWN].last_data_ns;
     if (passed_ns < l->last_ns)
         passed_ns = l->last_ns;
-    if (up->last_data_ns + NS_PER_S < look_get(l, MARK_LAST) && down->last_data_ns < l->last_ns &&
-        l->x->sides[UP].since_other > 0) {
+    if (signs_is_lost(down) || signs_is_lost(up)) {
+        flow_evidence(l->f, "the way between the proxy and the %s loses what is sent on it",
+                      verdict_side_name(l->beyond));
+        e->by = SIDE_NETWORK;
+    } else if (up->last_data_ns + NS_PER_S < look_get(l, MARK_LAST) &&
+               down->last_data_ns < l->last_ns && l->x->sides[UP].since_other > 0) {
         flow_evidence(l->f, "the proxy passed nothing on of the client's last bytes");
     } else if (down->last_data_ns > passed_ns + NS_PER_MS) {
         flow_evidence(l->f, "the %s sent bytes that the proxy did not pass on",

@@ -38,8 +38,7 @@ static bool is_stuck(const struct stream *s)
            (s->has_acks || s->stuck.sends < 2 || s->last_data_ns <= s->stuck.last_ns);
 }
 
-/* Sent again and again to somebody who does not answer. */
-static bool is_lost(const struct stream *s)
+bool signs_is_lost(const struct stream *s)
 {
     return is_stuck(s) && s->stuck.sends >= SENDS && s->stuck.backs_off;
 }
@@ -80,7 +79,8 @@ static void read_in(const struct conn *c, enum dir from, uint64_t until_ns, stru
 
     p->largest_received = in->has_acks ? in->largest_acked : in->largest;
     p->received = span_of_sequence(in->first, reached);
-    if (!rare->hole_ns || is_lost(in)) /* its being sent again tells more, and is told above */
+    if (!rare->hole_ns ||
+        signs_is_lost(in)) /* its being sent again tells more, and is told above */
         return;
     p->out_of_order = 1;
     p->behind = rare->hole_behind;
@@ -278,8 +278,8 @@ bool signs_is_fin_unseen(const struct look *l)
 
 static void read_end(const struct look *l, struct symptoms *s)
 {
-    bool lost_up = is_lost(&l->c->streams[UP]) && !(l->by_rst && l->closer == DOWN);
-    bool lost_down = is_lost(&l->c->streams[DOWN]) && !(l->by_rst && l->closer == UP);
+    bool lost_up = signs_is_lost(&l->c->streams[UP]) && !(l->by_rst && l->closer == DOWN);
+    bool lost_down = signs_is_lost(&l->c->streams[DOWN]) && !(l->by_rst && l->closer == UP);
 
     s->fin_client = l->x->is_last && l->c->streams[UP].fin;
     s->fin_target = l->x->is_last && l->c->streams[DOWN].fin;

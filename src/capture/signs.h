@@ -15,6 +15,9 @@ void signs_gather(const struct look *l, struct symptoms *s);
  * long it was watched. */
 void signs_read_paths(const struct conn *c, uint64_t until_ns, struct symptoms *s);
 
+/* Whether bytes of it were sent again and again to somebody who does not answer. */
+bool signs_is_lost(const struct stream *s);
+
 /* Whether a request waits for its reply, as far as can be told. */
 bool signs_is_asking(const struct look *l);
 
