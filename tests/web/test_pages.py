@@ -249,6 +249,22 @@ def test_a_session_that_ends_leads_to_the_entrance(tab, say):
 # --- overview
 
 
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_page_without_news_says_so(tab, say, width):
+    """Also where the menu that says it otherwise is folded."""
+    tab.size(width, 740)
+    with Site() as site:
+        enter(site, tab, "/connections")
+        tab.miss(say("live.lost"))
+        tab.fake({"/api/v1/events": None})
+        tab.open(f"{site.site}/connections")
+        tab.see(say("live.lost"), "header")
+        assert tab.run("window.testing.all('.live', t).length", t=say("live.lost")) == 1
+        assert tab.run("document.documentElement.scrollWidth <= innerWidth")
+        tab.fake({})
+        tab.miss(say("live.lost"), "header")
+
+
 def test_the_overview_shows_what_passes_and_what_failed(tab, say):
     with Site() as site, Target(echo) as target, HttpTarget() as web:
         console = site.administrator()

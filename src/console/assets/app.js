@@ -113,21 +113,22 @@ function link(name) {
   return h('a', {href: pathOf(name), 'data-page': name}, icon(name), h('span', say(`page.${name}`)));
 }
 
+function liveWords(status) {
+  return status === 'live' ? say('live.open', {n: count(live.state.open)}) : say(`live.${status}`);
+}
+
+// Below the pages' names; and above the page where these are folded away, once it brings no news.
 function liveSign() {
-  const dot = h('span.dot');
-  const text = h('span');
-  const element = h('p.live', dot, text);
+  const signs = [h('p.live'), h('p.live.above')];
   const show = () => {
-    element.dataset.status = live.state?.draining ? 'draining' : live.status;
-    fill(
-      text,
-      live.status === 'live' && !live.state?.draining
-        ? say('live.open', {n: count(live.state.open)})
-        : say(live.state?.draining && live.status === 'live' ? 'live.draining' : `live.${live.status}`),
-    );
+    const status = live.status === 'live' && live.state.draining ? 'draining' : live.status;
+    for (const one of signs) {
+      one.dataset.status = status;
+      fill(one, h('span.dot'), h('span', liveWords(status)));
+    }
   };
   show();
-  return {element, leave: watch(show)};
+  return {below: signs[0], above: signs[1], leave: watch(show)};
 }
 
 function who() {
@@ -173,7 +174,7 @@ function buildFrame() {
     'div.side-body',
     {id: 'side-body'},
     h('nav', {'aria-label': say('nav')}, lists),
-    h('div.side-foot', sign.element, switches(again), who()),
+    h('div.side-foot', sign.below, switches(again), who()),
   );
   const menu = h(
     'button.quiet.menu',
@@ -196,7 +197,7 @@ function buildFrame() {
     h('a.skip', {href: '#main', click: (event) => (event.preventDefault(), main.focus())}, say('skip')),
     h(
       'header.side',
-      h('div.side-top', h('a.brand', {href: '/', translate: 'no'}, logo(), 'viaduct'), menu),
+      h('div.side-top', h('a.brand', {href: '/', translate: 'no'}, logo(), 'viaduct'), sign.above, menu),
       side,
     ),
     main,
