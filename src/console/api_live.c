@@ -31,7 +31,7 @@ static void write_health(struct jsonw *w, struct health *health)
 {
     struct health_look look;
 
-    health_get(health, &look);
+    health_get(health, 0, &look);
     jsonw_key(w, "health");
     jsonw_open(w, '{');
     jsonw_key(w, "resolver_ok");

@@ -3,6 +3,8 @@
 #include "console/health.h"
 #include "console/handlers.h"
 
+#define PATIENCE_MS 500 /* the console stands still meanwhile, once a look at most */
+
 void health_get_alive(struct request *r, struct reply *reply)
 {
     (void)r;
@@ -17,7 +19,7 @@ void health_get_ready(struct request *r, struct reply *reply)
     const struct console_door *door = &console_get_options(r->console)->door;
 
     door->state(door->owner, &state);
-    health_get(console_get_health(r->console), &look);
+    health_get(console_get_health(r->console), PATIENCE_MS, &look);
     reply->type = "text/plain; charset=utf-8";
     buf_init(&reply->body, 4096);
     buf_printf(&reply->body, "%s\nresolver: %s\nparent: %s\n",

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -10,11 +9,13 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/span.h"
+#include "console/lookup.h"
 
 #define FRESH_NS (5 * NS_PER_S) /* a look is good that long */
 #define ANSWER_MS 3000
@@ -23,8 +24,11 @@ struct health {
     struct console_door door;
     pthread_t thread;
     pthread_mutex_t lock;
-    int stop_fd, ask_fd; /* eventfds */
-    uint64_t looked_ns;  /* monotonic; 0: never */
+    pthread_cond_t looked; /* by the monotonic clock */
+    int stop_fd, ask_fd;   /* eventfds */
+    bool looking;
+    uint64_t looked_ns; /* monotonic; 0: never */
+    uintptr_t config;   /* which one it was looked with: compared, never followed */
     struct health_look look;
 };
 
@@ -88,15 +92,16 @@ static void look_at_resolver(const struct health *h, const struct config *c, str
         close(fd);
 }
 
-static bool is_connected(const struct health *h, const struct addrinfo *a)
+static bool is_connected(const struct health *h, const struct endpoint *at)
 {
-    int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), err = 0;
-    socklen_t len = sizeof err;
+    struct sockaddr_storage sa;
+    socklen_t sa_len = endpoint_to_sockaddr(at, &sa), len = sizeof(int);
+    int fd = socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), err = 0;
     bool ok = false;
 
     if (fd < 0)
         return false;
-    if (connect(fd, a->ai_addr, a->ai_addrlen) == 0)
+    if (connect(fd, (struct sockaddr *)&sa, sa_len) == 0)
         ok = true;
     else if (errno == EINPROGRESS && wait_for(h, fd, POLLOUT, ANSWER_MS))
         ok = getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) == 0 && err == 0;
@@ -106,25 +111,20 @@ static bool is_connected(const struct health *h, const struct addrinfo *a)
 
 static void look_at_parent(const struct health *h, const struct config *c, struct health_look *l)
 {
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    struct addrinfo *found = NULL;
-    char port[8];
+    const struct parent *p = c->parent;
+    struct resolve_answer found;
 
-    l->parent_ok = true;
-    snprintf(l->parent, sizeof l->parent, "none");
-    if (!c->upstream.present || !c->upstream.enabled)
+    l->parent_ok = !p;
+    snprintf(l->parent, sizeof l->parent, p ? "the name does not resolve" : "none");
+    if (!p)
         return;
-    snprintf(port, sizeof port, "%u", c->upstream.port);
-    l->parent_ok = false;
-    snprintf(l->parent, sizeof l->parent, "the name does not resolve");
-    if (getaddrinfo(c->upstream.host, port, &hints, &found) != 0)
+    if (p->addr.family)
+        found = (struct resolve_answer){.addrs = {p->addr}, .len = 1};
+    else if (!lookup_find(c, span_of(p->host), ANSWER_MS * NS_PER_MS, h->stop_fd, &found))
         return;
-    snprintf(l->parent, sizeof l->parent, "cannot be reached");
-    for (const struct addrinfo *a = found; a && !l->parent_ok; a = a->ai_next)
-        l->parent_ok = is_connected(h, a);
-    if (l->parent_ok)
-        snprintf(l->parent, sizeof l->parent, "ok");
-    freeaddrinfo(found);
+    for (unsigned i = 0; i < found.len && !l->parent_ok; i++)
+        l->parent_ok = is_connected(h, &(struct endpoint){.addr = found.addrs[i], .port = p->port});
+    snprintf(l->parent, sizeof l->parent, l->parent_ok ? "ok" : "cannot be reached");
 }
 
 static void *run(void *arg)
@@ -139,13 +139,26 @@ static void *run(void *arg)
         eventfd_read(h->ask_fd, &n);
         look_at_resolver(h, c, &look);
         look_at_parent(h, c, &look);
-        config_unref(c);
         pthread_mutex_lock(&h->lock);
         h->look = look;
         h->looked_ns = clock_mono_ns();
+        h->config = (uintptr_t)c;
+        h->looking = false;
+        pthread_cond_broadcast(&h->looked);
         pthread_mutex_unlock(&h->lock);
+        config_unref(c);
     }
     return NULL;
+}
+
+static void init_condition(pthread_cond_t *looked)
+{
+    pthread_condattr_t attr;
+
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(looked, &attr);
+    pthread_condattr_destroy(&attr);
 }
 
 struct health *health_new(const struct console_door *door)
@@ -157,6 +170,7 @@ struct health *health_new(const struct console_door *door)
     h->door = *door;
     h->look = (struct health_look){false, false, "not looked at yet", "not looked at yet"};
     pthread_mutex_init(&h->lock, NULL);
+    init_condition(&h->looked);
     h->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     h->ask_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (h->stop_fd >= 0 && h->ask_fd >= 0 && pthread_create(&h->thread, NULL, run, h) == 0)
@@ -177,15 +191,39 @@ void health_free(struct health *h)
     pthread_join(h->thread, NULL);
     close(h->stop_fd);
     close(h->ask_fd);
+    pthread_cond_destroy(&h->looked);
     pthread_mutex_destroy(&h->lock);
     free(h);
 }
 
-void health_get(struct health *h, struct health_look *out)
+/* Other settings than those that were looked with make a look old at once. */
+static bool is_old(const struct health *h)
+{
+    struct config *c = h->door.config(h->door.owner);
+    bool old =
+        !h->looked_ns || clock_mono_ns() - h->looked_ns >= FRESH_NS || h->config != (uintptr_t)c;
+
+    config_unref(c);
+    return old;
+}
+
+static void wait_for_look(struct health *h, unsigned patience_ms)
+{
+    uint64_t until_ns = clock_mono_ns() + patience_ms * NS_PER_MS;
+    const struct timespec until = {(time_t)(until_ns / NS_PER_S), (long)(until_ns % NS_PER_S)};
+
+    while (h->looking && pthread_cond_timedwait(&h->looked, &h->lock, &until) == 0)
+        continue;
+}
+
+void health_get(struct health *h, unsigned patience_ms, struct health_look *out)
 {
     pthread_mutex_lock(&h->lock);
-    *out = h->look;
-    if (!h->looked_ns || clock_mono_ns() - h->looked_ns >= FRESH_NS)
+    if (!h->looking && is_old(h)) {
+        h->looking = true;
         eventfd_write(h->ask_fd, 1);
+        wait_for_look(h, patience_ms);
+    }
+    *out = h->look;
     pthread_mutex_unlock(&h->lock);
 }

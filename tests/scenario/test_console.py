@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import stat
+import time
 
 import pytest
 
@@ -334,6 +335,42 @@ def test_ready():
     with DnsServer({}) as dns, Proxy(console=BLOCK, resolver=f"servers {dns.address};") as proxy:
         answer = wait_until(lambda: (a := Console(proxy).get("/readyz")).status == 200 and a)
         assert answer.text == "accepting\nresolver: ok\nparent: none\n"
+
+
+def test_readiness_is_of_now():
+    """Not of when somebody asked the last time, which may be hours ago."""
+    from dns import DnsServer
+
+    with DnsServer({}) as dns, Proxy(console=BLOCK, resolver=f"servers {dns.address};") as proxy:
+        assert Console(proxy).get("/readyz").status == 200
+        dns.__exit__(None, None, None)
+        time.sleep(5.5)  # longer than a look is good
+        answer = Console(proxy).get("/readyz")
+        assert answer.status == 503 and f"resolver: {dns.address} does not answer" in answer.text
+
+
+def test_the_parent_is_looked_for_as_the_workers_do():
+    """By the resolver of the configuration, whatever the machine's is; and as soon as the settings change."""
+    from dns import DnsServer
+
+    def change(proxy, text):
+        proxy.stderr_path.write_text("")
+        proxy.write("upstream.conf", text)
+        proxy.signal(signal.SIGHUP)
+        wait_until(lambda: "reloaded" in proxy.stderr())
+
+    upstream = "iprep_proxy {{ PROXY_HOST Parent.Test; PROXY_PORT {}; }}"
+    with DnsServer({"parent.test": ["127.0.0.1"]}) as dns, Target(lambda c: c.hold()) as parent:
+        files = {"upstream.conf": upstream.format(parent.authority.split(":")[1])}
+        resolver = f"servers {dns.address};"
+        with Proxy(console=BLOCK, resolver=resolver, extra="upstream upstream.conf;", files=files) as proxy:
+            console = Console(proxy)
+            assert console.get("/readyz").text.endswith("\nparent: ok\n")
+            change(proxy, upstream.format(1))
+            answer = console.get("/readyz")
+            assert answer.status == 503 and answer.text.endswith("\nparent: cannot be reached\n")
+            change(proxy, "iprep_proxy { ENABLED off; PROXY_HOST a.test; PROXY_PORT 1; }")
+            assert console.get("/readyz").text.endswith("\nparent: none\n")
 
 
 def test_draining_is_not_ready():
