@@ -184,7 +184,7 @@ static const struct directive table[] = {
 
     {"console", SCOPE_MAIN, value_console, .least = 0, .most = 1, .block = SCOPE_CONSOLE,
      .block_optional = true, .takes = "[off]",
-     .help = "The web console; console off; leaves it out."},
+     .help = "The web console; console off; leaves it out. A change needs a restart."},
     {"listen", SCOPE_CONSOLE, value_console_listen, AT(console.listen), ONE,
      .value = "127.0.0.1:3180", .takes = "ADDRESS:PORT",
      .help = "Elsewhere than on a loopback address only with the next two."},

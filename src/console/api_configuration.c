@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "config/save.h"
+#include "config/started.h"
 #include "console/files.h"
 #include "console/handlers.h"
 #include "console/listen.h"
@@ -77,6 +78,15 @@ static void write_effective(struct jsonw *w, const struct config *c)
     free(text);
 }
 
+/* What comes into force with the next start only. */
+static void write_restart(const struct request *r, struct jsonw *w, const struct config *c)
+{
+    char names[STARTED_NAMES_MAX];
+
+    started_differ(console_get_started(r->console), c, names);
+    jsonw_member_text(w, "restart", *names ? names : NULL);
+}
+
 /* A file that cannot be read is not told as an empty one. */
 static void write_file(struct jsonw *w, const char *path)
 {
@@ -112,6 +122,7 @@ void configuration_get(struct request *r, struct reply *reply)
     jsonw_open(&j.w, '{');
     write_file(&j.w, path_of(r));
     write_effective(&j.w, c);
+    write_restart(r, &j.w, c);
     jsonw_key(&j.w, "versions");
     jsonw_open(&j.w, '[');
     versions_write(folder, &j.w);
@@ -253,8 +264,10 @@ void configuration_check_post(struct request *r, struct reply *reply)
     jsonw_open(&j.w, '{');
     write_problems(&j.w, &report);
     write_diff(&j.w, path_of(r), (struct span){file.text, file.len}, members_get_text(&m, "text"));
-    if (c)
+    if (c) {
+        write_restart(r, &j.w, c);
         write_denied(r, &j.w, c);
+    }
     jsonw_close(&j.w, '}');
     reply_json_end(reply, &j);
     config_report_fini(&report);

@@ -231,7 +231,8 @@ static bool init(struct console *c, const struct config *config, struct err *err
     c->audit = audit_new(audit);
     c->health = health_new(&c->options.door);
     c->jobs = jobs_new(c);
-    if (!c->jobs || c->wake_fd < 0 || !c->admins || !c->sessions || !c->audit || !c->health) {
+    if (!started_take(&c->at_start, config) || !c->jobs || c->wake_fd < 0 || !c->admins ||
+        !c->sessions || !c->audit || !c->health) {
         err_set(err, "out of memory or descriptors");
         return false;
     }
@@ -303,6 +304,7 @@ void console_stop(struct console *c)
     admins_free(c->admins);
     audit_free(c->audit);
     health_free(c->health);
+    started_fini(&c->at_start);
     jobs_free(c->jobs);
     if (c->sessions)
         explicit_bzero(c->sessions, sizeof *c->sessions);
@@ -340,6 +342,11 @@ struct guard *console_get_guard(struct console *c)
 struct health *console_get_health(struct console *c)
 {
     return c->health;
+}
+
+const struct started *console_get_started(const struct console *c)
+{
+    return &c->at_start;
 }
 
 struct jobs *console_get_jobs(struct console *c)

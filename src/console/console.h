@@ -17,6 +17,7 @@ struct audit;
 struct health;
 struct jobs;
 struct sessions;
+struct started;
 
 struct console_options {
     struct console_door door;
@@ -40,6 +41,7 @@ struct admins *console_get_admins(struct console *c);
 struct sessions *console_get_sessions(struct console *c);
 struct audit *console_get_audit(struct console *c);
 struct health *console_get_health(struct console *c);
+const struct started *console_get_started(const struct console *c); /* of the configuration */
 struct jobs *console_get_jobs(struct console *c);
 uint64_t console_now_ns(const struct console *c); /* monotonic, of this turn */
 

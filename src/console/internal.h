@@ -8,6 +8,7 @@
 #include <microhttpd.h>
 
 #include "base/buf.h"
+#include "config/started.h"
 #include "console/console.h"
 #include "console/crowd.h"
 #include "console/guard.h"
@@ -35,6 +36,7 @@ struct watch {
 
 struct console {
     struct console_options options;
+    struct started at_start;          /* what the configuration said then */
     struct MHD_Daemon *web, *control; /* NULL: not there */
     int control_fd;
     char control_path[108];

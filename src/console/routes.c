@@ -112,13 +112,13 @@ const struct route routes[] = {
      "in_force, refused: as GET /api/v1/accounts"},
     {CONSOLE_GET, "/api/v1/configuration", RIGHT_READ, 0, false, configuration_get,
      "the configuration file, and what is in force with each value's origin", NULL, NULL,
-     "text, null where it cannot be read; base: stands for this state of it; effective; file, writable, why_not; "
-     "versions: id, time_us, who"},
+     "text, null where it cannot be read; base: stands for this state of it; effective; restart: what of it "
+     "is not in force before a restart, null: nothing; file, writable, why_not; versions: id, time_us, who"},
     {CONSOLE_PUT, "/api/v1/configuration", RIGHT_CHANGE, 2048 * KIB, false, configuration_put,
      "puts a text in the file's place and in force", NULL, "text*\nbase*: of GET, as it was when editing began", "ok; 409: somebody changed it since; 422: problems, as below"},
     {CONSOLE_POST, "/api/v1/configuration/check", RIGHT_CHANGE, 2048 * KIB, false, configuration_check_post,
      "judges a text in the file's place", NULL, "text*",
-     "problems: line, column, message, warning; diff: unified; denied: open flows that the new rules would deny, the "
+     "problems: line, column, message, warning; diff: unified; restart: as GET; denied: open flows that the new rules would deny, the "
      "first of them; denied_count: of all"},
     {CONSOLE_GET, "/api/v1/configuration/versions/{}", RIGHT_READ, 0, false, configuration_version_get,
      "the file as it was", NULL, NULL, "text"},

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/num.h"
+#include "config/started.h"
 #include "net/tls.h"
 #include "policy/attempts.h"
 #include "proxy/accounts_watch.h"
@@ -34,6 +35,7 @@
 struct server {
     const struct server_options *options;
     struct config *config;
+    struct started at_start; /* of the first configuration */
     struct proxy_shared shared;
     struct listeners listeners;
     struct tls_context *parent_tls; /* at the start; the workers have it from then on */
@@ -282,6 +284,7 @@ static bool reload(struct server *s, struct err *err)
     struct listeners fresh = {0};
     struct tls_context *tls = NULL;
     struct accounts *accounts = NULL;
+    char names[STARTED_NAMES_MAX];
     struct config *c;
     bool ok = false;
 
@@ -303,8 +306,9 @@ static bool reload(struct server *s, struct err *err)
     }
     if (!recorder_set(s->shared.recorder, c, err))
         log_error("reload: %s; the access log in use stays", err->text);
-    if (c->workers != s->config->workers || strcmp(c->user, s->config->user) != 0)
-        log_warning("reload: workers and user need a restart");
+    started_differ(&s->at_start, c, names);
+    if (*names)
+        log_warning("reload: in force after a restart only: %s", names);
     log_set_level(c->log_level);
     process_forbid_core(c);
     s->shared.connections_max = process_fit_connections(c);
@@ -498,7 +502,7 @@ static bool start(struct server *s, struct err *err)
     s->shared.hand_round = s->inherited > 0 && s->shared.workers_len > 1;
     s->shared.connections_max = process_fit_connections(c);
     s->shared.clients = limits_clients_new(s->shared.connections_max);
-    if (!s->shared.clients) {
+    if (!started_take(&s->at_start, c) || !s->shared.clients) {
         err_set(err, "out of memory");
         return false;
     }
@@ -550,6 +554,7 @@ bool server_run(const struct server_options *options, struct config *config, str
     accounts_unref(s.accounts);
     accounts_watch_fini(&s.watch);
     free(s.nonce_key);
+    started_fini(&s.at_start);
     listeners_fini(&s.listeners, s.started == 0 && !s.shared.workers);
     tls_context_unref(s.parent_tls);
     config_unref(s.config);

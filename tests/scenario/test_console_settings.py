@@ -281,6 +281,28 @@ def test_the_configuration_is_judged_and_put_in_force():
         client.close()
 
 
+def test_what_needs_a_restart_is_said():
+    proxy, console = open_console()
+    with proxy:
+        give(proxy, "viaduct.conf")
+
+        def put(old, new):
+            """Changes the file; what the answers before and after it say of a restart."""
+            now = console.get("/api/v1/configuration").json
+            text = now["text"].replace(old, new)
+            judged = console.ask("POST", "/api/v1/configuration/check", {"text": text}).json
+            assert console.ask("PUT", "/api/v1/configuration", {"text": text, "base": now["base"]}).status == 200
+            return judged["restart"], console.get("/api/v1/configuration").json["restart"]
+
+        assert console.get("/api/v1/configuration").json["restart"] is None
+        assert put("via", "via") == (None, None)
+        assert put("workers 2;", "workers 3;") == ("workers", "workers")
+        assert put("127.0.0.1:0; }", "127.0.0.1:0; session-idle 5m; }") == ("workers, console", "workers, console")
+        assert "reload: in force after a restart only: workers, console" in proxy.stderr()
+        assert put("workers 3;", "workers 2;") == ("console", "console")
+        assert put(" session-idle 5m;", "") == (None, None)
+
+
 def test_a_configuration_that_cannot_come_into_force_is_taken_back():
     proxy, console = open_console()
     with proxy:

@@ -875,6 +875,22 @@ def test_what_is_applied_was_judged(tab, say):
         tab.wait("!document.querySelector('.diff')")
 
 
+def test_what_needs_a_restart_is_not_called_in_force(tab, say):
+    change = "((a) => { a.value = a.value.replace('workers 2', 'workers 3'); a.dispatchEvent(new Event('input')); })"
+    with Site() as site:
+        site.give("viaduct.conf")
+        enter(site, tab, "/configuration?tab=edit")
+        tab.wait("document.querySelector('textarea')?.value.length > 10")
+        tab.run(f"{change}(document.querySelector('textarea'))")
+        tab.see(say("configuration.restart", names="workers"), ".judged")
+        tab.click(".actions button", say("configuration.apply"))
+        tab.see(say("configuration.restart", names="workers"), "dialog")
+        tab.click("dialog button[type=submit]", say("configuration.apply"))
+        tab.see(say("configuration.applied_later", names="workers"), "#notices")
+        tab.click("[role=tab]", say("tab.effective"))
+        tab.see(say("configuration.restart", names="workers"), "[role=tabpanel]")
+
+
 @ENGLISH
 def test_somebody_else_s_change_is_not_lost(tab, say):
     with Site() as site:

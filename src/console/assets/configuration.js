@@ -30,10 +30,15 @@ function effectiveLine(line) {
   ];
 }
 
+function restartNote(answer) {
+  return answer.restart && h('p.note.warn', say('configuration.restart', {names: answer.restart}));
+}
+
 function effective(answer) {
   return h(
     'section',
     h('p.faint.intro', say('configuration.effective_hint')),
+    restartNote(answer),
     h(
       'pre.effective',
       {tabindex: '0', 'aria-label': say('tab.effective')},
@@ -199,6 +204,7 @@ class EditTab {
     const denied = judged.denied_count || 0;
     fill(
       this.outcome,
+      restartNote(judged),
       denied > 0 &&
         h(
           'div.note.warn',
@@ -234,7 +240,7 @@ class EditTab {
     const done = await askFirst({
       title: say('configuration.apply_title'),
       text: denied ? say('configuration.apply_denied', {n: denied}) : say('configuration.apply_text'),
-      fields: this.judged?.diff ? [diffView(this.judged.diff)] : [],
+      fields: this.judged?.diff ? [restartNote(this.judged), diffView(this.judged.diff)] : [],
       action: say('configuration.apply'),
       act: () =>
         ask('PUT', '/api/v1/configuration', {text: this.text, base: this.answer.base}).catch((problem) =>
@@ -242,7 +248,8 @@ class EditTab {
         ),
     });
     if (!done) return;
-    notice(say('configuration.applied'));
+    const {restart} = this.judged;
+    notice(restart ? say('configuration.applied_later', {names: restart}) : say('configuration.applied'));
     this.changed();
   }
 

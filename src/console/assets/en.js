@@ -373,6 +373,8 @@ export default {
   'configuration.apply_text': 'It comes into force at once. Open flows keep the limits that they began with.',
   'configuration.apply_denied': 'The new rules would not let {n} of the open flows begin. They live on until they end.',
   'configuration.applied': 'Applied, and in force.',
+  'configuration.applied_later': 'Applied. In force after a restart only: {names}.',
+  'configuration.restart': 'In force only after a restart of the proxy: {names}.',
   'configuration.undo': 'Undo my changes',
   'configuration.problems': '{n} remarks',
   'configuration.problems.one': 'One remark',

@@ -374,6 +374,8 @@ export default {
   'configuration.apply_text': 'すぐに有効になります。進行中のフローは開始時の制限のまま続きます。',
   'configuration.apply_denied': '新しいルールでは、進行中のフローのうち {n} 件が許可されません。それらは終わるまで続きます。',
   'configuration.applied': '適用し、有効になりました。',
+  'configuration.applied_later': '適用しました。再起動後に有効になります: {names}。',
+  'configuration.restart': 'プロキシを再起動するまで有効になりません: {names}。',
   'configuration.undo': '変更を取り消す',
   'configuration.problems': '指摘 {n} 件',
   'configuration.problems.one': '指摘 1 件',
