@@ -103,7 +103,9 @@ static void warn_of_realms(const struct accounts *accounts, const struct config 
                     t->accounts, line, n, n == 1 ? "" : "s", t->realm, c->path ? c->path : "FILE");
 }
 
-/* The accounts that `c` asks for, in *out (NULL: none).  False with *err: they cannot be had. */
+/* The accounts that `c` asks for, in *out (NULL: none).  False with *err: they cannot be had.  A
+ * file that is not there is one without accounts, unless there were some: nobody is locked out by
+ * it. */
 static bool load_accounts(struct server *s, const struct config *c, struct accounts **out,
                           struct err *err)
 {
@@ -115,7 +117,7 @@ static bool load_accounts(struct server *s, const struct config *c, struct accou
     if (!prepare_logins(s, err))
         return false;
     accounts_watch_set(&s->watch, path);
-    *out = accounts_watch_load(&s->watch, !s->accounts);
+    *out = accounts_watch_load(&s->watch, !s->accounts || accounts_count(s->accounts) == 0);
     if (!*out)
         err_set(err, "%s cannot be used", path);
     else

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import pwd
+import signal
 import stat
 import threading
 import warnings
@@ -514,6 +515,22 @@ def test_a_key_that_is_none_is_replaced(content, mode):
 
 
 # ---- accounts that change
+
+
+def test_a_reload_before_the_first_account(web):
+    """What the start takes for no accounts yet is the same to a reload; a file that went is not."""
+    with Proxy(access=RULES, extra=extra()) as proxy:
+        (proxy.folder / "accounts.conf").unlink(missing_ok=True)
+        proxy.configure(limits="lifetime 1h;")
+        for i in (1, 2):
+            proxy.signal(signal.SIGHUP)
+            wait_until(lambda i=i: proxy.stderr().count("info: reloaded") == i, "a reload without the file")
+        account(proxy, "add", "alice", password="sesame")
+        wait_until(lambda: ask(proxy, "GET", web.url(), basic("alice", "sesame")).status == 200)
+        (proxy.folder / "accounts.conf").unlink()
+        proxy.signal(signal.SIGHUP)
+        wait_until(lambda: "accounts.conf cannot be used; the configuration in force stays" in proxy.stderr())
+        assert ask(proxy, "GET", web.url(), basic("alice", "sesame")).status == 200
 
 
 def test_an_account_that_is_added_may_log_in_at_once(web):
