@@ -307,17 +307,22 @@ static void put_in_force(struct request *r, struct save *file, struct span text,
     struct config *c = config_of(r);
     struct span before = {file->text, file->len};
     struct span who = span_of(r->session ? r->session->name : "local");
+    uint64_t now_ns = clock_wall_ns();
     struct err err, again;
     char folder[4096];
 
     versions_folder(c, folder);
     config_unref(c);
-    if (!versions_keep(folder, before, who, clock_wall_ns(), &err) ||
-        !save_write(file, text, file->uid, file->gid, &err)) {
+    if (!versions_keep(folder, before, who, now_ns, &err)) {
+        reply_problem(reply, 503, "not-saved", NULL, "%s", err.text);
+    } else if (!save_write(file, text, file->uid, file->gid, &err)) {
+        versions_forget(folder, who, now_ns);
         reply_problem(reply, 503, "not-saved", NULL, "%s", err.text);
     } else if (!door->reload(door->owner, &err)) {
         reply_problem(reply, 422, "not-in-force", NULL, "%s: the file is as it was", err.text);
-        if (!save_write(file, before, file->uid, file->gid, &again))
+        if (save_write(file, before, file->uid, file->gid, &again))
+            versions_forget(folder, who, now_ns);
+        else
             reply_problem(reply, 503, "not-in-force", NULL, "%s; and the file stays changed: %s",
                           err.text, again.text);
     } else {

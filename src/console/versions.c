@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define NAME_MAX_LEN 128
+#define PATH_LEN 4096
 #define DIGITS 20 /* of the time in a name, so that names are in its order */
 
 /* "00001764130000000000-root.conf" */
@@ -66,19 +67,26 @@ static void drop_old(const char *folder)
     free_list(all, n);
 }
 
-bool versions_keep(const char *folder, struct span text, struct span who, uint64_t wall_ns,
-                   struct err *err)
+static void write_path(const char *folder, struct span who, uint64_t wall_ns, char out[PATH_LEN])
 {
-    char path[4096], name[65] = "";
-    int fd;
-    bool ok;
+    char name[65] = "";
 
     for (size_t i = 0; i < who.len && i < sizeof name - 1; i++)
         name[i] =
             isalnum((unsigned char)who.ptr[i]) || strchr("._@+", who.ptr[i]) ? who.ptr[i] : '-';
-    mkdir(folder, 0700);
-    snprintf(path, sizeof path, "%s/%0*" PRIu64 "-%s.conf", folder, DIGITS, wall_ns / 1000,
+    snprintf(out, PATH_LEN, "%s/%0*" PRIu64 "-%s.conf", folder, DIGITS, wall_ns / 1000,
              *name ? name : "-");
+}
+
+bool versions_keep(const char *folder, struct span text, struct span who, uint64_t wall_ns,
+                   struct err *err)
+{
+    char path[PATH_LEN];
+    int fd;
+    bool ok;
+
+    mkdir(folder, 0700);
+    write_path(folder, who, wall_ns, path);
     fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     ok = fd >= 0 && write(fd, text.ptr, text.len) == (ssize_t)text.len && fsync(fd) == 0;
     if (!ok)
@@ -89,6 +97,14 @@ bool versions_keep(const char *folder, struct span text, struct span who, uint64
         unlink(path);
     drop_old(folder);
     return ok;
+}
+
+void versions_forget(const char *folder, struct span who, uint64_t wall_ns)
+{
+    char path[PATH_LEN];
+
+    write_path(folder, who, wall_ns, path);
+    unlink(path);
 }
 
 void versions_write(const char *folder, struct jsonw *w)

@@ -17,6 +17,9 @@
 bool versions_keep(const char *folder, struct span text, struct span who, uint64_t wall_ns,
                    struct err *err);
 
+/* Forgets that one again: nothing came of the change. */
+void versions_forget(const char *folder, struct span who, uint64_t wall_ns);
+
 /* Adds them to the array that is open, the latest first: {"id","time_us","who"}. */
 void versions_write(const char *folder, struct jsonw *w);
 

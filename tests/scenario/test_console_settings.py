@@ -313,3 +313,4 @@ def test_a_configuration_that_cannot_come_into_force_is_taken_back():
         assert answer.status == 422 and answer.json["error"] == "not-in-force", answer.text
         assert "192.0.2.77" in answer.json["message"]
         assert proxy.config.read_text() == now["text"]
+        assert console.get("/api/v1/configuration").json["versions"] == [], "nothing was changed"
