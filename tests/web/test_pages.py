@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import threading
 import time
 
@@ -484,6 +485,28 @@ def test_rows_of_a_late_worker_stay(tab, say):
         tab.fake({})
 
 
+@ENGLISH
+def test_what_ends_a_connection_names_its_target(tab, say):
+    """Also where the request was not there yet when its row was made."""
+
+    def page(target):
+        flow = {**HOSTILE_FLOW, "url": None, "target": target}
+        return {"rows": [{"idle_us": 1, "phase": "request", "flow": flow}], "matching": 1, "open": 1, "whole": True}
+
+    with Site() as site:
+        enter(site, tab)
+        tab.fake({"/api/v1/connections": page(None), "/api/v1/events": None})
+        tab.open(site.site + "/connections")
+        tab.wait("document.querySelectorAll('tbody tr').length === 1")
+        late = f"event: connections\ndata: {json.dumps(page('late.example:443'))}\n\n"
+        tab.fake({"/api/v1/connections": page(None), "/api/v1/events": late})
+        tab.see("late.example", "tbody")
+        assert "late.example:443" in tab.run("document.querySelector('td.action button').ariaLabel")
+        tab.click("td.action button")
+        tab.see("late.example:443", "dialog")
+        tab.fake({})
+
+
 # --- history
 
 
@@ -526,6 +549,21 @@ def test_history_is_filtered_and_a_flow_opens(tab, say):
         assert "verdict=ok%2Cacl-denied" in tab.run("location.search")
         tab.key("Escape")
         assert tab.run("document.querySelector('.choice').open") is False
+
+
+@ENGLISH
+def test_no_figure_outlives_what_it_was_told_of(tab, say):
+    tile = "[...document.querySelectorAll('.tile')].find((t) => t.innerText.includes(n)).innerText"
+    with Site() as site:
+        console = site.administrator()
+        site.curl("-o", "/dev/null", "http://127.0.0.1:1/refused").wait(20)
+        wait_until(lambda: console.get("/api/v1/flows").json["flows"])
+        enter(site, tab, "/", console)
+        tab.wait(f"{tile}.includes('100 %')", n=say("tile.failed"))
+        tab.fake({"/api/v1/charts": None})
+        tab.see(say("error.network"), ".failures")
+        assert "%" not in tab.run(tile, n=say("tile.failed"))
+        tab.fake({})
 
 
 @ENGLISH
@@ -613,6 +651,13 @@ def test_a_capture_is_explained(tab, say, tmp_path):
         tab.wait("!document.querySelector('.spinner')")
         assert get(site, "http://127.0.0.1:1/").status == 502
         assert not list(site.folder.glob("*.pcap"))
+        # the same name once more, after what it had was too much
+        os.truncate(nonsense, (64 << 20) + 1)
+        tab.give_file("#capture", nonsense)
+        tab.see(say("explain.too_large", n="64.0 MiB"))
+        nonsense.write_bytes(capture.read_bytes())
+        tab.give_file("#capture", nonsense)
+        tab.see(say("diagnose.sum", n=3, failed=2))
 
 
 # --- proxy settings
@@ -796,6 +841,33 @@ def test_accounts_are_added_disabled_reset_and_removed(tab, say):
         # a link for another administrator
         tab.click("button", say("admins.link"))
         tab.wait("/#setup=[0-9a-f]{64}$/.test(document.querySelector('dialog input')?.value)")
+
+
+@ENGLISH
+def test_what_is_under_way_is_told_though_its_window_was_closed(tab, say):
+    with Site(extra="authentication { accounts accounts.conf; }") as site:
+        console = site.administrator()
+        console.ask("POST", "/api/v1/accounts", {"name": "fmc", "password": "one"})
+        enter(site, tab, "/accounts", console)
+        tab.click("tbody button", say("accounts.remove"))
+        os.kill(site.pid, signal.SIGSTOP)
+        try:
+            tab.click("dialog button[type=submit]", say("accounts.remove"))
+            tab.wait("document.querySelector('dialog button[type=submit]').disabled")
+            tab.key("Escape")
+            tab.wait("!document.querySelector('dialog')")
+        finally:
+            os.kill(site.pid, signal.SIGCONT)
+        tab.see(say("accounts.removed"), "#notices")
+        tab.see(say("accounts.none"))
+        # and a session that ends under it leads to the entrance alone
+        console.ask("POST", "/api/v1/accounts", {"name": "fmc", "password": "one"})
+        tab.click("nav a", say("page.access"))
+        tab.click("nav a", say("page.accounts"))
+        tab.wait("document.querySelectorAll('tbody tr').length === 1")
+        out = "await fetch('/api/v1/session', {method: 'DELETE', headers: {'X-CSRF-Token': t}});"
+        tab.run(f"(async () => {{ {out} document.querySelector('tbody button').click(); }})()", t=console.csrf)
+        tab.see(say("login.lost"))
 
 
 @ENGLISH

@@ -99,7 +99,7 @@ function columns(rates, open, end) {
       hideLabel: true,
       cardLabel: '',
       className: 'action',
-      text: () => 'end',
+      text: (row) => `${row.flow.client} ${targetOf(row.flow)}`, // it names both
       cell: (row) =>
         h(
           'button.small',

@@ -233,13 +233,18 @@ class CheckForm {
 
 class DropZone {
   constructor(start) {
+    // forgotten at once: a browser says nothing of the same file chosen again
+    const take = () => {
+      const [file] = input.files;
+      input.value = '';
+      if (file) start(file);
+    };
     const input = h('input', {
       type: 'file',
       id: 'capture',
       accept: '.pcap,.pcapng,.cap,.gz,.zst,.txt',
-      change: () => input.files[0] && start(input.files[0]),
+      change: take,
     });
-    this.input = input;
     this.trouble = h('p.trouble', {role: 'alert', hidden: true});
     this.zone = h(
       'div.drop',
@@ -311,7 +316,6 @@ export function show(place, context) {
       fill(result);
       zone.complain(problem.words || problem.message);
     }
-    zone.input.value = '';
   }
 
   const form = new CheckForm(context.query, check);

@@ -37,9 +37,11 @@ export function openDialog({title, className = '', build}) {
 }
 
 // Asks before something is done.  `fields`: elements of the form; `act(form)` does it and may throw
-// a Problem, which is shown there; what it returns is the result.
-export function askFirst({title, text, fields = [], action, danger = false, act}) {
-  return openDialog({
+// a Problem, which is shown there; what it returns is the result, also where the window was closed
+// meanwhile.
+export async function askFirst({title, text, fields = [], action, danger = false, act}) {
+  let doing = null;
+  const result = await openDialog({
     title,
     className: 'ask',
     build: (close) => {
@@ -50,8 +52,11 @@ export function askFirst({title, text, fields = [], action, danger = false, act}
         button.disabled = true;
         trouble.hidden = true;
         try {
-          close((await act(event.target)) ?? true);
+          doing = act(event.target);
+          close((await doing) ?? true);
         } catch (problem) {
+          if (!trouble.isConnected) return;
+          doing = null;
           fill(trouble, problem.words || problem.message).hidden = false;
           button.disabled = false;
         }
@@ -64,6 +69,13 @@ export function askFirst({title, text, fields = [], action, danger = false, act}
       );
     },
   });
+  if (result !== null || !doing) return result;
+  try {
+    return (await doing) ?? true;
+  } catch (problem) {
+    notice(problem.words || problem.message, 'bad');
+    return null;
+  }
 }
 
 // The place in the page where notices appear; it is read out once it changes.
@@ -75,6 +87,7 @@ const NOTICE_MS = 6000;
 
 export function notice(text, kind = 'good') {
   const place = document.getElementById('notices');
+  if (!place) return; // the session is over: the entrance says so
   const one = h(`p.notice.${kind}`, icon(kind === 'good' ? 'check' : 'warn'), h('span', text));
   place.append(one);
   setTimeout(() => one.remove(), NOTICE_MS);

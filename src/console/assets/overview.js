@@ -57,6 +57,13 @@ class Tiles {
     Object.assign(this.meter, {max: state.connections_max || 1, value: state.connections});
   }
 
+  // Nobody knows: what was known before is not left standing.
+  hideFailures() {
+    fill(this.failed.value, '–');
+    fill(this.failed.note);
+    this.failed.element.classList.remove('troubled');
+  }
+
   showFailures(flows, failed) {
     fill(this.failed.value, format.percent(failed, flows));
     fill(this.failed.note, say('tile.failed_note', {n: format.count(failed), all: format.count(flows)}));
@@ -365,7 +372,9 @@ export function show(place) {
       const {total, failed} = failures.show(charts, span);
       tiles.showFailures(total, failed);
     } catch (problem) {
-      if (problem.name !== 'AbortError') failures.complain(problem, load);
+      if (problem.name === 'AbortError') return;
+      failures.complain(problem, load);
+      tiles.hideFailures();
     }
   }
 
