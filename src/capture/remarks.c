@@ -224,7 +224,8 @@ static bool is_for_the_other_leg(const struct look *l, const struct ending *e)
 
 static void note_other_leg(const struct look *l)
 {
-    const char *port = l->x->target ? strrchr(l->x->target, ':') : NULL;
+    bool is_known = l->x->target && l->x->asked != ASKED_TLS; /* and not the proxy itself */
+    const char *port = is_known ? strrchr(l->x->target, ':') : NULL;
 
     flow_evidence(
         l->f,

@@ -26,8 +26,9 @@ static enum certainty proxy_certainty(const struct look *l)
     uint64_t least = shortest_answer(l);
 
     bool unanswered = !l->x->status && !look_get(l, MARK_ANSWER) && !l->x->early_unseen;
+    bool is_hidden = look_get(l, MARK_INNER_ANSWER) != 0; /* TLS to the proxy hides its answer */
 
-    if (l->up || l->x->asked == ASKED_NOTHING || unanswered)
+    if (l->up || (!is_hidden && (l->x->asked == ASKED_NOTHING || unanswered)))
         return CERTAINTY_SEEN;
     if (l->x->sides[UP].since_other > 0 && up->last_data_ns && least != UINT64_MAX &&
         l->close_ns - up->last_data_ns < least) {
