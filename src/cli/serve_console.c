@@ -35,6 +35,7 @@ static void state(void *owner, struct console_state *out)
     door_get_state(owner, &s);
     *out = (struct console_state){.draining = s.draining,
                                   .start_ns = s.start_ns,
+                                  .uptime_ns = s.uptime_ns,
                                   .workers = s.workers,
                                   .connections = s.connections,
                                   .connections_max = s.connections_max,

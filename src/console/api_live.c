@@ -52,6 +52,7 @@ static void write_totals(struct jsonw *w, const struct console_door *door, struc
     jsonw_open(w, '{');
     jsonw_member_u64(w, "start_us", s.start_ns / 1000);
     jsonw_member_u64(w, "now_us", clock_wall_ns() / 1000);
+    jsonw_member_u64(w, "uptime_us", s.uptime_ns / 1000);
     jsonw_key(w, "draining");
     jsonw_bool(w, s.draining);
     jsonw_member_u64(w, "workers", s.workers);

@@ -15,7 +15,8 @@
 
 struct console_state {
     bool draining;
-    uint64_t start_ns; /* wall clock, when the proxy started */
+    uint64_t start_ns;  /* wall clock, when the proxy started */
+    uint64_t uptime_ns; /* since then, whatever became of that clock */
     unsigned workers;
     uint32_t connections, connections_max; /* of clients, open now and at most */
     uint64_t flows_dropped;                /* that never came to the log: its queue was full */

@@ -49,7 +49,7 @@ const struct route routes[] = {
      "who changed what, the last entries", "limit (number): at most 1000", NULL, "entries, the latest last: time, who, what"},
     {CONSOLE_GET, "/api/v1/state", RIGHT_READ, 0, false, state_get,
      "what the proxy is doing in all", NULL, NULL,
-     "start_us, now_us, draining, workers, connections, connections_max; open, tunnels: flows under way; bytes_up, "
+     "start_us, now_us, uptime_us (whatever became of the clock), draining, workers, connections, connections_max; open, tunnels: flows under way; bytes_up, "
      "bytes_down; flows: those that ended, by verdict; superseded: 407s among them that were answered; flows_dropped: "
      "not in the access log; history_lost: not in the history; health: resolver_ok, resolver, parent_ok, parent"},
     {CONSOLE_GET, "/api/v1/instance", RIGHT_READ, 0, false, instance_get,

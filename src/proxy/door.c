@@ -22,6 +22,7 @@ bool door_init(struct door *d, struct proxy_shared *shared, struct config *confi
 
     *d = (struct door){.shared = shared, .config = config_ref(config)};
     d->start_ns = clock_wall_ns();
+    d->began_ns = clock_mono_ns();
     pthread_mutex_init(&d->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -175,6 +176,7 @@ void door_get_state(struct door *d, struct door_state *out)
 {
     *out = (struct door_state){
         .start_ns = d->start_ns,
+        .uptime_ns = clock_mono_ns() - d->began_ns,
         .workers = d->shared->workers_len,
         .connections = atomic_load_explicit(&d->shared->connections, memory_order_relaxed),
         .connections_max = atomic_load_explicit(&d->shared->connections_max, memory_order_relaxed),

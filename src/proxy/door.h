@@ -34,11 +34,13 @@ struct door {
     struct endpoint at;    /* the first listener, as bound; port 0: none */
     bool tls;              /* which speaks TLS */
     uint64_t start_ns;     /* wall clock */
+    uint64_t began_ns;     /* the same moment, monotonic */
 };
 
 struct door_state {
     bool draining;
-    uint64_t start_ns; /* wall clock, when the proxy started */
+    uint64_t start_ns;  /* wall clock, when the proxy started */
+    uint64_t uptime_ns; /* since then, whatever became of that clock */
     unsigned workers;
     uint32_t connections, connections_max; /* of clients, open now and at most */
     uint64_t flows_dropped;                /* that never came to the log: its queue was full */

@@ -567,6 +567,21 @@ def test_no_figure_outlives_what_it_was_told_of(tab, say):
 
 
 @ENGLISH
+def test_the_clock_may_step(tab, say):
+    """What a proxy took for the time when it started says nothing of how long it runs."""
+    with Site() as site:
+        state = enter(site, tab).get("/api/v1/state").json
+        state["start_us"], state["uptime_us"] = state["now_us"] + 3600 * 10**6, 90 * 10**6
+        later = {**state, "now_us": state["now_us"] - 7200 * 10**6, "uptime_us": 92 * 10**6, "bytes_down": 4096}
+        events = "".join(f"event: state\ndata: {json.dumps(one)}\n\n" for one in (state, later))
+        tab.fake({"/api/v1/events": events})
+        tab.open(site.site)
+        tab.see("01:32", ".facts")
+        tab.see("2.0 KiB/s", ".tiles")
+        tab.fake({})
+
+
+@ENGLISH
 def test_no_history(tab, say):
     with Site(log="history off;") as site:
         enter(site, tab, "/history")

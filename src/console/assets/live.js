@@ -36,8 +36,8 @@ function takeState(state) {
   const before = live.state;
   live.state = state;
   live.status = 'live';
-  if (before && before.start_us === state.start_us && state.now_us > before.now_us) {
-    const seconds = (state.now_us - before.now_us) / 1e6;
+  if (before && before.start_us === state.start_us && state.uptime_us > before.uptime_us) {
+    const seconds = (state.uptime_us - before.uptime_us) / 1e6; // the clock may step
     const ended = total(state.flows) + state.superseded - total(before.flows) - before.superseded;
     live.samples.push({
       at_ms: state.now_us / 1000,

@@ -125,7 +125,7 @@ class Health {
     fill(
       this.facts,
       h('dt', say('health.uptime')),
-      h('dd', format.age(state.now_us - state.start_us)),
+      h('dd', format.age(state.uptime_us)),
       h('dt', say('health.workers')),
       h('dd', String(state.workers)),
       state.flows_dropped > 0 && [
