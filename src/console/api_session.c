@@ -37,11 +37,11 @@ void session_get(struct request *r, struct reply *reply)
 
 static void set_cookie(struct request *r, struct reply *reply, const char *value)
 {
-    char text[256];
+    char text[256], name[GUARD_COOKIE_MAX];
 
-    snprintf(text, sizeof text, "%s=%s; Path=/; HttpOnly; SameSite=Strict%s%s",
-             CONSOLE_COOKIE(r->secure), value, r->secure ? "; Secure" : "",
-             *value ? "" : "; Max-Age=0");
+    guard_write_cookie(console_get_guard(r->console), name);
+    snprintf(text, sizeof text, "%s=%s; Path=/; HttpOnly; SameSite=Strict%s%s", name, value,
+             r->secure ? "; Secure" : "", *value ? "" : "; Max-Age=0");
     reply->cookie = strdup(text);
 }
 

@@ -203,13 +203,21 @@ bool guard_goes_on(struct console *c, const char *csrf)
     return end_orphan(c, sessions_touch(console_get_sessions(c), csrf, console_now_ns(c))) != NULL;
 }
 
+void guard_write_cookie(const struct guard *g, char out[GUARD_COOKIE_MAX])
+{
+    snprintf(out, GUARD_COOKIE_MAX, "%s-%u", g->secure ? "__Host-viaduct" : "viaduct-console",
+             g->at.port);
+}
+
 static void identify(struct guard *g, struct request *r)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    const char *cookie =
-        MHD_lookup_connection_value(r->connection, MHD_COOKIE_KIND, CONSOLE_COOKIE(g->secure));
+    char name[GUARD_COOKIE_MAX];
+    const char *cookie;
 
+    guard_write_cookie(g, name);
+    cookie = MHD_lookup_connection_value(r->connection, MHD_COOKIE_KIND, name);
     r->secure = g->secure;
     if (info)
         endpoint_from_sockaddr(&r->peer, info->client_addr);

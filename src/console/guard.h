@@ -34,6 +34,11 @@ void guard_learn_account(struct guard *g);
 /* "http://127.0.0.1:3180/"; "": the console is off. */
 void guard_write_url(const struct guard *g, char *out, size_t cap);
 
+/* The cookie's name: under TLS one that only this host can set (RFC 6265bis 4.1.3). It has the
+ * port, as cookies know none: two consoles of one host would log each other out. */
+#define GUARD_COOKIE_MAX 32
+void guard_write_cookie(const struct guard *g, char out[GUARD_COOKIE_MAX]);
+
 /* Writes who asks, for the audit log: anew once he has logged in. */
 void guard_write_who(struct request *r);
 

@@ -78,7 +78,4 @@ void exchange_note_control(void *cls, struct MHD_Connection *connection, void **
 /* Has what was written to a stream go out. */
 void exchange_resume(struct stream *s);
 
-/* The cookie's name: under TLS one that only this host can set (RFC 6265bis 4.1.3). */
-#define CONSOLE_COOKIE(secure) ((secure) ? "__Host-viaduct" : "viaduct-console")
-
 struct guard *console_get_guard(struct console *c);

@@ -27,7 +27,7 @@ struct MHD_Connection {
     const char *method, *path;
     struct pair fields[FIELDS_MAX + 4], arguments[FIELDS_MAX], cookies[FIELDS_MAX + 1];
     unsigned fields_len, arguments_len, cookies_len;
-    char host[32];
+    char host[32], cookie[GUARD_COOKIE_MAX];
     struct span body;
     struct stub_answer *answer;
 };
@@ -162,7 +162,8 @@ static void add_defaults(struct MHD_Connection *c, const struct stub_session *s)
     if (c->who != STUB_ADMIN)
         return;
     c->fields[c->fields_len++] = (struct pair){"X-CSRF-Token", s->csrf};
-    c->cookies[c->cookies_len++] = (struct pair){CONSOLE_COOKIE(false), s->cookie};
+    guard_write_cookie(&(struct guard){.at = {.port = s->port}}, c->cookie);
+    c->cookies[c->cookies_len++] = (struct pair){c->cookie, s->cookie};
 }
 
 /* --- what the console calls ------------------------------------------------------------------- */

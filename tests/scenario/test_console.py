@@ -304,6 +304,18 @@ def test_a_console_by_tls_answers_to_its_names(certs):
         assert "console on https://127.0.0.1:" in proxy.stderr()
 
 
+def test_two_consoles_of_one_host_do_not_log_each_other_out(proxy):
+    """Cookies know no ports: a browser has one jar for both."""
+    one = Console(proxy).enter(proxy)
+    with Proxy(console=BLOCK) as other:
+        two = Console(other).enter(other)
+        assert one.cookie.split("=")[0] != two.cookie.split("=")[0]
+        for console in (one, two):
+            console.cookie, before = f"{one.cookie}; {two.cookie}", console.cookie
+            assert console.get("/api/v1/session").json["name"] == "root"
+            console.cookie = before
+
+
 def test_a_bearer_token(proxy):
     console = Console(proxy).enter(proxy)
     token = console.ask("POST", "/api/v1/metrics-token", {"name": "prometheus"}).json["token"]
