@@ -224,7 +224,7 @@ void infile_get(struct infile *f, struct packet *out)
         out->wall_ns = f->record.wall_ns;
         out->number = f->number;
         out->interface = f->record.interface;
-        out->is_text = false;
+        out->is_text = out->flags_unseen = false;
         if (out->kind == PACKET_BAD)
             note_link(f, out);
     }

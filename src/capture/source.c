@@ -371,7 +371,7 @@ static int next_live(struct capture_source *s, struct packet *out)
     out->at_ns = timeline_place(&s->live_line, r.wall_ns);
     out->number = ++s->live_number;
     out->file = out->interface = 0;
-    out->is_text = false;
+    out->is_text = out->flags_unseen = false;
     s->seen.back_steps = s->live_line.back_steps;
     finish(s, (uint32_t)r.bytes.len, r.wire_len, out);
     return 1;

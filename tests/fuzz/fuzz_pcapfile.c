@@ -52,7 +52,7 @@ static void read_all(struct capture_source *s)
     memset(&p, 0, sizeof p);
     while (n < PACKETS_MAX && (got = capture_source_next(s, &p)) == 1) {
         n++;
-        assert(p.is_text == seen->is_text && p.file == 0);
+        assert(p.is_text == seen->is_text && (p.is_text || !p.flags_unseen) && p.file == 0);
         assert(p.is_text ? p.number >= number : p.number == number + 1);
         assert(p.at_ns >= last_ns && p.at_ns > 0);
         assert(p.payload.len <= p.payload_len);
