@@ -39,6 +39,8 @@ row 2 '^viaduct serve: -l here: not an address with its port' serve -l here
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
+chmod 777 "$folder" # the proxies below change to another account, and keep what they keep here
+export STATE_DIRECTORY="$folder" RUNTIME_DIRECTORY="$folder"
 echo 'user no-such-account;' >"$folder/user.conf"
 echo 'authentication { }' >"$folder/authentication.conf"
 row 2 'user.conf:1: user no-such-account: no such account' config check -c "$folder/user.conf"
