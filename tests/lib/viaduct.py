@@ -12,6 +12,10 @@ import subprocess
 import tempfile
 import time
 
+import scratch
+
+scratch.begin()
+
 BINARY = os.environ.get("VIADUCT", "viaduct")
 
 # What a sanitizer writes when it has found something.

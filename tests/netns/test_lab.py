@@ -211,12 +211,15 @@ def lab_names():
 LEFT_ALONE = """
 import os, sys, time
 sys.path.insert(0, sys.argv[1])
+import scratch
 from lab import Lab
+folder, _ = scratch.begin()
 lab = Lab()
 lab.r2.delay(5)
 lab.target.popen(["sh", "-c", "trap '' HUP TERM INT; sleep 1000 & sleep 1000"])
 lab.proxy.viaduct()
 lab.client.capture()
+print(folder)
 print(lab.cell.keeper.pid, *(os.fstat(host.fd).st_ino for host in lab.all.values()), flush=True)
 time.sleep(1000)
 """
@@ -240,11 +243,13 @@ def test_nothing_is_left_of_a_test_that_is_killed(lab):
         stdout=subprocess.PIPE,
         text=True,
     )
+    folder = pathlib.Path(test.stdout.readline().strip())
     keeper, *spaces = (int(word) for word in test.stdout.readline().split())
     inside = {pid for pid in processes() if net_of(pid) in spaces}
-    assert len(inside) >= 5
+    assert len(inside) >= 5 and len(list(folder.iterdir())) == 2  # the proxy's folder, and the capture
     test.send_signal(signal.SIGKILL)
     test.wait()
     test.stdout.close()
     wait_until(lambda: not ({keeper} | inside) & processes(), "the lab's processes to end")
+    wait_until(lambda: not folder.exists(), "the files to go")
     assert not [pid for pid in processes() if net_of(pid) in spaces]
