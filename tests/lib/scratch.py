@@ -22,7 +22,7 @@ QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_
 def begin():
     """From here on, `tempfile` makes everything there; gives the folder and the process that waits to remove it."""
     folder = tempfile.mkdtemp(prefix="viaduct-run-")
-    os.chmod(folder, 0o755)  # the account that the proxy changes to has folders in it
+    os.chmod(folder, 0o1777)  # as the folder that it stands for: other accounts have files there, too
     tempfile.tempdir = folder
     janitor = subprocess.Popen(["sh", "-c", JANITOR, folder], stdin=subprocess.PIPE, **QUIET)
     return folder, janitor
