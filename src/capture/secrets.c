@@ -30,6 +30,8 @@ struct secrets {
     uint32_t lines;     /* with secrets, so far */
     uint32_t *index;    /* number + 1; 0: free */
     uint32_t index_cap; /* a power of two, at least twice `len` */
+    bool has_logged;    /* a line of a key log came, of use or not */
+    bool has_strange;   /* a line that is none of a key log */
     uint32_t line_len;  /* of what is held of a line that is not complete */
     bool line_lost;     /* it is too long: passed over up to its end */
     char line[LINE_MAX_LEN];
@@ -144,9 +146,15 @@ static void add_line(struct secrets *s, struct span line)
     if (line.len > 0 && line.ptr[line.len - 1] == '\r')
         line.len--;
     line = span_trim(line);
+    if (line.len == 0 || line.ptr[0] == '#')
+        return;
     label = span_cut(&line, ' ');
     random_hex = span_cut(&line, ' ');
     hex = line;
+    if (random_hex.len == 2 * sizeof random && hex.len > 0)
+        s->has_logged = true;
+    else
+        s->has_strange = true;
     if (s->lines == LINES_MAX || !find_secret(&unused, label) || (hex.len != 64 && hex.len != 96) ||
         (span_equal(label, SPAN_LIT("CLIENT_RANDOM")) && hex.len != 96))
         return;
@@ -183,7 +191,9 @@ void secrets_add(struct secrets *s, struct span lines)
         hold(s, part);
         if (end < 0)
             return;
-        if (!s->line_lost)
+        if (s->line_lost)
+            s->has_strange = true;
+        else
             add_line(s, (struct span){s->line, s->line_len});
         s->line_len = 0;
         s->line_lost = false;
@@ -211,6 +221,10 @@ bool secrets_load(struct secrets *s, const char *path, struct err *err)
         ok = false;
     }
     secrets_add(s, SPAN_LIT("\n"));
+    if (ok && s->has_strange && !s->has_logged) {
+        err_set(err, "%s: no line of it is \"LABEL RANDOM SECRET\", as a key log has them", path);
+        ok = false;
+    }
     OPENSSL_cleanse(piece, sizeof piece);
     fclose(f);
     return ok;

@@ -30,7 +30,8 @@ void secrets_free(struct secrets *s);
  * end is here, so who has all there is (a pcapng's block) adds one more. */
 void secrets_add(struct secrets *s, struct span lines);
 
-/* Takes a file.  False: it cannot be read, or not to its end (what came before that counts). */
+/* Takes a file.  False: it cannot be read, or not to its end (what came before that counts), or is
+ * something else than a key log. */
 bool secrets_load(struct secrets *s, const char *path, struct err *err);
 
 /* What is known of the connection with this random, or NULL; holds until the next add. */

@@ -157,6 +157,40 @@ static void many_are_kept(void **state)
     secrets_free(s);
 }
 
+static bool load_text(const char *text, struct err *err)
+{
+    char path[] = "/tmp/viaduct-secrets-XXXXXX";
+    int fd = mkstemp(path);
+    struct secrets *s = secrets_new();
+    bool ok;
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+    ok = secrets_load(s, path, err);
+    unlink(path);
+    secrets_free(s);
+    return ok;
+}
+
+static void another_file_is_refused(void **state)
+{
+    static const char *const good[] = {"", "\n", "# nothing was logged yet\n",
+                                       "EXPORTER_SECRET " OTHER " " S32 "\n",
+                                       "what stands between\nCLIENT_RANDOM " RANDOM " " S48 "\n"};
+    static const char *const bad[] = {"listen 127.0.0.1:3128;\n", "\xd4\xc3\xb2\xa1\n",
+                                      "CLIENT_RANDOM " RANDOM "\n"};
+    struct err err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        assert_true(load_text(good[i], &err));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_false(load_text(bad[i], &err));
+        assert_non_null(strstr(err.text, "no line of it is \"LABEL RANDOM SECRET\""));
+    }
+}
+
 static void a_file_is_loaded(void **state)
 {
     char path[] = "/tmp/viaduct-secrets-XXXXXX";
@@ -186,6 +220,7 @@ int main(void)
         cmocka_unit_test(the_newest_line_counts),
         cmocka_unit_test(many_are_kept),
         cmocka_unit_test(a_file_is_loaded),
+        cmocka_unit_test(another_file_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
