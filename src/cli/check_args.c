@@ -261,6 +261,9 @@ static int parse_proxy(struct check_args *a, const char *text, struct span *cred
     *credentials = cut_credentials(&rest);
     if (rest.len > 0 && rest.ptr[rest.len - 1] == '/')
         rest.len--;
+    if (*text && text[strspn(text, "0123456789")] == '\0')
+        return command_usage_error(&cmd_check, "-x %s: a port without its host, as in localhost:%s",
+                                   text, text);
     if (!authority_parse_default(rest, a->proxy.tls ? 443 : 3128, &at))
         return command_usage_error(&cmd_check, "-x %.*s: %s at byte %zu", (int)rest.len, rest.ptr,
                                    at.bad_what, at.bad_offset + 1);

@@ -92,6 +92,10 @@ bool explain_args_add_proxy(struct explain_args *a, const char *text, struct err
 
     if (num_parse_u64(rest, 65535, &port) && port > 0)
         return push(a, &(struct endpoint){.port = (uint16_t)port}, err);
+    if (*text && text[strspn(text, "0123456789")] == '\0') {
+        err_set(err, "a port is from 1 to 65535");
+        return false;
+    }
     if (span_begins_nocase(rest, SPAN_LIT("http://"))) {
         rest = span_of(text + 7);
         otherwise = CHECK_PORT;

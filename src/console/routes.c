@@ -62,7 +62,7 @@ const struct route routes[] = {
      "all; whole: every worker answered; next: by age, where this page ends"},
     {CONSOLE_GET, "/api/v1/connections/{}", RIGHT_READ, 0, false, connection_get,
      "one flow under way", NULL, NULL, "the flow"},
-    {CONSOLE_DELETE, "/api/v1/connections/{}", RIGHT_CHANGE, 4 * KIB, false, connection_delete,
+    {CONSOLE_DELETE, "/api/v1/connections/{}", RIGHT_CHANGE, 0, false, connection_delete,
      "ends a flow", "reason: lands in its record", NULL, "ok"},
     {CONSOLE_GET, "/api/v1/events", RIGHT_READ, 0, false, events_get,
      "server-sent events: state each second, and, with the arguments of /api/v1/connections, its rows",

@@ -181,6 +181,11 @@ def test_one_bad_url_is_a_mistake_of_usage(proxy):
         assert done.stderr.startswith("viaduct check: "), done.stderr
 
 
+def test_a_port_alone_is_no_proxy():
+    done = check_raw("-x", "8080", "http://127.0.0.1:1/")
+    assert done.returncode == 2 and "-x 8080: a port without its host, as in localhost:8080" in done.stderr
+
+
 def test_two_files_of_one_name_would_overwrite_each_other(tmp_path):
     path = tmp_path / "one"
     for words in (("--pcap", path, "--keylog", path), ("-o", path, "--pcap", path), ("-o", path, "--keylog", path)):

@@ -179,6 +179,8 @@ def test_a_proxy_that_only_got_syns(folder):
         (["-x", "socks://p:1", "-"], "-x"),
         (["--json", "--html", "-", "-"], "--html"),
         (["--keylog", "no-such.keys", "FINE"], "no-such.keys"),
+        (["--keylog", __file__, "FINE"], "as a key log has them"),
+        (["-x", "99999", "FINE"], "-x 99999: a port is from 1 to 65535"),
         (["/"], "/"),
     ],
 )
