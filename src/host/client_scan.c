@@ -149,6 +149,11 @@ static const struct language {
     [CLIENT_DOCKER] = {sets_variable, "", false}, /* never read by lines */
 };
 
+static struct span skip_byte_order_mark(struct span s)
+{
+    return client_starts_with(s, BYTE_ORDER_MARK) ? (struct span){s.ptr + 3, s.len - 3} : s;
+}
+
 void client_scan_init(struct client_scan *s, enum client_format format, struct span text)
 {
     *s = (struct client_scan){.format = format, .rest = text};
@@ -204,14 +209,15 @@ bool client_scan_next(struct client_scan *s, struct client_line *line)
         return false;
     *line = (struct client_line){.text = take_line(s)};
     line->number = s->number;
-    begins = client_starts_with(line->text, CLIENT_MARK_BEGIN);
+    text = s->number == 1 ? skip_byte_order_mark(line->text) : line->text;
+    begins = client_starts_with(text, CLIENT_MARK_BEGIN);
     line->ours = s->inside || begins;
-    s->inside = line->ours && !client_starts_with(line->text, CLIENT_MARK_END);
-    if (line->ours)
+    s->inside = line->ours && !client_starts_with(text, CLIENT_MARK_END);
+    if (line->ours) {
+        line->text = text; /* a byte order mark before it is not ours */
         return true;
-    text = trim(line->text);
-    if (s->number == 1 && client_starts_with(text, BYTE_ORDER_MARK))
-        text = trim((struct span){text.ptr + 3, text.len - 3});
+    }
+    text = trim(text);
     line->blank =
         text.len == 0 || (!s->continues && strchr(languages[s->format].comments, *text.ptr));
     if (!line->blank)

@@ -49,6 +49,7 @@ static const char *const starts[] = {
     "# \xc3\xbc\xe6\x97\xa5\xe6\x9c\xac\n%s",
     "\n\n%s\n\n\n",
     "\xef\xbb\xbf%s\n",
+    "\xef\xbb\xbf# c\n",
 };
 
 static const struct {
