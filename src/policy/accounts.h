@@ -95,7 +95,7 @@ struct accounts_request {
     struct span body;           /* auth-int: H(body) as hex */
     const unsigned *algorithms; /* offered */
     unsigned algorithms_len;
-    uint64_t now_ms, nonce_lifetime_ms; /* wall clock */
+    uint64_t now_ms, nonce_lifetime_ms; /* as nonce.h has the time */
 };
 
 /* Checks Digest credentials; a right response takes its count from `nonces`. */

@@ -4,9 +4,10 @@
  * A nonce carries its time and an HMAC under a key that the caller keeps in a file of mode 0600, so
  * it is known again after a restart.  Only nonces that a right response came with take a place in
  * the table of counts: its size is fixed, the oldest nonce of a full bucket makes room and is stale
- * from then on.  Time is wall-clock milliseconds, an argument.  Any thread may call nonce_make,
- * nonce_check and nonce_use; no lock is taken but for a nonce's first count, and that one is one of
- * thousands. */
+ * from then on.  Time is milliseconds, an argument: near the wall clock's when a process begins,
+ * for nonces outlive it, and never put back while it runs, for a bucket then takes no new nonce.
+ * Any thread may call nonce_make, nonce_check and nonce_use; no lock is taken but for a nonce's
+ * first count, and that one is one of thousands. */
 #pragma once
 
 #include <stdbool.h>

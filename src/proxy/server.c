@@ -62,8 +62,11 @@ static bool prepare_logins(struct server *s, struct err *err)
     unsigned char key[NONCE_KEY_LEN];
 
     if (!s->shared.nonces) {
+        uint64_t now_ns = clock_wall_ns();
+
         nonce_key_read(s->nonce_key, key);
-        s->shared.nonces = nonce_table_new(key, NONCES, clock_wall_ns() / NS_PER_MS);
+        s->shared.nonces_ahead_ns = now_ns - clock_mono_ns();
+        s->shared.nonces = nonce_table_new(key, NONCES, now_ns / NS_PER_MS);
         explicit_bzero(key, sizeof key);
     }
     if (!s->shared.attempts)

@@ -25,6 +25,14 @@ static const struct session_refusal not_accepted = {
     .reason = "credentials not accepted",
 };
 
+/* The time of nonces: the wall clock's when the table was made, and what went by since.  A wall
+ * clock that is put back would have all new nonces older than those whose counts were forgotten,
+ * and so stale; one that is put forward would have all old ones expire at once. */
+static uint64_t nonce_ms(const struct session *s)
+{
+    return (session_now(s) + s->worker->shared->nonces_ahead_ns) / NS_PER_MS;
+}
+
 /* ---- refusing */
 
 /* The challenges, strongest first as configured; NULL where they do not fit, which no realm that
@@ -45,7 +53,7 @@ static const char *write_challenges(const struct session *s, bool stale, char *o
     };
     size_t n;
 
-    nonce_make(w->shared->nonces, w->loop.wall_ns / NS_PER_MS, nonce);
+    nonce_make(w->shared->nonces, nonce_ms(s), nonce);
     n = authn_write_offer(&offer, out, cap - 1);
     out[n] = '\0';
     return n ? out : NULL;
@@ -120,11 +128,6 @@ static enum step refuse(struct session *s, const struct http1_head *h,
 
 /* ---- what came of credentials */
 
-static uint64_t wall_ms(const struct session *s)
-{
-    return s->worker->loop.wall_ns / NS_PER_MS;
-}
-
 static void end_step(struct session *s)
 {
     loop_touch(&s->worker->loop);
@@ -141,9 +144,9 @@ static void write_info(struct session *s, const struct accounts_result *r,
     size_t at = strlen(line), n;
     struct span next = {nonce, 0};
 
-    if (wall_ms(s) > r->nonce_made_ms &&
-        wall_ms(s) - r->nonce_made_ms > config->nonce_ns / NS_PER_MS / 2) {
-        nonce_make(s->worker->shared->nonces, wall_ms(s), nonce);
+    if (nonce_ms(s) > r->nonce_made_ms &&
+        nonce_ms(s) - r->nonce_made_ms > config->nonce_ns / NS_PER_MS / 2) {
+        nonce_make(s->worker->shared->nonces, nonce_ms(s), nonce);
         next.len = sizeof nonce;
     }
     n = accounts_write_info(r->account, c, next, line + at, sizeof line - at - 3);
@@ -243,7 +246,7 @@ bool login_check_digest(struct session *s, const struct http1_head *h,
         .realm = span_of(config->realm),
         .algorithms = config->algorithms,
         .algorithms_len = config->algorithms_len,
-        .now_ms = wall_ms(s),
+        .now_ms = nonce_ms(s),
         .nonce_lifetime_ms = config->nonce_ns / NS_PER_MS,
     };
     struct accounts_result r;

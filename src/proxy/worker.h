@@ -50,6 +50,7 @@ struct proxy_shared {
     struct heal heal;
     /* for logging in; there before the first snapshot of accounts is mailed */
     struct nonce_table *nonces;
+    uint64_t nonces_ahead_ns; /* add to the monotonic clock: the time that nonces are made at */
     struct attempts *attempts;
     struct trial trial;                  /* our own credentials at the parent */
     struct passwords *_Atomic passwords; /* NULL: no account has a slow hash */

@@ -1,10 +1,13 @@
 """Clients log in: challenges, Basic, Digest, counts and nonces, what is told to whom, accounts that change."""
 
+import datetime
 import os
 import pathlib
 import pwd
+import shutil
 import signal
 import stat
+import subprocess
 import threading
 import warnings
 
@@ -13,7 +16,7 @@ import pytest
 from client import Client, ask
 from login import Digest, basic, challenges
 from target import HttpTarget, Target, reply
-from viaduct import OPEN, Proxy, run_command, wait_until
+from viaduct import OPEN, Proxy, open_folder, run_command, wait_until
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -488,6 +491,32 @@ def test_32_parallel_connects_on_one_nonce_across_a_restart():
                 assert proxy.stop() == 0
                 proxy.launch()
                 wait_until(proxy.is_listening)
+
+
+@pytest.fixture
+def wall():
+    """A folder with what takes the wall clock of a program elsewhere: the seconds in its file `ahead`."""
+    folder = open_folder()
+    source = pathlib.Path(__file__).parent.parent / "lib" / "wall.c"
+    (folder / "ahead").write_text("0")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", folder / "wall.so", source], check=True)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_a_wall_clock_that_is_put_back_or_forward_ages_no_nonce(wall, web):
+    env = {
+        "LD_PRELOAD": str(wall / "wall.so"),
+        "WALL": str(wall / "ahead"),
+        "ASAN_OPTIONS": "detect_leaks=1:verify_asan_link_order=0",
+    }
+    with open_proxy(workers=1, env=env) as proxy:
+        digest, url = Digest(challenge_of(proxy)), web.url("/")
+        for ahead in (0, -3600, 3600, 0):
+            (wall / "ahead").write_text(str(ahead))
+            assert ask(proxy, "GET", url, digest.line("GET", url)).status == 200, ahead
+            off = datetime.datetime.fromisoformat(proxy.flow()["start"].rstrip("Z")) - datetime.datetime.utcnow()
+            assert abs(off.total_seconds() - ahead) < 600  # the log follows the clock
 
 
 def test_a_key_that_cannot_be_kept_is_told(tmp_path):
