@@ -1,5 +1,6 @@
 #include "host/clients.h"
 
+#include <signal.h>
 #include <stdlib.h>
 
 #include "base/util.h"
@@ -223,6 +224,16 @@ static bool save_record(struct client_file *f, struct span text, struct err *err
     return !f->exists || client_file_delete(f, f->folders, err);
 }
 
+/* A key that is pressed now leaves nothing half done: no file beside the program's own, which may
+ * have a password in it, and no record of what is not there.  *before is what to go back to. */
+static void hold_signals(sigset_t *before)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, before);
+}
+
 /* Saves the record and writes the file, or neither: the record goes first, for without it what is
  * in the file could not be taken out, and comes back when the file could not be written. */
 static bool write_both(struct job *j, unsigned mode, struct err *err)
@@ -243,6 +254,17 @@ static bool write_both(struct job *j, unsigned mode, struct err *err)
     }
     client_file_fini(&again);
     return false;
+}
+
+static bool carry_out(struct job *j, unsigned mode, struct err *err)
+{
+    sigset_t before;
+    bool ok;
+
+    hold_signals(&before);
+    ok = write_both(j, mode, err);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return ok;
 }
 
 /* Whether the text is what a file that we made was before: nothing. */
@@ -281,7 +303,7 @@ bool client_apply(const struct client_program *p, const struct client_proxy *pro
                 mode == (j.file.st.st_mode & 07777))) {
         *change = CLIENT_CHANGED;
         ok = o->dry_run ? show_change(&j, buf_span(&j.after), true, mode, err)
-                        : write_both(&j, mode, err);
+                        : carry_out(&j, mode, err);
     }
     job_fini(&j);
     return ok;
@@ -290,11 +312,17 @@ bool client_apply(const struct client_program *p, const struct client_proxy *pro
 /* Puts the file back as it was, then forgets how that was. */
 static bool put_back(struct job *j, bool gone, struct err *err)
 {
-    if (j->ours && !(gone ? client_file_delete(&j->file, j->origin.folders, err)
-                          : client_file_write(&j->file, buf_span(&j->bare), j->mode, err)))
-        return false;
-    return !j->record_file.exists ||
-           client_file_delete(&j->record_file, j->record.origin.above, err);
+    sigset_t before;
+    bool ok = true;
+
+    hold_signals(&before);
+    if (j->ours)
+        ok = gone ? client_file_delete(&j->file, j->origin.folders, err)
+                  : client_file_write(&j->file, buf_span(&j->bare), j->mode, err);
+    if (ok && j->record_file.exists)
+        ok = client_file_delete(&j->record_file, j->record.origin.above, err);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return ok;
 }
 
 bool client_remove(const struct client_program *p, const struct client_options *o,
