@@ -194,6 +194,11 @@ enum probe_next probe_close_well(struct probe *p);
 
 /* The connection ended or failed: err 0 is FIN. */
 enum probe_next probe_broken(struct probe *p, int err);
+/* Why the TLS of the connection broke, into `out`, which is returned: an alert by its name, or the
+ * library's own words. */
+const char *probe_tls_reason(const struct probe *p, char *out, size_t cap);
+/* As evidence, where it is so: the target wanted a client certificate. */
+void probe_note_asked(struct probe *p);
 
 /* Whether nothing came for so long that it is no slowness any more. */
 bool probe_is_silent(const struct probe *p);

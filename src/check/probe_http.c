@@ -173,35 +173,50 @@ enum probe_next probe_step_ask(struct probe *p)
 
 /* ---- the end of a connection, where something was to come */
 
+/* Who ended the connection.  Nobody but the target can say close_notify in its TLS; where an
+ * inspecting proxy may have made the certificate, that one could. */
+static enum side find_closer(struct probe *p)
+{
+    const struct certificate *c = &p->certificate;
+
+    if (!p->through_proxy || p->state <= PROBE_ANSWER)
+        return probe_far(p);
+    if (p->tls_begun && tls_was_ended(p->conn.tls) && c->verified && !c->is_local && !c->inspector)
+        return SIDE_TARGET;
+    flow_evidence(&p->flow, "the proxy closed it; a proxy passes the end of the target's "
+                            "connection on, too");
+    return SIDE_PROXY;
+}
+
 static enum probe_next broken_before_answer(struct probe *p, int err)
 {
-    enum side far = probe_far(p);
     bool asked_proxy = p->state == PROBE_ANSWER || p->state == PROBE_ASK;
+    char why[128];
 
+    probe_note_asked(p);
     p->signs.proxy_mute = asked_proxy && p->in.len == 0 && !p->conn.tls;
     if (err == ECONNRESET || err == EPIPE)
         return probe_end_reset(p,
                                p->in.len > 0 ? "inside a response head" : "in place of an answer");
     if (err == EPROTO)
-        return probe_end(p, asked_proxy ? VERDICT_PROXY_TLS_FAILED : VERDICT_TLS_FAILED, far,
-                         CERTAINTY_SEEN, "%s", p->conn.tls ? tls_reason(p->conn.tls) : "TLS");
+        return probe_end(p, asked_proxy ? VERDICT_PROXY_TLS_FAILED : VERDICT_TLS_FAILED,
+                         asked_proxy ? SIDE_PROXY : SIDE_TARGET, CERTAINTY_SEEN, "%s",
+                         probe_tls_reason(p, why, sizeof why));
     if (err)
         return probe_end(p, asked_proxy ? VERDICT_PROXY_UNREACHABLE : VERDICT_STALLED, SIDE_NETWORK,
                          CERTAINTY_SEEN, "%s", verdict_errno_text(err));
     if (p->in.len > 0)
-        return probe_end(p, VERDICT_INCOMPLETE, far, CERTAINTY_SEEN,
+        return probe_end(p, VERDICT_INCOMPLETE, find_closer(p), CERTAINTY_SEEN,
                          "closed after %u bytes of a response head", p->in.len);
     if (asked_proxy)
         return probe_end(p, VERDICT_PROXY_SILENT, SIDE_PROXY, CERTAINTY_SEEN,
                          "closed without a byte of an answer");
-    return probe_end(p, VERDICT_UPSTREAM_FAILED, far, CERTAINTY_SEEN,
+    return probe_end(p, VERDICT_UPSTREAM_FAILED, find_closer(p), CERTAINTY_SEEN,
                      "closed without a byte of an answer");
 }
 
 enum probe_next probe_broken(struct probe *p, int err)
 {
-    enum side far = probe_far(p);
-
     if (p->state <= PROBE_ANSWER && (p->draining || (p->reused && p->in.len == 0)))
         return probe_redial(p); /* the 407's connection did not last */
     if (p->state == PROBE_REFUSAL)
@@ -214,8 +229,8 @@ enum probe_next probe_broken(struct probe *p, int err)
     if (err)
         return probe_end(p, VERDICT_STALLED, SIDE_NETWORK, CERTAINTY_SEEN, "%s",
                          verdict_errno_text(err));
-    return probe_end(p, VERDICT_INCOMPLETE, far, CERTAINTY_SEEN, "closed after %llu bytes",
-                     (unsigned long long)p->down.payload);
+    return probe_end(p, VERDICT_INCOMPLETE, find_closer(p), CERTAINTY_SEEN,
+                     "closed after %llu bytes", (unsigned long long)p->down.payload);
 }
 
 /* ---- heads */

@@ -56,7 +56,7 @@ static void on_target_bytes(void *owner, bool sent, const void *bytes, size_t n)
 
 /* ---- the proxy's own TLS */
 
-static const char *reason_of(const struct probe *p, char *out, size_t cap)
+const char *probe_tls_reason(const struct probe *p, char *out, size_t cap)
 {
     bool ours;
     int alert = p->conn.tls ? tls_get_alert(p->conn.tls, &ours) : -1;
@@ -80,7 +80,7 @@ static enum probe_next hello_broke(struct probe *p, ssize_t n)
                          "closed inside the handshake");
     flow_evidence(&p->flow, "if the proxy does not speak TLS on this port, use http:// for it");
     return probe_end(p, VERDICT_PROXY_TLS_FAILED, SIDE_PROXY, CERTAINTY_SEEN, "%s",
-                     reason_of(p, why, sizeof why));
+                     probe_tls_reason(p, why, sizeof why));
 }
 
 static enum probe_next hello_done(struct probe *p)
@@ -185,6 +185,14 @@ static bool begin_tls(struct probe *p)
     return true;
 }
 
+/* What comes of it has many names: an alert at one moment or another, or just the end. */
+void probe_note_asked(struct probe *p)
+{
+    if (p->tls_begun && p->conn.tls && tls_was_asked(p->conn.tls))
+        flow_evidence(&p->flow, "the target asked for a client certificate, and none was sent: "
+                                "check has none");
+}
+
 /* The library stopped at the first bytes that are no record: a few more name who speaks. */
 static void read_on(struct probe *p)
 {
@@ -234,6 +242,7 @@ static enum probe_next tls_broke(struct probe *p, ssize_t n)
     char why[128];
 
     p->signs.tls_broke = true;
+    probe_note_asked(p);
     if (p->tls_hello > 0)
         flow_evidence(&p->flow, "ClientHello of %u bytes sent, %llu bytes came back", p->tls_hello,
                       (unsigned long long)p->flow.bytes_down);
@@ -255,7 +264,7 @@ static enum probe_next tls_broke(struct probe *p, ssize_t n)
         return answered_without_tls(p);
     note_old(p);
     return probe_end(p, VERDICT_TLS_FAILED, SIDE_TARGET, CERTAINTY_SEEN, "%s",
-                     reason_of(p, why, sizeof why));
+                     probe_tls_reason(p, why, sizeof why));
 }
 
 static void fill_flow(struct probe *p, const struct tls_facts *facts)

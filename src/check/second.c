@@ -143,7 +143,9 @@ static void explain_cut(struct second *s, const struct probe *p)
 {
     struct flow *f = &s->first;
     const struct probe_signs *a = &s->signs, *b = &p->signs;
-    enum side by;
+    bool by_proxy =
+        f->proxy.addr.family && (f->ended_by != SIDE_TARGET || p->flow.ended_by != SIDE_TARGET);
+    enum side by = by_proxy ? SIDE_PROXY : SIDE_TARGET;
     bool count = b->cut && difference(a->cut_at, b->cut_at) <= SAME_COUNT;
     bool second = b->cut && difference(a->cut_ns, b->cut_ns) <= SAME_NS && a->cut_ns > SAME_NS;
 
@@ -158,7 +160,6 @@ static void explain_cut(struct second *s, const struct probe *p)
     if (count && second && a->cut_at != b->cut_at &&
         difference(a->cut_ns, b->cut_ns) < a->cut_ns / ONE_PERCENT)
         count = false;
-    by = f->proxy.addr.family ? SIDE_PROXY : SIDE_TARGET;
     if (count || second) /* how it was cut is told no more by the verdict */
         flow_evidence(f, "the first one was %s: %s", verdict_get_info(f->verdict)->name,
                       f->reason ? f->reason : "");

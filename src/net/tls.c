@@ -48,11 +48,13 @@ void tls_context_unref(struct tls_context *c)
 
 /* --- connections --- */
 
-/* Remembers the first fatal alert, whoever sent it. */
+/* Remembers the first fatal alert, whoever sent it, and the other end's close_notify. */
 static void on_info(const SSL *ssl, int where, int value)
 {
     struct tls *t = SSL_get_app_data(ssl);
 
+    if (where == SSL_CB_READ_ALERT && (value & 0xff) == SSL_AD_CLOSE_NOTIFY)
+        t->ended = true;
     if (!(where & SSL_CB_ALERT) || value >> 8 != SSL3_AL_FATAL || t->alert >= 0)
         return;
     t->alert = value & 0xff;
@@ -175,6 +177,16 @@ int tls_shutdown(struct tls *t)
 bool tls_is_established(const struct tls *t)
 {
     return SSL_is_init_finished(t->ssl);
+}
+
+bool tls_was_ended(const struct tls *t)
+{
+    return t->ended;
+}
+
+bool tls_was_asked(const struct tls *t)
+{
+    return t->asked;
 }
 
 bool tls_wants_write(const struct tls *t)

@@ -56,6 +56,11 @@ ssize_t tls_write(struct tls *t, const void *bytes, size_t n);
  * when there is nothing to end: before the handshake's end and after a fault. */
 int tls_shutdown(struct tls *t);
 bool tls_is_established(const struct tls *t);
+/* Whether the other end itself ended it, by close_notify: FIN alone may be that of anybody between.
+ */
+bool tls_was_ended(const struct tls *t);
+/* Whether the other end wanted a certificate of this one, which has none (RFC 8446 4.3.2). */
+bool tls_was_asked(const struct tls *t);
 bool tls_wants_write(const struct tls *t);
 /* Bytes decrypted and not yet read: the socket will not say that they are there. */
 bool tls_has_pending(const struct tls *t);

@@ -109,6 +109,17 @@ static bool make_small(SSL_CTX *ctx)
            SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1;
 }
 
+/* A CertificateRequest came: it is noted, and answered with none. */
+static int on_asked(SSL *ssl, X509 **cert, EVP_PKEY **key)
+{
+    struct tls *t = SSL_get_app_data(ssl);
+
+    (void)cert;
+    (void)key;
+    t->asked = true;
+    return 0;
+}
+
 static bool set_up(SSL_CTX *ctx, const struct tls_client_options *o)
 {
     size_t fill =
@@ -124,6 +135,7 @@ static bool set_up(SSL_CTX *ctx, const struct tls_client_options *o)
     }
     SSL_CTX_set_read_ahead(ctx, 1); /* fewer calls; whoever reads, reads until -EAGAIN */
     SSL_CTX_set_verify(ctx, o->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+    SSL_CTX_set_client_cert_cb(ctx, on_asked);
     if (o->on_secret)
         SSL_CTX_set_keylog_callback(ctx, on_keylog);
     if (o->alpn && !offer_alpn(ctx, o->alpn))

@@ -18,6 +18,8 @@ struct tls {
     bool wants_write;   /* what the last -EAGAIN waits for */
     bool failed;        /* a fault: OpenSSL forbids further calls */
     bool alert_ours;    /* the alert was sent by this end */
+    bool ended;         /* close_notify came */
+    bool asked;         /* for a certificate of this end */
     int alert;          /* description of the first fatal one; -1: none */
     tls_tap_fn tap;     /* NULL: nobody wants to see the bytes */
     void *tap_owner;

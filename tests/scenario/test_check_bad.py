@@ -627,6 +627,29 @@ def test_the_connection_closes(certs, name):
     ask(script, "--cacert", certs.ca).expect(verdict, phase)
 
 
+@pytest.mark.parametrize(
+    "text,verdict,phase",
+    [
+        ("", "upstream-failed", "exchange"),
+        (HEAD + "Serv", "incomplete", "exchange"),
+        (HEAD + "Content-Length: 10\r\n\r\n", "incomplete", "transfer"),
+        (HEAD + "Content-Length: 10\r\n\r\nhello", "size-limit", "transfer"),
+    ],
+    ids=["requested", "response-head", "body", "twice"],
+)
+def test_who_says_close_notify_ended_it(certs, text, verdict, phase):
+    """The target does: a proxy has no key for it.  FIN alone may be either's."""
+
+    def good_bye(connection):
+        connection.sock = connection.sock.unwrap()
+
+    arguments = ("--cacert", certs.ca)
+    certainty = "inferred" if verdict == "size-limit" else "seen"
+    ask(within(certs, part(text))(good_bye), *arguments).expect(verdict, phase, "target", certainty=certainty)
+    flow = ask(within(certs, part(text))(cut), *arguments).expect(verdict, phase, "proxy", certainty=certainty)
+    flow.says("a proxy passes the end of the target's connection on, too")
+
+
 @pytest.mark.parametrize("name", PHASES)
 def test_the_connection_is_reset(certs, name):
     make, _, verdict, phase = PHASES[name]
@@ -841,6 +864,23 @@ def test_an_alert_of_the_target():
         end(connection)
 
     ask(tunnel(inner)).expect("tls-failed", "tls", "target").says("handshake_failure")
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_a_target_that_wants_a_client_certificate(certs, version):
+    """Before the request or behind it: the alert of TLS 1.3 comes when it comes."""
+
+    def script(connection):
+        context = certs.target((ssl.TLSVersion[version],) * 2)
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(certs.ca)
+        connection.head()
+        connection.send(OPENED)
+        connection.sock = context.wrap_socket(connection.sock, server_side=True)
+        connection.head()
+
+    flow = ask(script, "--cacert", certs.ca)
+    flow.expect("tls-failed", None, "target").says("client certificate", "TLS alert")
 
 
 def test_a_target_that_is_too_old():
