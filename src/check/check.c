@@ -141,7 +141,8 @@ static void begin_probe(struct job *j, struct probe_wish wish)
 
 static void begin_job(struct job *j)
 {
-    j->deadline_ns = j->check->loop.now_ns + j->check->options.timeout_ns;
+    if (j->hops == 0) /* redirects have what is left */
+        j->deadline_ns = j->check->loop.now_ns + j->check->options.timeout_ns;
     begin_probe(j, (struct probe_wish){0});
 }
 
@@ -271,6 +272,21 @@ static void hand_out_all(struct check *c, unsigned len)
     free(c->results);
 }
 
+/* Whether the probe's flow is not the last one of its URL. */
+static bool leads_on(const struct job *j)
+{
+    const struct probe *p = &j->probe;
+    struct url next;
+    struct err err;
+
+    if (!j->check->options.follow || j->check->stopped || !p->location ||
+        p->flow.verdict != VERDICT_OK || j->hops == HOPS_MAX ||
+        !url_join(&next, &j->url, span_of(p->location), &err))
+        return false;
+    url_fini(&next);
+    return true;
+}
+
 /* On to where the redirect leads; false when that is not wanted or not possible. */
 static bool follow(struct job *j, const char *location, struct flow *f)
 {
@@ -318,8 +334,6 @@ static void end_flow(struct job *j)
     bool more;
 
     p->flow = (struct flow){0};
-    if (!c->options.cacert)
-        intercepted_judge_one(&flow, &p->certificate);
     p->location = NULL;
     more = !c->stopped && follow(j, location, &flow);
     note_saved(c->options.download, &flow);
@@ -349,7 +363,9 @@ static void go_on(struct job *j)
     }
     if (j->second.why != SECOND_NONE)
         second_explain(&j->second, p);
-    if (!begin_measuring(j))
+    if (!c->options.cacert)
+        intercepted_judge_one(&p->flow, &p->certificate);
+    if (leads_on(j) || !begin_measuring(j))
         end_flow(j);
 }
 

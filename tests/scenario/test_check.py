@@ -1,6 +1,7 @@
 """`viaduct check`: the walk, through viaduct itself and direct."""
 
 import ssl
+import time
 
 import pytest
 
@@ -104,6 +105,29 @@ def test_a_redirect_in_a_circle_ends(proxy):
     assert len(hops) == 11
     assert "redirect" in hops[-1]["warnings"]
     assert any("not followed: it would be the 11th" in line for line in hops[-1]["evidence"])
+
+
+def test_the_time_is_for_all_redirects():
+    """It is the URL's that was asked for, as curl's -m is."""
+
+    def slowly(request):
+        time.sleep(0.7)
+        return reply(b"", "302 Found", "Location: /")
+
+    with HttpTarget(slowly) as target:
+        begun = time.monotonic()
+        hops = check_all("-L", "-m", "2", "-x", "direct", target.url())
+        assert time.monotonic() - begun < 4
+    assert [hop["verdict"] for hop in hops] == ["ok", "ok", "open"]
+
+
+def test_sizes_are_looked_for_where_redirects_end():
+    with HttpTarget(lambda request: reply(b"x" * 9000)) as last:
+        with HttpTarget(lambda request: reply(b"", "302 Found", f"Location: {last.url()}")) as first:
+            hops = check_all("-L", "--mtu", "-x", "direct", first.url())
+            assert first.accepts == 1
+            assert [any(line.startswith("mtu ") for line in hop["evidence"]) for hop in hops] == [False, True]
+            check("--mtu", "-x", "direct", first.url()).says("mtu this machine to target")
 
 
 def test_denials_come_out_as_the_proxy_says_them(proxy, certs):
