@@ -384,15 +384,22 @@ bool check_report_row(struct buf *out, const struct flow *f, bool coloured)
     return pen_end_draft(&p, out);
 }
 
-bool check_report_sum(struct buf *out, unsigned flows, unsigned fine, uint64_t longest_ns)
+bool check_report_sum(struct buf *out, unsigned flows, unsigned ok, unsigned open,
+                      uint64_t longest_ns)
 {
     struct pen p;
 
     pen_init_draft(&p, out);
-    pen_u64(&p, fine);
+    pen_u64(&p, ok);
     pen_text(&p, " of ");
     pen_u64(&p, flows);
-    pen_text(&p, " ok, the longest took ");
+    pen_text(&p, " ok");
+    if (open > 0) {
+        pen_text(&p, ", ");
+        pen_u64(&p, open);
+        pen_text(&p, " open");
+    }
+    pen_text(&p, ", the longest took ");
     human_duration(&p, longest_ns);
     pen_char(&p, '\n');
     return pen_end_draft(&p, out);

@@ -19,9 +19,11 @@ bool check_report_flow(struct buf *out, const struct check_args *a, const struct
 /* How large a segment passes, a line a direction, and what to make of it. */
 bool check_report_mtu(struct buf *out, const struct check_mtu *m, const struct flow *f);
 
-/* One line of the table of many, and its end. */
+/* One line of the table of many, and its end: flows in all, those that are ok, those that did not
+ * end. */
 bool check_report_row(struct buf *out, const struct flow *f, bool colour);
-bool check_report_sum(struct buf *out, unsigned flows, unsigned fine, uint64_t longest_ns);
+bool check_report_sum(struct buf *out, unsigned flows, unsigned ok, unsigned open,
+                      uint64_t longest_ns);
 
 /* The curl command that would show the same, and the line's end. */
 void check_report_write_curl(struct pen *p, const struct check_args *a, const struct flow *f);

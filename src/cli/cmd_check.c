@@ -40,7 +40,7 @@ struct report {
     bool progress;  /* standard error is one: how many URLs are done */
     unsigned lines; /* of the drawing so far */
     uint64_t drawn_ns;
-    unsigned flows, fine;
+    unsigned flows, fine, open; /* fine: ok, and open, which is no failure */
     uint64_t longest_ns;
     struct check_progress bytes; /* how far the download is */
     struct check_mtu mtu;        /* of the flow that comes next; len 0: none */
@@ -149,6 +149,7 @@ static void count(struct report *r, const struct flow *f)
 {
     r->flows++;
     r->fine += verdict_is_success(f->verdict);
+    r->open += f->verdict == VERDICT_OPEN;
     if (f->duration_ns > r->longest_ns)
         r->longest_ns = f->duration_ns;
 }
@@ -214,7 +215,7 @@ static int run_plain(struct check_args *a, struct report *r)
     }
     if (a->urls_len > 1 && !a->json) {
         buf_init(&b, OUTPUT_MAX);
-        check_report_sum(&b, r->flows, r->fine, r->longest_ns);
+        check_report_sum(&b, r->flows, r->fine - r->open, r->open, r->longest_ns);
         print(r, &b);
     }
     return verdict_status(r);

@@ -111,3 +111,10 @@ def test_the_table_of_many():
     assert [line.split()[0] for line in lines[:4]] == ["ok", "ok", "target-error", "ok"]
     assert [line.split()[5 if line.split()[4].endswith("s") else 4] for line in lines[:4]] == urls
     assert lines[4].startswith("3 of 4 ok")
+
+
+def test_what_did_not_end_is_not_counted_as_ok():
+    """Nor as a failure."""
+    with HttpTarget() as quick, Target(lambda connection: connection.hold()) as never:
+        done = check_raw("-m", "1", "-x", "direct", quick.url(), never.url())
+    assert done.returncode == 0 and done.stdout.splitlines()[-1].startswith("1 of 2 ok, 1 open, the longest took 1")
