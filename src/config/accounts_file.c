@@ -143,8 +143,10 @@ static void read_setting(const struct reader *r, const struct statement *s, unsi
 
     if (id < 0)
         report_error(r->report, place_of(r, &s->words[0]), "unknown setting %s%s",
-                     report_word(s->words[0].text, shown),
-                     report_hint(s->words[0].text, setting_names, S_COUNT, hint));
+                     lexer_show_name(&r->lexer, &s->words[0],
+                                     report_hint(s->words[0].text, setting_names, S_COUNT, hint),
+                                     shown),
+                     hint);
     else if (*seen & 1u << id)
         report_error(r->report, place_of(r, &s->words[0]), "%s stands twice", setting_names[id]);
     else if (s->len != want)
@@ -247,8 +249,9 @@ static void read_user(struct reader *r, const struct statement *s)
     }
     struct place at = place_of(r, &s->words[1]);
     const char *fault = accounts_file_name_fault(s->words[1].text);
+    struct span rest = s->words[1].text; /* behind a colon stands what htdigest keeps there */
     if (fault)
-        report_error(r->report, at, "%s: %s", report_word(s->words[1].text, shown), fault);
+        report_error(r->report, at, "%s: %s", report_word(span_cut(&rest, ':'), shown), fault);
     int before = note_name(r, &s->words[1]);
     if (before)
         report_error(r->report, at, "user %s stands twice, first on line %d",
@@ -286,9 +289,11 @@ static void read_all(struct reader *r)
         if (user)
             report_error(r->report, place_of(r, &s.words[0]), "a block { } is missing after user");
         else if (s.len > 0)
-            report_error(r->report, place_of(r, &s.words[0]), "unknown setting %s%s",
-                         report_word(s.words[0].text, shown),
-                         report_hint(s.words[0].text, known, ARRAY_LEN(known), hint));
+            report_error(
+                r->report, place_of(r, &s.words[0]), "unknown setting %s%s",
+                lexer_show_name(&r->lexer, &s.words[0],
+                                report_hint(s.words[0].text, known, ARRAY_LEN(known), hint), shown),
+                hint);
         if (end == STATEMENT_BLOCK)
             lexer_skip_block(&r->lexer);
     }
@@ -301,6 +306,7 @@ struct accounts *accounts_file_parse(const char *name, struct span text,
     unsigned errors = report->errors, from = report->len;
 
     lexer_init(&r.lexer, name, text, report);
+    r.lexer.guards = true;
     if (r.accounts)
         read_all(&r);
     if (!r.accounts || r.failed || r.lexer.failed ||

@@ -290,10 +290,11 @@ static enum scope find_home(enum scope scope, struct span name)
     return home;
 }
 
-void directive_report_unknown(struct config_report *r, enum scope scope, struct place at,
-                              struct span name)
+void directive_report_unknown(const struct lexer *lx, enum scope scope, const struct word *name)
 {
-    enum scope home = find_home(scope, name);
+    struct config_report *r = lx->report;
+    struct place at = lexer_word_place(lx, name);
+    enum scope home = find_home(scope, name->text);
     const char *names[ARRAY_LEN(table)];
     char word[REPORT_WORD_MAX], hint[REPORT_HINT_MAX];
     unsigned n = 0;
@@ -301,8 +302,11 @@ void directive_report_unknown(struct config_report *r, enum scope scope, struct 
     for (unsigned i = 0; i < ARRAY_LEN(table); i++)
         if (table[i].scope == scope)
             names[n++] = table[i].name;
-    report_word(name, word);
-    report_hint(name, names, n, hint);
+    report_hint(name->text, names, n, hint);
+    if (home < SCOPE_COUNT)
+        report_word(name->text, word);
+    else
+        lexer_show_name(lx, name, hint, word);
     if (home == SCOPE_MAIN || home == SCOPE_UPSTREAM_FILE)
         report_error(r, at, "%s cannot stand in %s: is a } missing before it?", word,
                      scope_names[scope]);

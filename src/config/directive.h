@@ -75,5 +75,4 @@ const struct directive *directive_find(enum scope scope, struct span name);
 const char *directive_scope_name(enum scope scope);
 
 /* Reports an unknown name: with the nearest known one, or the block where it would belong. */
-void directive_report_unknown(struct config_report *r, enum scope scope, struct place at,
-                              struct span name);
+void directive_report_unknown(const struct lexer *lx, enum scope scope, const struct word *name);

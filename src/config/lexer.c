@@ -1,5 +1,6 @@
 #include "config/lexer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define WORDS_FIRST 16u
@@ -26,6 +27,52 @@ struct place lexer_place(const struct lexer *lx)
 struct place lexer_word_place(const struct lexer *lx, const struct word *w)
 {
     return (struct place){lx->file, w->line, w->column};
+}
+
+/* Whether nothing but blanks stands before it on its line. */
+static bool is_first_on_line(const struct lexer *lx, const struct word *w)
+{
+    const char *p = w->text.ptr, *from = lx->text.ptr;
+
+    if (w->quoted)
+        return false;
+    while (p > from && (p[-1] == ' ' || p[-1] == '\t'))
+        p--;
+    return p == from || p[-1] == '\n';
+}
+
+const char *lexer_show_word(const struct lexer *lx, const struct word *w, char out[REPORT_WORD_MAX])
+{
+    char cut[REPORT_WORD_MAX];
+
+    if (!lx->guards)
+        return report_word(w->text, out);
+    if (!is_first_on_line(lx, w))
+        return report_word(SPAN_LIT("…"), out);
+    for (size_t i = 0; i < w->text.len; i++)
+        if (w->text.ptr[i] == '=' || w->text.ptr[i] == ':') {
+            snprintf(cut, sizeof cut, "%.*s…", (int)i + 1, w->text.ptr);
+            return report_word(span_of(cut), out);
+        }
+    return report_word(w->text, out);
+}
+
+static bool is_like_a_name(struct span text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-",
+                    text.ptr[i]) ||
+            !text.ptr[i])
+            return false;
+    return true;
+}
+
+const char *lexer_show_name(const struct lexer *lx, const struct word *w, const char *hint,
+                            char out[REPORT_WORD_MAX])
+{
+    if (*hint && !w->quoted && is_like_a_name(w->text))
+        return report_word(w->text, out);
+    return lexer_show_word(lx, w, out);
 }
 
 /* Bytes of the UTF-8 sequence at `p`, 0 when it is none (RFC 3629 section 4). */
@@ -186,13 +233,18 @@ static bool is_next_name(const struct lexer *lx, lexer_is_name_fn is_name, int s
     return !w->quoted && w->line > w[-1].line && is_name(scope, w->text);
 }
 
-static void report_missing(const struct lexer *lx)
+static void report_missing(const struct lexer *lx, lexer_is_name_fn is_name, int scope)
 {
-    const struct word *last = &lx->words[lx->words_len - 1];
+    const struct word *name = &lx->words[0], *last = &lx->words[lx->words_len - 1];
+    bool known = is_name && !name->quoted && is_name(scope, name->text);
     char shown[REPORT_WORD_MAX];
 
-    report_error(lx->report, lexer_word_place(lx, last), "a ; is missing after %s",
-                 report_word(last->text, shown));
+    if (lx->guards && known)
+        report_error(lx->report, lexer_word_place(lx, last), "a ; is missing at the end of %.*s",
+                     (int)name->text.len, name->text.ptr);
+    else
+        report_error(lx->report, lexer_word_place(lx, last), "a ; is missing after %s",
+                     lexer_show_word(lx, last, shown));
 }
 
 /* Takes words up to what ends the statement, which is left to be read. */
@@ -231,7 +283,7 @@ enum statement_end lexer_next(struct lexer *lx, lexer_is_name_fn is_name, int sc
         if (c == ';' || c == '{' || (c == '}' && out->len == 0))
             step(lx);
         else if (out->len > 0)
-            report_missing(lx);
+            report_missing(lx, is_name, scope);
         switch (c) {
         case '{':
             if (out->len == 0)

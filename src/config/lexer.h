@@ -41,6 +41,8 @@ struct lexer {
     struct word *words;
     unsigned words_len, words_cap;
     bool failed; /* out of memory: what came back is not the whole text */
+    bool guards; /* the file has passwords or their digests: the caller says so, and no message
+                    shows a word that may be (part of) one */
 };
 
 /* Borrows `file` and `text`. */
@@ -55,6 +57,17 @@ enum statement_end lexer_next(struct lexer *lx, lexer_is_name_fn is_name, int sc
 
 /* Reads past the } of a block just opened, whatever is in it. */
 void lexer_skip_block(struct lexer *lx);
+
+/* The word for a message, as report_word writes it; returns `out`.  Of a file that is guarded only
+ * what is no secret: the first word of a line, where it is not quoted, up to a = or : in it.  A
+ * quote that is missing, or a ; too much, makes any other word part of a password. */
+const char *lexer_show_word(const struct lexer *lx, const struct word *w,
+                            char out[REPORT_WORD_MAX]);
+
+/* The same for a name that is not known: one that `hint` has a near one for, and that looks like a
+ * name, is no secret either. */
+const char *lexer_show_name(const struct lexer *lx, const struct word *w, const char *hint,
+                            char out[REPORT_WORD_MAX]);
 
 /* Where the next byte stands. */
 struct place lexer_place(const struct lexer *lx);

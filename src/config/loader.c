@@ -98,12 +98,14 @@ static bool has_right_count(struct loader *l, const struct directive *d, const s
     bool is_setting = directive_find(d->scope, extra->text) != NULL;
     if (d->takes)
         report_error(l->report, lexer_word_place(&l->lexer, extra), "%s takes %s: %s is too much%s",
-                     d->name, d->takes, report_word(extra->text, word),
+                     d->name, d->takes,
+                     is_setting ? report_word(extra->text, word)
+                                : lexer_show_word(&l->lexer, extra, word),
                      is_setting ? " (is a ; missing before it?)" : "");
     else
         report_error(l->report, lexer_word_place(&l->lexer, extra),
                      "%s takes only a block { }, found %s", d->name,
-                     report_word(extra->text, word));
+                     lexer_show_word(&l->lexer, extra, word));
     return false;
 }
 
@@ -208,7 +210,7 @@ static void read_statement(struct loader *l, enum scope scope, const struct stat
     struct place at = s->len > 0 ? lexer_word_place(&l->lexer, &s->words[0]) : (struct place){0};
 
     if (!d && s->len > 0)
-        directive_report_unknown(l->report, scope, at, s->words[0].text);
+        directive_report_unknown(&l->lexer, scope, &s->words[0]);
     if (!d || !is_first(l, d, s)) {
         if (block)
             lexer_skip_block(&l->lexer);
@@ -255,6 +257,7 @@ void loader_read(struct loader *l, const char *file, enum scope scope, struct sp
 {
     l->file = file;
     lexer_init(&l->lexer, file, text, l->report);
+    l->lexer.guards = scope == SCOPE_UPSTREAM_FILE;
     read_block(l, scope, (struct place){file, 1, 1});
     l->config->values->arena.failed |= l->lexer.failed;
     lexer_fini(&l->lexer);

@@ -233,7 +233,7 @@ static void read_statement(struct loader *l, const struct statement *s, bool blo
         else
             read_list(l, s);
     } else if (s->len > 0) {
-        directive_report_unknown(l->report, SCOPE_ACCESS, at, s->words[0].text);
+        directive_report_unknown(&l->lexer, SCOPE_ACCESS, &s->words[0]);
     }
     if (block)
         lexer_skip_block(&l->lexer);

@@ -22,6 +22,29 @@ static void *field_of(const struct setting *s)
     return (char *)s->object + s->what->field;
 }
 
+/* A value of upstream.conf for a message: without what stands before an @ and behind a user's
+ * colon, where people write passwords, and without settings that a quote in the wrong place took
+ * along. */
+static const char *show_value(const struct setting *s, struct span text, char out[REPORT_WORD_MAX])
+{
+    bool is_user = strcmp(s->what->name, "PROXY_USER") == 0;
+    char masked[REPORT_WORD_MAX];
+    size_t from = 0, to = 0;
+
+    if (s->what->scope != SCOPE_UPSTREAM)
+        return report_word(text, out);
+    for (size_t i = 0; i < text.len; i++)
+        from = text.ptr[i] == '@' ? i : from;
+    for (to = from; to < text.len && text.ptr[to] != ';' && !(is_user && text.ptr[to] == ':');)
+        to++;
+    if (from == 0 && to == text.len)
+        return report_word(text, out);
+    to += to < text.len;
+    snprintf(masked, sizeof masked, "%s%.*s%s", from > 0 ? "…" : "", (int)(to - from),
+             text.ptr + from, to < text.len ? "…" : "");
+    return report_word(span_of(masked), out);
+}
+
 bool value_bad(const struct setting *s, unsigned i, const char *const *choices, const char *fmt,
                ...)
 {
@@ -38,7 +61,7 @@ bool value_bad(const struct setting *s, unsigned i, const char *const *choices, 
     if (choices)
         report_hint(w->text, choices, n, hint);
     report_error(s->report, (struct place){s->file, w->line, w->column}, "%s %s: %s%s",
-                 s->what->name, report_word(w->text, shown), text, hint);
+                 s->what->name, show_value(s, w->text, shown), text, hint);
     return false;
 }
 

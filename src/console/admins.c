@@ -187,6 +187,7 @@ static bool parse(struct admins *a, struct span text, struct err *err)
 
     a->len = 0;
     lexer_init(&lx, a->path, text, &report);
+    lx.guards = true;
     for (;;) {
         enum statement_end end = lexer_next(&lx, NULL, 0, &st);
 

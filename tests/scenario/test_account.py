@@ -103,6 +103,29 @@ def test_errors_of_the_file_have_places_and_show_no_digest(conf):
     assert "deadbeef" not in done.stderr
 
 
+HA1 = "deadbeef" * 4
+
+
+@pytest.mark.parametrize(
+    "line,says",
+    [
+        (f"user a {{ realm r; md5 {HA1} }}", "1:23: a ; is missing at the end of md5"),
+        (f"user a {{ realm r; md5; {HA1}; }}", '1:24: unknown setting "…"'),
+        (f"user a {{ realm r; md5={HA1}; }}", '1:19: unknown setting "…"'),
+        (f'user "a"b" {{ realm r; md5 {HA1}; }}', "1:10: the quote is not closed on its line"),
+        (f'user a {{ realm "r; md5 {HA1}; }}', "1:16: a ; is missing at the end of realm"),
+        (f"user a:r:{HA1} {{ realm r; }}", '1:6: "a": a name has no colon'),
+        (f"a:r:{HA1}", '1:1: unknown setting "a:…"'),
+    ],
+)
+def test_what_is_in_a_wrong_place_may_be_a_digest_and_is_not_shown(conf, line, says):
+    path = conf.parent / "acc.conf"
+    path.write_text(line + "\n")
+    done = account(conf, "list")
+    assert done.returncode == 2 and f"{path}:{says}" in done.stderr, done.stderr
+    assert "deadbeef" not in done.stderr
+
+
 def test_the_list_stands_in_columns(conf):
     """Counted as a terminal shows them: accents and CJK are more bytes than places."""
     for name in ("anna", "zoë", "山田"):

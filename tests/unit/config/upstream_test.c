@@ -88,7 +88,7 @@ static void each_rule_has_its_message(void **state)
         {"iprep_proxy { PROXY_HOST p; NO_PROXY .a_b; " REST,
          "1:38: NO_PROXY \".a_b\": a name has letters, digits, hyphens and dots only, found \"_\""},
         {"iprep_proxy { PROXY_HOST p; PROXY_USER a:b; " REST,
-         "1:40: PROXY_USER \"a:b\": a user name has no colon, found one at character 2"},
+         "1:40: PROXY_USER \"a:…\": a user name has no colon, found one at character 2"},
         {"iprep_proxy { PROXY_HOST p; PROXY_USER u; PROXY_PASSWORD \"s3cret pass\"; " REST,
          "1:58: PROXY_PASSWORD: a password is of A-Z, a-z, 0-9 and the printable ASCII specials, "
          "found a "
@@ -111,6 +111,23 @@ static void each_rule_has_its_message(void **state)
          "1:35: PROXY_HOST: at most 64 characters when SMART_LICENSING is on, found 65"},
         {"iprep_proxy { PROXY_HOTS p; PROXY_HOST p; " REST,
          "1:15: unknown setting \"PROXY_HOTS\" in iprep_proxy (did you mean \"PROXY_HOST\"?)"},
+        {"iprep_proxy { PROXY_HOST p; PROXY_USER u:s3cret; " REST,
+         "1:40: PROXY_USER \"u:…\": a user name has no colon, found one at character 2"},
+        {"iprep_proxy { PROXY_HOST p; NO_PROXY u:s3cret@q; " REST,
+         "1:38: NO_PROXY \"…@q\": a name has letters, digits, hyphens and dots only, found \":\""},
+        {"iprep_proxy { PROXY_HOST p; PROXY_USER u; PROXY_PASSWORD a;s3cret; " REST,
+         "1:60: unknown setting \"…\" in iprep_proxy"},
+        {"iprep_proxy { PROXY_HOST p; PROXY_PASSWORD a s3cret; " REST,
+         "1:46: PROXY_PASSWORD takes TEXT: \"…\" is too much"},
+        {"iprep_proxy { PROXY_HOST p; PROXY_PASSWORD a\"s3cret\"; " REST,
+         "1:45: PROXY_PASSWORD takes TEXT: \"…\" is too much"},
+        {"iprep_proxy { PROXY_HOST p; PROXY_PORT 80; PROXY_USER u; PROXY_PASSWORD s3cret }",
+         "1:73: a ; is missing at the end of PROXY_PASSWORD"},
+        {"iprep_proxy { PROXY_HOST p; PROXY_PORT 80;\n PROXY_PASSWORD=s3cret;\n}",
+         "2:2: unknown setting \"PROXY_PASSWORD=…\" in iprep_proxy (did you mean "
+         "\"PROXY_PASSWORD\"?)"},
+        {"iprep_proxy { PROXY_HOST p; PROXY_TLS \"on; PROXY_PASSWORD s3cret\"; " REST,
+         "1:39: PROXY_TLS \"on;…\": must be off or on"},
         {"iprep { }", "1:1: unknown setting \"iprep\" in upstream.conf"},
         {"workers 3;", "1:1: unknown setting \"workers\" in upstream.conf"},
     };
