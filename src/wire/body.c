@@ -107,13 +107,14 @@ static bool take_size(struct body *b, char c)
     return true;
 }
 
-/* Fields that would frame or route the message a second time (RFC 9110 6.5.1). */
+/* Fields that would frame or route the message a second time, and credentials that are for us and
+ * must not travel on: trailers do (RFC 9110 6.5.1). */
 static const uint8_t forbidden[] = {
     FIELD_CONTENT_LENGTH, FIELD_TRANSFER_ENCODING,
     FIELD_HOST,           FIELD_CONNECTION,
     FIELD_UPGRADE,        FIELD_TE,
     FIELD_TRAILER,        FIELD_EXPECT,
-    FIELD_MAX_FORWARDS,
+    FIELD_MAX_FORWARDS,   FIELD_PROXY_AUTHORIZATION,
 };
 static_assert(ARRAY_LEN(forbidden) <= 16, "body.names has one bit for each");
 
@@ -143,7 +144,7 @@ static bool take_name(struct body *b, char c)
 {
     if (c == ':') {
         if (is_forbidden_trailer(b))
-            return bad(b, "framing field in a trailer");
+            return bad(b, "field in a trailer that belongs in the head");
         b->state = STATE_VALUE;
         return true;
     }

@@ -2,8 +2,9 @@
  * 6-7).
  *
  * Strict about chunks: hex digits without sign or prefix, at most 16; CRLF only; extensions and
- * trailer fields are checked like header fields (framing and routing fields in a trailer are bad)
- * and bounded (line 8 KiB, trailers 32 KiB).  No allocation, no I/O. */
+ * trailer fields are checked like header fields (framing and routing fields in a trailer are bad,
+ * and so is Proxy-Authorization) and bounded (line 8 KiB, trailers 32 KiB).  No allocation, no I/O.
+ */
 #pragma once
 
 #include <stdbool.h>
