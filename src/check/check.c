@@ -45,9 +45,10 @@ struct job {
     bool running, ended, done;
     struct second second; /* the first probe's outcome, while a second one explains it */
     struct probe more[JOB_MORE];
-    bool beside;                        /* more[0] goes, or went, beside the first probe, */
-    uint64_t beside_ns, beside_took_ns; /* began then, and passed after (0: not) */
-    bool measuring;                     /* how large a segment passes, with both of `more` */
+    bool beside;        /* more[0], a small one, goes or went beside the first probe */
+    uint64_t beside_ns; /* and began then; more[1] is the control */
+    struct second_beside other;
+    bool measuring; /* how large a segment passes, with both of `more` */
     struct probe_mtu mtu;
 };
 
@@ -146,26 +147,57 @@ static void begin_job(struct job *j)
     begin_probe(j, (struct probe_wish){0});
 }
 
+/* A probe as large as the first; another one where there was one. */
+static void begin_control(struct job *j)
+{
+    if (j->other.controls > 0)
+        probe_fini(&j->more[1]);
+    j->other.controls++;
+    start(j, 2, second_control(&j->probe), j->deadline_ns);
+}
+
+/* The small one passed: is it for its size? */
+static void watch_control(struct job *j)
+{
+    struct probe *p = &j->probe, *control = &j->more[1];
+
+    if (j->other.controls == 0 && second_is_slower(p, j->other.took_ns))
+        begin_control(j);
+    if (j->other.controls == 0)
+        return;
+    if (second_has_passed(control)) {
+        j->other.varies = true;
+        probe_give_up(p);
+    } else if (second_is_slower(p, j->other.took_ns) &&
+               second_control_hangs(control, j->other.took_ns)) {
+        if (j->other.controls < SECOND_CONTROLS) {
+            begin_control(j);
+            return;
+        }
+        p->signs.small_pass = true;
+        probe_give_up(p);
+    }
+}
+
 /* Where the first probe hangs and a small one might not, that one goes beside it. */
 static void watch_beside(struct job *j)
 {
-    struct probe *p = &j->probe, *other = &j->more[0];
+    struct probe *p = &j->probe;
     uint64_t now = j->check->loop.now_ns;
     struct probe_wish wish;
 
     if (!j->beside && j->second.why == SECOND_NONE && second_goes_beside(p, &wish)) {
         j->beside = true;
         j->beside_ns = now;
+        j->other = (struct second_beside){0};
         start(j, 1, wish, j->deadline_ns);
     }
     if (!j->beside)
         return;
-    if (!j->beside_took_ns && second_has_passed(other))
-        j->beside_took_ns = now - j->beside_ns;
-    if (j->beside_took_ns && second_is_proof(p, j->beside_took_ns)) {
-        p->signs.small_pass = true;
-        probe_give_up(p);
-    }
+    if (!j->other.took_ns && second_has_passed(&j->more[0]))
+        j->other.took_ns = now - j->beside_ns;
+    if (j->other.took_ns)
+        watch_control(j);
 }
 
 /* True when that told all that a second probe could tell. */
@@ -173,10 +205,11 @@ static bool end_beside(struct job *j)
 {
     if (!j->beside)
         return false;
-    second_explain_beside(&j->probe, &j->more[0], j->beside_took_ns);
+    second_explain_beside(&j->probe, &j->more[0], &j->other);
     probe_fini(&j->more[0]);
+    if (j->other.controls > 0)
+        probe_fini(&j->more[1]);
     j->beside = false;
-    j->beside_took_ns = 0;
     return !j->probe.signs.cut || j->probe.signs.small_pass;
 }
 

@@ -8,8 +8,9 @@
 #define SAME_COUNT 16384 /* bytes that two cuts at one limit may lie apart */
 #define SAME_NS NS_PER_S /* and time */
 #define ONE_PERCENT 100
-#define ENOUGH 65536 /* bytes of a body that show that it comes */
-#define SLOWER 2     /* times the small probe's time is no slowness */
+#define ENOUGH 65536        /* bytes of a body that show that it comes */
+#define SLOWER 2            /* times the small probe's time is no slowness */
+#define CONTROL_NS NS_PER_S /* at least, for one that is as large as the first */
 
 /* Whether the probe got past the handshake that the first one failed in. */
 static bool is_through(const struct probe *p)
@@ -225,9 +226,22 @@ bool second_has_passed(const struct probe *beside)
            beside->flow.verdict != VERDICT_OPEN;
 }
 
-bool second_is_proof(const struct probe *p, uint64_t took_ns)
+bool second_is_slower(const struct probe *p, uint64_t took_ns)
 {
     return p->signs.mute && probe_quiet_ns(p) > SLOWER * took_ns;
+}
+
+struct probe_wish second_control(const struct probe *p)
+{
+    return (struct probe_wish){.handshake = p->state == PROBE_TLS, .beside = true};
+}
+
+bool second_control_hangs(const struct probe *control, uint64_t took_ns)
+{
+    uint64_t patience = SLOWER * took_ns > CONTROL_NS ? SLOWER * took_ns : CONTROL_NS;
+    bool asked = control->state == PROBE_ANSWER ? !control->url->tls : control->state >= PROBE_TLS;
+
+    return asked && control->state < PROBE_ENDED && probe_quiet_ns(control) > patience;
 }
 
 /* The hello is the target's to answer: small segments of ours do not make the proxy's smaller. */
@@ -236,25 +250,44 @@ static bool hangs_in_hello(const struct flow *f)
     return f->ended_in == PHASE_TLS;
 }
 
-void second_explain_beside(struct probe *p, const struct probe *beside, uint64_t took_ns)
+/* The small one passed, and others were tried behind it. */
+static void explain_controls(struct probe *p, const struct probe *small,
+                             const struct second_beside *b)
+{
+    struct flow *f = &p->flow;
+
+    flow_evidence(f, "a second probe with segments of at most %u%s came through in %.1f s",
+                  small->info.mss, hangs_in_hello(f) ? " and a small ClientHello" : "",
+                  (double)b->took_ns / 1e9);
+    if (b->varies) {
+        flow_evidence(f, "one as large as the first came through, too: it is no question of size, "
+                         "some connections are answered and others are not");
+    } else if (f->verdict == VERDICT_MTU_BLACKHOLE) {
+        flow_evidence(f, "%u more that were as large as the first stood still as well",
+                      b->controls);
+        note_way(f, &p->signs, hangs_in_hello(f));
+    } else {
+        flow_evidence(f, "whether size is the reason was not known yet when this one ended");
+    }
+}
+
+void second_explain_beside(struct probe *p, const struct probe *small,
+                           const struct second_beside *b)
 {
     struct flow *f = &p->flow;
 
     if (verdict_is_success(f->verdict) || f->verdict == VERDICT_TARGET_ERROR)
         return;
-    if (took_ns && f->verdict == VERDICT_MTU_BLACKHOLE) {
-        flow_evidence(f, "a second probe with segments of at most %u%s came through in %.1f s",
-                      beside->info.mss, hangs_in_hello(f) ? " and a small ClientHello" : "",
-                      (double)took_ns / 1e9);
-        note_way(f, &p->signs, hangs_in_hello(f));
+    if (b->controls > 0) {
+        explain_controls(p, small, b);
         return;
     }
     flow_evidence(f,
                   "a second probe with segments of at most %u %s: large packets are not what "
                   "is lost between the %s and here",
-                  beside->info.mss, took_ns ? "took as long" : "stands still as well",
+                  small->info.mss, b->took_ns ? "took as long" : "stands still as well",
                   verdict_side_name(probe_far(p)));
-    if (p->through_proxy && !took_ns)
+    if (p->through_proxy && !b->took_ns)
         flow_evidence(f,
                       "whether they are lost beyond the proxy can only be told on its own host, "
                       "with: viaduct check --mtu -x direct %s://%s/",

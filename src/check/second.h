@@ -37,8 +37,22 @@ bool second_has_passed(const struct probe *beside);
 
 /* Whether the first one has been without a word for so long that it is no slowness any more, when
  * the one beside it passed in `took_ns`. */
-bool second_is_proof(const struct probe *p, uint64_t took_ns);
+bool second_is_slower(const struct probe *p, uint64_t took_ns);
 
-/* The first one ended, and what the one beside it (took_ns 0: it did not pass) says of that goes
- * into its evidence. */
-void second_explain_beside(struct probe *p, const struct probe *beside, uint64_t took_ns);
+/* Where one of two machines behind an address does not answer, the first one may have met that one
+ * and the small one the other: so others follow that are as large as the first, SECOND_CONTROLS
+ * where they hang as well. */
+#define SECOND_CONTROLS 2
+struct probe_wish second_control(const struct probe *p);
+bool second_control_hangs(const struct probe *control, uint64_t took_ns);
+
+/* What the probes beside the first one came to. */
+struct second_beside {
+    uint64_t took_ns;  /* until the small one had passed; 0: it has not */
+    unsigned controls; /* that were begun */
+    bool varies;       /* one of these passed: size is no reason */
+};
+
+/* The first one ended, and what those beside it say of that goes into its evidence. */
+void second_explain_beside(struct probe *p, const struct probe *small,
+                           const struct second_beside *b);

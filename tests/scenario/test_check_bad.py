@@ -777,6 +777,35 @@ def secure_now(certs, inner):
     return script
 
 
+@pytest.mark.parametrize("where", ["answer", "body", "hello", "exchange"])
+def test_every_other_connection_hangs(certs, where):
+    """One of two machines behind an address is dead: that is no question of size."""
+    count, lock = [0], threading.Lock()
+
+    def script(connection):
+        with lock:
+            count[0] += 1
+            dead = count[0] % 2 == 1
+        if where == "hello" and dead:
+            connection.hold()
+        if where in ("hello", "exchange"):
+            connection.sock = certs.target().wrap_socket(connection.sock, server_side=True)
+        connection.head()
+        if where == "body":
+            connection.send(HEAD + "Content-Length: 5\r\n\r\nx")
+        if dead:
+            connection.hold()
+        connection.send(b"1234" if where == "body" else reply(b"hello"))
+
+    with Target(script) as target:
+        scheme = "https" if where in ("hello", "exchange") else "http"
+        flow = check("-x", "direct", "-m", "20", "--cacert", certs.ca, target.url(scheme=scheme))
+    if where == "body":  # a transfer that stands still is a cut, and tried once more
+        assert flow["verdict"] != "mtu-blackhole", flow
+    else:
+        flow.expect("stalled", None, "target").says("no question of size", "others are not")
+
+
 SILENT_PHASES = {
     "answer": ("answer", "proxy-silent"),
     "answer-head": ("answer", "stalled"),

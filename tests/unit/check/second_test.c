@@ -167,20 +167,42 @@ static void a_probe_beside_tells_slow_from_lost(void **state)
     assert_false(second_has_passed(&beside));
     beside.flow.verdict = VERDICT_TARGET_ERROR;
     assert_true(second_has_passed(&beside));
-    assert_true(second_is_proof(&p, NS_PER_S));
-    assert_false(second_is_proof(&p, 4 * NS_PER_S)); /* it is slow as well */
+    assert_true(second_is_slower(&p, NS_PER_S));
+    assert_false(second_is_slower(&p, 4 * NS_PER_S)); /* it is slow as well */
     p.signs.mute = false;
-    assert_false(second_is_proof(&p, NS_PER_S)); /* something came meanwhile */
+    assert_false(second_is_slower(&p, NS_PER_S)); /* something came meanwhile */
     end_flow(&p.flow, VERDICT_STALLED, false);
-    second_explain_beside(&p, &beside, 0);
+    second_explain_beside(&p, &beside, &(struct second_beside){0});
     assert_non_null(strstr(flow_next_note(&p.flow, NOTE_EVIDENCE, &index, &at), "as well"));
     assert_non_null(strstr(flow_next_note(&p.flow, NOTE_EVIDENCE, &index, &at), "own host"));
     flow_fini(&p.flow);
     end_flow(&p.flow, VERDICT_OK, false);
-    second_explain_beside(&p, &beside, NS_PER_S);
+    second_explain_beside(&p, &beside, &(struct second_beside){.took_ns = NS_PER_S});
     at = 0;
     assert_null(flow_next_note(&p.flow, NOTE_EVIDENCE, &index, &at));
     flow_fini(&p.flow);
+}
+
+/* One that is as large as the first hangs where the first does, and for long enough. */
+static void a_control_hangs_only_where_something_is_awaited(void **state)
+{
+    struct check c = {.loop.now_ns = 20 * NS_PER_S};
+    static struct url url = {.tls = true};
+    struct probe p = {.check = &c, .url = &url, .sent_ns = 18 * NS_PER_S, .state = PROBE_TLS};
+
+    (void)state;
+    assert_true(second_control(&p).handshake && second_control(&p).mss == 0);
+    assert_true(second_control_hangs(&p, 0));
+    assert_false(second_control_hangs(&p, NS_PER_S)); /* twice that may be slowness */
+    p.sent_ns = c.loop.now_ns - NS_PER_S / 2;
+    assert_false(second_control_hangs(&p, 0));
+    p.sent_ns = 0;
+    p.state = PROBE_DIAL;
+    assert_false(second_control_hangs(&p, 0));
+    p.state = PROBE_ANSWER; /* of CONNECT */
+    assert_false(second_control_hangs(&p, 0));
+    p.state = PROBE_ENDED;
+    assert_false(second_control_hangs(&p, 0));
 }
 
 int main(void)
@@ -191,6 +213,7 @@ int main(void)
         cmocka_unit_test(one_issuer_for_unrelated_targets_is_an_inspector),
         cmocka_unit_test(a_known_inspector_is_named),
         cmocka_unit_test(a_probe_beside_tells_slow_from_lost),
+        cmocka_unit_test(a_control_hangs_only_where_something_is_awaited),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
