@@ -357,11 +357,11 @@ def test_half_a_file_is_no_success(out):
 
 
 def test_a_probe_beside_the_download_writes_nothing(out):
-    """A silence before the first full segment starts one; here it is given other bytes."""
+    """A silence before the first full segment starts one, which is given other bytes here; then come two controls."""
     other = lambda connection: connection.send(head(len(BODY)), b"x" * len(BODY))
-    with Script(silent_at(500), other) as target:
-        flow = check("-x", "direct", "-o", out, "-m", "9", target.url())
-        assert target.accepts == 2 and flow["verdict"] in ("mtu-blackhole", "stalled"), flow
+    with Script(silent_at(500), other, silent_at(500), silent_at(500)) as target:
+        flow = check("-x", "direct", "-o", out, "-m", "20", target.url())
+        assert target.accepts == 4 and flow["verdict"] == "mtu-blackhole", flow
     assert out.read_bytes() == BODY[:500]
 
 
