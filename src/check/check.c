@@ -20,9 +20,11 @@
 #define TIMEOUT_NS (30 * NS_PER_S)
 #define RESOLVE_TRY_NS (2 * NS_PER_S)
 #define RESOLVE_NS (5 * NS_PER_S)
-#define HELLO_NS (10 * NS_PER_S)      /* for a ClientHello to be answered, */
-#define HELLO_LEAST_NS (5 * NS_PER_S) /* and with little time: less is no silence */
-#define SECOND_MIN_NS NS_PER_S        /* a second probe wants at least that */
+#define HELLO_NS (10 * NS_PER_S) /* for a ClientHello to be answered, */
+#define HELLO_LEAST_NS                                                                             \
+    (8 * NS_PER_S)             /* and with little time: those beside it have told by then          \
+                                */
+#define SECOND_MIN_NS NS_PER_S /* a second probe wants at least that */
 #define STOP_LOOK_NS (100 * NS_PER_MS)
 #define HOPS_MAX 10
 #define DESCRIPTORS_APART 24 /* standard streams, the loop, the resolver's, files */
@@ -390,6 +392,11 @@ static void go_on(struct job *j)
     if (j->second.why == SECOND_NONE && !end_beside(j) && !c->stopped &&
         c->loop.now_ns + SECOND_MIN_NS < j->deadline_ns && second_is_wanted(p, &wish)) {
         second_begin(&j->second, p);
+        probe_fini(p);
+        begin_probe(j, wish);
+        return;
+    }
+    if (!c->stopped && second_wants_control(&j->second, p, &wish)) {
         probe_fini(p);
         begin_probe(j, wish);
         return;

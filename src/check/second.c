@@ -40,6 +40,7 @@ void second_begin(struct second *s, struct probe *p)
                                           : SECOND_CUT;
     s->signs = *y;
     s->hello = p->tls_hello;
+    s->controls = 0;
     s->first = p->flow;
     p->flow = (struct flow){0};
 }
@@ -61,15 +62,36 @@ static void note_way(struct flow *f, const struct probe_signs *s, bool hello)
                                            : "the way from the target to here loses them");
 }
 
-/* The first ClientHello failed, the small one passed. */
-static void explain_size(struct second *s, const struct probe *p)
+static const char no_size[] = "one as large as the first came through, too: it is no question of "
+                              "size, some connections are answered and others are not";
+
+/* Silence takes its time, and is told from slowness beside the first one; what breaks does so at
+ * once. */
+bool second_wants_control(struct second *s, const struct probe *p, struct probe_wish *wish)
+{
+    bool failed = s->controls > 0 && p->signs.tls_broke;
+
+    *wish = (struct probe_wish){.handshake = true};
+    if (s->why != SECOND_HELLO || !s->signs.tls_broke || s->controls == SECOND_CONTROLS)
+        return false;
+    if (!failed && (s->controls > 0 || !is_through(p)))
+        return false;
+    if (s->controls++ == 0) {
+        s->small_hello = p->tls_hello;
+        s->small_mss = p->info.mss;
+    }
+    return true;
+}
+
+/* The first ClientHello failed, the small one passed, and controls failed where there were any. */
+static void explain_size(struct second *s)
 {
     struct flow *f = &s->first;
 
     flow_evidence(f,
                   "a second probe passed the handshake, with a ClientHello of %u bytes in "
                   "segments of at most %u; the first one had %u",
-                  p->tls_hello, p->info.mss, s->hello);
+                  s->small_hello, s->small_mss, s->hello);
     if (s->signs.tls_broke) {
         flow_evidence(f, "so it is the size that is refused: a device or target that takes no "
                          "ClientHello of more than one segment");
@@ -80,12 +102,27 @@ static void explain_size(struct second *s, const struct probe *p)
                 "large packets vanish, small ones pass");
 }
 
+/* The small one passed where the first one broke, and so did a control, or not. */
+static void explain_broken(struct second *s, const struct probe *p)
+{
+    if (p->signs.tls_broke)
+        explain_size(s);
+    else if (is_through(p))
+        flow_evidence(&s->first, "%s", no_size);
+}
+
 static void explain_hello(struct second *s, const struct probe *p)
 {
     struct flow *f = &s->first;
 
+    if (s->controls > 0) {
+        explain_broken(s, p);
+        return;
+    }
     if (is_through(p)) {
-        explain_size(s, p);
+        s->small_hello = p->tls_hello;
+        s->small_mss = p->info.mss;
+        explain_size(s);
         return;
     }
     if (p->tls_hello == 0) {
@@ -260,8 +297,7 @@ static void explain_controls(struct probe *p, const struct probe *small,
                   small->info.mss, hangs_in_hello(f) ? " and a small ClientHello" : "",
                   (double)b->took_ns / 1e9);
     if (b->varies) {
-        flow_evidence(f, "one as large as the first came through, too: it is no question of size, "
-                         "some connections are answered and others are not");
+        flow_evidence(f, "%s", no_size);
     } else if (f->verdict == VERDICT_MTU_BLACKHOLE) {
         flow_evidence(f, "%u more that were as large as the first stood still as well",
                       b->controls);

@@ -18,13 +18,25 @@ struct second {
     struct flow first;
     struct probe_signs signs; /* of the first */
     uint32_t hello;           /* bytes of its handshake that went up */
+    uint32_t small_hello;     /* those of the one that passed, */
+    uint32_t small_mss;       /* and its segments' size */
+    unsigned controls;        /* probes as large as the first that were begun behind it */
 };
+
+/* Where one of two machines behind an address is dead, the first probe may have met that one and a
+ * small one the other: so controls follow that are as large as the first, as many as this where
+ * they fail as well. */
+#define SECOND_CONTROLS 2
 
 /* Whether another probe could tell more about how this one ended; *wish is what it should be. */
 bool second_is_wanted(const struct probe *p, struct probe_wish *wish);
 
 /* Takes the flow of the probe that ended. */
 void second_begin(struct second *s, struct probe *p);
+
+/* The other one, or a control behind it, ended, too: whether another control should follow before
+ * anything is concluded. */
+bool second_wants_control(struct second *s, const struct probe *p, struct probe_wish *wish);
 
 /* The other one ended, too: p->flow becomes the flow that tells both. */
 void second_explain(struct second *s, struct probe *p);
@@ -39,10 +51,7 @@ bool second_has_passed(const struct probe *beside);
  * the one beside it passed in `took_ns`. */
 bool second_is_slower(const struct probe *p, uint64_t took_ns);
 
-/* Where one of two machines behind an address does not answer, the first one may have met that one
- * and the small one the other: so others follow that are as large as the first, SECOND_CONTROLS
- * where they hang as well. */
-#define SECOND_CONTROLS 2
+/* A control beside the first one. */
 struct probe_wish second_control(const struct probe *p);
 bool second_control_hangs(const struct probe *control, uint64_t took_ns);
 

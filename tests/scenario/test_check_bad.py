@@ -806,6 +806,59 @@ def test_every_other_connection_hangs(certs, where):
         flow.expect("stalled", None, "target").says("no question of size", "others are not")
 
 
+def test_every_other_hello_is_reset(certs):
+    """A small ClientHello that passes behind it does not make it too large."""
+    count, lock = [0], threading.Lock()
+
+    def script(connection):
+        with lock:
+            count[0] += 1
+            dead = count[0] % 2 == 1
+        if dead:
+            connection.more()
+            connection.reset()
+            return
+        connection.sock = certs.target().wrap_socket(connection.sock, server_side=True)
+        connection.request()
+        connection.send(reply(b"hello"))
+
+    with Target(script) as target:
+        flow = check("-x", "direct", "--cacert", certs.ca, target.url(scheme="https"))
+    flow.expect("reset-by-target", "tls", "target").says("no question of size", "others are not")
+
+
+def test_large_hellos_are_reset(certs):
+    def script(connection):
+        if len(connection.sock.recv(65536, socket.MSG_PEEK)) > 1000:
+            connection.reset()
+            return
+        connection.sock = certs.target().wrap_socket(connection.sock, server_side=True)
+        connection.hold()
+
+    with Target(script) as target:
+        flow = check("-x", "direct", "--cacert", certs.ca, target.url(scheme="https"))
+        assert target.accepts == 4
+    flow.expect("reset-by-target", "tls", "target").says("so it is the size that is refused")
+
+
+@pytest.mark.parametrize("seconds", [9, 12])
+def test_every_other_hello_hangs_with_little_time(certs, seconds):
+    count, lock = [0], threading.Lock()
+
+    def script(connection):
+        with lock:
+            count[0] += 1
+            dead = count[0] % 2 == 1
+        if dead:
+            connection.hold()
+        connection.sock = certs.target().wrap_socket(connection.sock, server_side=True)
+        connection.hold()
+
+    with Target(script) as target:
+        flow = check("-x", "direct", "-m", seconds, "--cacert", certs.ca, target.url(scheme="https"))
+    flow.expect("stalled", "tls", "target").says("no question of size", "others are not")
+
+
 SILENT_PHASES = {
     "answer": ("answer", "proxy-silent"),
     "answer-head": ("answer", "stalled"),
@@ -905,8 +958,10 @@ def test_a_target_that_wants_a_client_certificate(certs, version):
         context.load_verify_locations(certs.ca)
         connection.head()
         connection.send(OPENED)
-        connection.sock = context.wrap_socket(connection.sock, server_side=True)
-        connection.head()
+        connection.sock = context.wrap_socket(connection.sock, server_side=True, do_handshake_on_connect=False)
+        with contextlib.suppress(ssl.SSLError):
+            connection.sock.do_handshake()
+        cut(connection)  # closed with the request unread it would be an RST, which takes the alert along
 
     flow = ask(script, "--cacert", certs.ca)
     flow.expect("tls-failed", None, "target").says("client certificate", "TLS alert")
