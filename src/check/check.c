@@ -20,10 +20,9 @@
 #define TIMEOUT_NS (30 * NS_PER_S)
 #define RESOLVE_TRY_NS (2 * NS_PER_S)
 #define RESOLVE_NS (5 * NS_PER_S)
-#define HELLO_NS (10 * NS_PER_S) /* for a ClientHello to be answered, */
-#define HELLO_LEAST_NS                                                                             \
-    (8 * NS_PER_S)             /* and with little time: those beside it have told by then          \
-                                */
+/* For a ClientHello to be answered; and with little time, when probes beside it have told. */
+#define HELLO_NS (10 * NS_PER_S)
+#define HELLO_LEAST_NS (8 * NS_PER_S)
 #define SECOND_MIN_NS NS_PER_S /* a second probe wants at least that */
 #define STOP_LOOK_NS (100 * NS_PER_MS)
 #define HOPS_MAX 10
