@@ -305,8 +305,12 @@ static bool choose(const struct login *l, const struct login_try *t, const struc
             continue;
         while (authn_next_challenge(&rest, &c)) {
             say_offer(what, cap, &c);
-            if (authn_rank(&c) <= rank || !is_wished(l, t, &c) || !keep_challenge(&c, &next))
+            if (authn_rank(&c) <= rank || !is_wished(l, t, &c))
                 continue;
+            if (!keep_challenge(&c, &next)) {
+                say(what, cap, " (with more than is kept of a challenge)");
+                continue;
+            }
             *best = next;
             rank = authn_rank(&c);
         }

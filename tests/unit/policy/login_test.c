@@ -408,6 +408,7 @@ static void floods_end(void **state)
     snprintf(fields, sizeof fields, "Proxy-Authenticate: Digest realm=\"r\", nonce=\"%.*s\"\r\n",
              (int)sizeof nonce, nonce);
     assert_int_equal(take(&l, &t, head_of("407 No", fields), what), LOGIN_UNSUPPORTED);
+    assert_string_equal(what, "offers Digest MD5 (with more than is kept of a challenge)");
     while (next == LOGIN_AGAIN && rounds++ < 100) /* never sent: the room is too small */
         next = take(&l, &t, head_of("407 No", "Proxy-Authenticate: Basic realm=r\r\n"), what);
     assert_int_equal(next, LOGIN_REFUSED);
