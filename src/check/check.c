@@ -211,7 +211,7 @@ static bool end_beside(struct job *j)
     if (j->other.controls > 0)
         probe_fini(&j->more[1]);
     j->beside = false;
-    return !j->probe.signs.cut || j->probe.signs.small_pass;
+    return !j->probe.signs.cut || j->probe.signs.small_pass || j->other.varies;
 }
 
 /* ---- sizes */
