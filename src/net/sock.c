@@ -155,6 +155,13 @@ ssize_t sock_write(int fd, const void *bytes, size_t n)
     return put < 0 ? -errno : put;
 }
 
+uint32_t sock_count_queued(int fd)
+{
+    int n = 0;
+
+    return ioctl(fd, SIOCOUTQ, &n) == 0 && n > 0 ? (uint32_t)n : 0;
+}
+
 void sock_shutdown(int fd)
 {
     shutdown(fd, SHUT_WR);
@@ -199,16 +206,15 @@ static bool is_fin_unacked(uint8_t state)
 static uint64_t count_unacked(int fd, const struct tcp_info *ti)
 {
     uint64_t not_sent = ti->tcpi_notsent_bytes;
-    int queued = 0;
+    uint32_t queued;
 
     /* the usual case costs no call; but a socket that was reset forgets its segments */
     if (ti->tcpi_unacked == 0 && not_sent == 0 && ti->tcpi_state != CLOSED)
         return 0;
-    if (ti->tcpi_bytes_sent == 0 || ioctl(fd, SIOCOUTQ, &queued) < 0 || queued <= 0)
-        return 0;
+    queued = ti->tcpi_bytes_sent > 0 ? sock_count_queued(fd) : 0;
     if (not_sent == 0 && is_fin_unacked(ti->tcpi_state))
         not_sent = 1;
-    return (uint64_t)queued > not_sent ? (uint64_t)queued - not_sent : 0;
+    return queued > not_sent ? queued - not_sent : 0;
 }
 
 /* What the peer's closed window keeps here, but for a FIN behind it. */

@@ -38,6 +38,9 @@ int sock_get_error(int fd);
 ssize_t sock_read(int fd, void *out, size_t n);
 ssize_t sock_write(int fd, const void *bytes, size_t n);
 
+/* Bytes that were written and that the peer has not acknowledged; 0 where that cannot be told. */
+uint32_t sock_count_queued(int fd);
+
 /* Ends our direction (FIN). */
 void sock_shutdown(int fd);
 /* Closes so that the other side sees RST. */

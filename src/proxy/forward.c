@@ -47,15 +47,16 @@ void forward_set_deadline(struct session *s)
 
 /* ---- the end */
 
-/* What the client still was to get is shown as a cut: RST, or a missing last chunk. */
-static enum step end_cut(struct session *s, struct ending e)
+/* What the client still was to get is shown as a cut: RST, or a missing last chunk.  `deliver`:
+ * what came before it reaches the client first. */
+static enum step end_cut(struct session *s, struct ending e, bool deliver)
 {
     bool chunked = s->exchange->down.kind == BODY_CHUNKED && !s->exchange->dechunk;
 
     if (chunked && !conn_has_rest(&s->client) && e.by != SIDE_CLIENT &&
         e.verdict != VERDICT_RESET_BY_TARGET)
         return session_end_unfinished(s, e);
-    return session_end_stream(s, e, true);
+    return deliver ? session_end_short(s, e) : session_end_stream(s, e, true);
 }
 
 /* The response broke after its head went out. */
@@ -82,7 +83,7 @@ enum step forward_end_transfer(struct session *s, enum stream_end end, enum side
     heal_gather(s, &y, &info);
     e = judge_stream(&y, &s->flow);
     heal_take(s, &e);
-    return end_cut(s, e);
+    return end_cut(s, e, end == STREAM_END_FIN && first != SIDE_CLIENT);
 }
 
 /* The target broke before its answer. */
@@ -130,7 +131,8 @@ enum step forward_end_nonsense(struct session *s, const char *what)
         return session_end_as(s, VERDICT_UPSTREAM_FAILED, session_far(s), 0, "http_protocol_error",
                               "%s", what);
     flow_set_text(&s->flow.reason, what);
-    return end_cut(s, (struct ending){VERDICT_UPSTREAM_FAILED, session_far(s), CERTAINTY_SEEN});
+    return end_cut(s, (struct ending){VERDICT_UPSTREAM_FAILED, session_far(s), CERTAINTY_SEEN},
+                   false);
 }
 
 enum step step_forward_timeout(struct session *s)

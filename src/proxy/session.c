@@ -1,6 +1,6 @@
 /* The machine of a client connection.  A state lies in one phase, has one deadline and one step:
  *
- *   idle -> request -> resolve -> connect -> forward ---------> idle (kept alive) or linger
+ *   idle -> request -> resolve -> connect -> forward ---------> idle (kept alive), linger or cut
  *              \-> login -^              \-> hello -> tunnel -> (retired)
  *   any of them, before an answer went out: session_end -> answer -> idle or linger
  *
@@ -16,6 +16,7 @@
 #include "net/tls.h"
 #include "proxy/accept.h"
 
+#define CUT_NS (10 * NS_PER_S)       /* nothing of what it is still to get was acknowledged */
 #define LINGER_NS (2 * NS_PER_S)     /* reading on after an answer (RFC 9112 9.6) */
 #define REFUSED_NS NS_PER_S          /* for a connection that is over a limit to ask its request */
 #define DELIVERING_NS (5 * NS_PER_S) /* in which a slow taker must have taken something */
@@ -30,7 +31,8 @@ enum deadline {
     DEADLINE_CONNECT,
     DEADLINE_RESPONSE,
     DEADLINE_IDLE,
-    DEADLINE_LINGER
+    DEADLINE_LINGER,
+    DEADLINE_CUT
 };
 
 static const struct state_info {
@@ -49,6 +51,7 @@ static const struct state_info {
     [STATE_TUNNEL] = {"tunnel", PHASE_TRANSFER, DEADLINE_IDLE, step_tunnel},
     [STATE_ANSWER] = {"answer", -1, DEADLINE_LINGER, step_answer},
     [STATE_LINGER] = {"linger", -1, DEADLINE_LINGER, step_linger},
+    [STATE_CUT] = {"cut", -1, DEADLINE_CUT, step_cut},
 };
 static_assert(sizeof states / sizeof states[0] == STATE_COUNT, "a state has no row");
 
@@ -139,6 +142,9 @@ static uint64_t deadline_of(const struct session *s, enum deadline which)
         break;
     case DEADLINE_LINGER:
         ns = LINGER_NS;
+        break;
+    case DEADLINE_CUT:
+        ns = CUT_NS;
         break;
     }
     /* whoever is only to hear 503 may not hold up a stop, or others, by saying nothing */
@@ -400,6 +406,9 @@ static enum step expire(struct session *s)
     case STATE_IDLE:
     case STATE_ANSWER:
     case STATE_LINGER:
+        return session_retire(s);
+    case STATE_CUT:
+        conn_close(&s->client, true);
         return session_retire(s);
     case STATE_REQUEST:
         flow_evidence(&s->flow, "%u bytes of a request head in %.1f s (header-timeout)", s->in.len,

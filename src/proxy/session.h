@@ -47,6 +47,7 @@ enum session_state {
     STATE_ANSWER,  /* our own answer goes out */
     STATE_LINGER,  /* answered for good: reads on a little, so that the answer is not lost (RFC
                       9112 9.6) */
+    STATE_CUT,     /* RST is to follow what the client is still to get */
     STATE_COUNT
 };
 
@@ -219,6 +220,9 @@ enum step session_end_login(struct session *s, const struct session_refusal *r,
 /* Ends a flow that already answered (a tunnel, a transfer): `cut` shows the client a cut where
  * bytes were owed. */
 enum step session_end_stream(struct session *s, struct ending e, bool cut);
+/* The same where all that came is to reach the client before the RST, at which its own kernel would
+ * forget what is under way. */
+enum step session_end_short(struct session *s, struct ending e);
 
 /* The same for chunks whose end never came: they are left without a last chunk, and the connection
  * ends. */
@@ -288,6 +292,7 @@ enum step step_hello(struct session *s);
 enum step step_tunnel(struct session *s);
 enum step step_answer(struct session *s);
 enum step step_linger(struct session *s);
+enum step step_cut(struct session *s);
 
 /* Between the steps: the rule `asking` wants to know who it is (step_auth.c).  True: s->flow.user
  * is set; false: the flow was ended, or waits (*next). */

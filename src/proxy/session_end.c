@@ -16,6 +16,7 @@
 #include "proxy/worker.h"
 
 #define HELD_NS (10 * NS_PER_S)  /* a 407 waits for the request that answers it */
+#define LOOK_NS (10 * NS_PER_MS) /* from one look at a queue to the next */
 #define LINGER_BYTES (64 * 1024) /* read on after an answer at most (RFC 9112 9.6) */
 #define RETRY_AFTER_S 5          /* what 429 and 503 advise */
 
@@ -314,6 +315,13 @@ enum step session_end_stream(struct session *s, struct ending e, bool cut)
     return session_retire(s);
 }
 
+enum step session_end_short(struct session *s, struct ending e)
+{
+    finish_flow(s, e.verdict, e.by, e.certainty);
+    release(s, LINK_RESET);
+    return session_enter(s, STATE_CUT);
+}
+
 enum step session_end_unfinished(struct session *s, struct ending e)
 {
     s->closes = true;
@@ -394,4 +402,24 @@ enum step step_linger(struct session *s)
             return session_retire(s);
     }
     return s->client.eof ? session_retire(s) : STEP_WAIT;
+}
+
+/* No event tells that the last byte was acknowledged, so it is looked for.  Who takes some now and
+ * then is waited for. */
+enum step step_cut(struct session *s)
+{
+    const struct conn *c = &s->client;
+    int err = conn_flush(&s->client);
+    uint64_t left = sock_count_queued(c->fd) + c->rest.len + (c->pipe ? c->pipe->held : 0);
+
+    if ((err < 0 && err != -EAGAIN) || left == 0) {
+        conn_close(&s->client, true);
+        return session_retire(s);
+    }
+    if (left != s->flow.bytes_down) { /* no flow is open: only this count uses it */
+        s->flow.bytes_down = left;
+        session_enter(s, STATE_CUT);
+    }
+    session_set_wake(s, session_now(s) + LOOK_NS);
+    return STEP_WAIT;
 }

@@ -12,7 +12,7 @@ import pytest
 
 from client import Client, ask, get
 from target import MIB, HttpTarget, Target, echo, reply, silent
-from viaduct import OPEN, PATIENCE_S, Proxy
+from viaduct import OPEN, PATIENCE_S, Proxy, wait_until
 
 HOSTS = [("127.0.0.1", "target.test other.test")]
 
@@ -444,6 +444,33 @@ def test_a_download_is_cut(name):
             if verdict not in ("size-limit", "reset-by-target"):
                 assert b"0123456789" in data
         proxy.flow().expect(verdict, "transfer", ended_by, status=200)
+
+
+def cut_short(size):
+    """A target that promises a megabyte, sends less, and closes."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
+    return Target(after_head(head + b"x" * size))
+
+
+@pytest.mark.parametrize("size", [20_000, 900_000])
+def test_what_came_before_the_target_left_reaches_a_slow_client(proxy, size):
+    """An RST makes the proxy's kernel forget what the client has not taken yet."""
+    with cut_short(size) as target, Client(proxy, receive_buffer=4096) as client:
+        client.ask("GET", target.url())
+        if size < 100_000:  # the kernel takes it all
+            proxy.flow().expect("incomplete", "transfer", "target", status=200, bytes_down=size)
+        assert client.head().status == 200
+        data, how = client.end()
+        assert (len(data), how) == (size, "rst")
+
+
+def test_who_takes_nothing_of_it_is_not_waited_for(proxy):
+    with cut_short(20_000) as target, Client(proxy, receive_buffer=4096) as client:
+        client.ask("GET", target.url())
+        proxy.flow().expect("incomplete")
+        with pytest.raises(ConnectionError):
+            wait_until(lambda: client.sock.send(b"x") == 0, "the RST")
+        assert len(client.end()[0]) < 20_000
 
 
 def test_a_body_until_close_that_ends_is_ok(proxy):
