@@ -3,6 +3,7 @@
 #include "base/clock.h"
 
 #define DAY_NS (86400 * NS_PER_S)
+#define ORDER_NS NS_PER_MS /* packets of a capture are that far out of order at most, mostly */
 
 void textclock_init(struct textclock *c)
 {
@@ -19,15 +20,26 @@ void textclock_look(struct textclock *c, const struct dumptext *d)
         c->begins_at_zero = d->time_ns == 0;
     else if (d->time_ns < c->last_ns)
         c->drops++;
+    if (d->time_ns < c->most_ns / 2) {
+        c->halves++;
+        c->is_deep |= c->most_ns - d->time_ns > ORDER_NS;
+    }
+    if (d->time_ns > c->most_ns)
+        c->most_ns = d->time_ns;
     c->last_ns = d->time_ns;
     c->seen++;
 }
 
+/* Differences are as often smaller than the one before as larger, and of all sizes.  What goes on
+ * from 0 (-ttttt) is out of order here and there, by a little. */
 void textclock_settle(struct textclock *c)
 {
-    bool runs_back = c->drops > 0 && (c->begins_at_zero || c->drops * 4 >= c->seen - 1);
+    unsigned steps = c->seen - 1;
+    bool runs_back = c->begins_at_zero
+                         ? c->is_deep || c->halves * 4 >= steps || c->drops * 2 >= steps
+                         : c->drops * 4 >= steps;
 
-    c->is_delta = c->may_be_delta && runs_back;
+    c->is_delta = c->may_be_delta && c->drops > 0 && runs_back;
 }
 
 /* The next moment of a clock that shows the time of the day. */

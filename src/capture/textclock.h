@@ -18,9 +18,9 @@ struct textclock {
     uint64_t at_ns;   /* never runs backwards; begins a second after 0 */
     uint64_t day_ns;  /* midnights that were passed */
     /* private: of the look at what is ahead */
-    uint64_t last_ns;
-    unsigned seen, drops;
-    bool may_be_delta, begins_at_zero;
+    uint64_t last_ns, most_ns;
+    unsigned seen, drops, halves; /* halves: less than half of the most so far */
+    bool may_be_delta, begins_at_zero, is_deep;
 };
 
 void textclock_init(struct textclock *c);

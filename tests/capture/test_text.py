@@ -235,7 +235,7 @@ def test_a_text_has_the_packets_of_its_capture(lab, capture, form):
     path, packets = capture
     shown = list(show(print_text(lab, path, form)))
     numbers = Numbers()
-    begin = packets[0][0]
+    begin = latest = packets[0][0]
 
     assert len(shown) == len(packets)
     for (at, packet), (us, line, content), plain in zip(packets, shown, is_plain_http(packets)):
@@ -246,7 +246,8 @@ def test_a_text_has_the_packets_of_its_capture(lab, capture, form):
                 line, want = line.rpartition(" ")[0], want.rpartition(" ")[0]
         assert line == want
         if "-t " not in form + " ":
-            assert us == at - begin
+            latest = max(latest, at)  # the kernel may hand packets over a little out of order
+            assert us == latest - begin
         if "icmp" in packet:
             continue
         if re.search(r"-[xX]", form):
