@@ -16,7 +16,7 @@
 #include "proxy/worker.h"
 
 #define HELD_NS (10 * NS_PER_S)  /* a 407 waits for the request that answers it */
-#define LOOK_NS (10 * NS_PER_MS) /* from one look at a queue to the next */
+#define LOOK_NS (10 * NS_PER_MS) /* from one look at a queue to the next, at least */
 #define LINGER_BYTES (64 * 1024) /* read on after an answer at most (RFC 9112 9.6) */
 #define RETRY_AFTER_S 5          /* what 429 and 503 advise */
 
@@ -404,8 +404,9 @@ enum step step_linger(struct session *s)
     return s->client.eof ? session_retire(s) : STEP_WAIT;
 }
 
-/* No event tells that the last byte was acknowledged, so it is looked for.  Who takes some now and
- * then is waited for. */
+/* No event tells that the last byte was acknowledged, so it is looked for, the seldomer the longer
+ * nothing was: thousands that take nothing cost nothing.  Who takes some now and then is waited
+ * for. */
 enum step step_cut(struct session *s)
 {
     const struct conn *c = &s->client;
@@ -418,8 +419,9 @@ enum step step_cut(struct session *s)
     }
     if (left != s->flow.bytes_down) { /* no flow is open: only this count uses it */
         s->flow.bytes_down = left;
+        s->active_ns = session_now(s);
         session_enter(s, STATE_CUT);
     }
-    session_set_wake(s, session_now(s) + LOOK_NS);
+    session_set_wake(s, session_now(s) + LOOK_NS + (session_now(s) - s->active_ns) / 2);
     return STEP_WAIT;
 }
